@@ -1,0 +1,67 @@
+"""The database: a pool, and one transaction per request or job.
+
+Only this package and the `store.py` of a domain module know the driver. Services take a `Tx`, which is a
+connection inside a transaction; they never commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, LiteralString
+
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool
+
+Tx = AsyncConnection[TupleRow]
+"""A connection inside a transaction."""
+
+Sql = LiteralString
+"""SQL is written, never built from values: the type checker refuses a computed string."""
+
+
+class Database:
+    """A pool of connections to one PostgreSQL.
+
+    `max_transaction_s` bounds every transaction on the server's side: the claiming floor and vacuum rely on
+    no transaction living longer (ARCHITECTURE, section 5).
+    """
+
+    def __init__(self, url: str, *, min_size: int = 1, max_size: int = 10, max_transaction_s: float = 5.0) -> None:
+        self._url = url
+        self._max_transaction_ms = int(max_transaction_s * 1000)
+        self._pool: AsyncConnectionPool[AsyncConnection[TupleRow]] = AsyncConnectionPool(
+            url,
+            min_size=min_size,
+            max_size=max_size,
+            open=False,
+            kwargs={"autocommit": True, "options": f"-c transaction_timeout={self._max_transaction_ms}"},
+            check=None,
+        )
+
+    @property
+    def url(self) -> str:
+        return self._url
+
+    async def open(self, timeout: float = 30.0) -> None:
+        await self._pool.open(wait=True, timeout=timeout)
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Tx]:
+        """A connection with a transaction open: committed at the end, rolled back on any exception."""
+        async with self._pool.connection() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def autocommit(self) -> AsyncIterator[Tx]:
+        """A connection where each statement is a transaction of its own: for single statements."""
+        async with self._pool.connection() as connection:
+            yield connection
+
+    async def dedicated(self, **options: Any) -> Tx:
+        """A connection outside the pool, autocommit, for LISTEN and for locks held for a lifetime."""
+        return await AsyncConnection.connect(self._url, autocommit=True, **options)

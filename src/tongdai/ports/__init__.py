@@ -1,0 +1,1 @@
+"""Protocols, events and capabilities of the outside world. No input or output here."""
