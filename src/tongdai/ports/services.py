@@ -1,0 +1,38 @@
+"""What the APIs are given: the pieces that a request needs, wired once by `bootstrap`.
+
+It stands beside the ports because it holds one (`Storage`); `kit` may not know ports, and the APIs may not
+know `bootstrap`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tongdai.kit.clock import Clock
+from tongdai.kit.crypto import Keyring
+from tongdai.kit.db import Database
+from tongdai.kit.hints import Hinter
+from tongdai.ports.storage import Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Handed to `api.routes(services)` and to each facade's `routes(services)`."""
+
+    db: Database
+    keyring: Keyring
+    clock: Clock
+    hinter: Hinter
+    """Call `hinter.wake(campaign_id)` after the commit that gave a campaign work."""
+    storage: Storage
+    max_body_bytes: int = 64 * 1024 * 1024
+    """Longer request bodies are refused before they are read."""
+    export_max_limit: int = 10_000
+    """Largest page of results that one request may ask for."""
+    aicc_strict_http_status: bool = False
+    """True: AICallCenter's errors carry an HTTP status of their own instead of 200."""
+    aicc_token_life: timedelta | None = None
+    """None: an AICallCenter access token is valid until its secret is changed."""
+    otp_seconds: int = 60
+    """A voice OTP that was not dialled so long after its import is told as expired."""
