@@ -1,0 +1,46 @@
+"""Calls, their attempts and legs, what came of them, and the counters that find results fast."""
+
+from tongdai.domain.calls.errors import CallNotFoundError, CancelTargetError
+from tongdai.domain.calls.model import (
+    NEVER_RETRIED,
+    PICKED_UP,
+    REFUSALS,
+    RETRIED_ON_REQUEST,
+    Attempt,
+    AttemptDetail,
+    Call,
+    CallDetail,
+    CallFilter,
+    CampaignScope,
+    Leg,
+    Outcome,
+    Refusal,
+    ResultMove,
+    ResultPage,
+    ResultRow,
+    Scope,
+    UserScope,
+)
+
+__all__ = [
+    "NEVER_RETRIED",
+    "PICKED_UP",
+    "REFUSALS",
+    "RETRIED_ON_REQUEST",
+    "Attempt",
+    "AttemptDetail",
+    "Call",
+    "CallDetail",
+    "CallFilter",
+    "CallNotFoundError",
+    "CampaignScope",
+    "CancelTargetError",
+    "Leg",
+    "Outcome",
+    "Refusal",
+    "ResultMove",
+    "ResultPage",
+    "ResultRow",
+    "Scope",
+    "UserScope",
+]

@@ -1,0 +1,13 @@
+"""What the calls module may answer instead of a result."""
+
+from __future__ import annotations
+
+from tongdai.kit.errors import InvalidError, NotFoundError
+
+
+class CallNotFoundError(NotFoundError):
+    """There is no such call, or it is not yours."""
+
+
+class CancelTargetError(InvalidError):
+    """Say which calls to cancel: by id, by number, or by campaign."""

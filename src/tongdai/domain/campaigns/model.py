@@ -1,0 +1,239 @@
+"""What a campaign is told to do, and what it may become. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from tongdai.domain.calls.model import NEVER_RETRIED, RETRIED_ON_REQUEST, Outcome
+from tongdai.domain.compliance.model import Schedule
+
+Kind = Literal["voice", "otp"]
+Purpose = Literal["advertising", "customer_care", "transactional", "otp", "debt_reminder", "survey"]
+WEEK_S = 7 * 24 * 3600
+
+
+# --------------------------------------------------------------------------- configuration
+
+
+class RetryRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """After an attempt that ended in a certain way: how many more tries, each after how many seconds."""
+
+    times: Annotated[int, Meta(ge=0, le=20)]
+    after_seconds: Annotated[int, Meta(ge=0, le=WEEK_S)]
+
+
+LOST_RULE = RetryRule(times=1, after_seconds=60)
+"""What `redial_lost` means when no rule for `lost` is given: once more, a minute later."""
+
+
+class CampaignConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How a campaign dials. Stored as jsonb; all durations in seconds."""
+
+    schedule: Schedule | None = None
+    """None: every hour of every day."""
+    retries: dict[str, RetryRule] = {}
+    """By outcome. Only outcomes of `RETRIED_ON_REQUEST` may have a rule."""
+    max_attempts: Annotated[int, Meta(ge=1, le=100)] | None = None
+    """Of one call, all outcomes together. None: the rules alone decide."""
+    ring_seconds: Annotated[float, Meta(ge=5, le=120)] = 30.0
+    max_call_seconds: Annotated[float, Meta(ge=5, le=7200)] = 300.0
+    detect_voicemail: bool = True
+    voicemail_action: Literal["hang_up", "leave_message"] = "hang_up"
+    allow_duplicates: bool = True
+    """False: a number that was imported into this campaign before is refused."""
+    refuse_when_stopped: bool = False
+    """True: imports are refused while stopped. An OTP campaign refuses them whenever it does not run."""
+    otp_seconds: Annotated[int, Meta(ge=5, le=3600)] = 60
+    """An OTP that could not be dialled for so long ends as `expired`."""
+    redial_lost: bool = False
+    """True: a call whose end is unknown is dialled again, by the rule for `lost` or else by `LOST_RULE`."""
+
+    def __post_init__(self) -> None:
+        for outcome in self.retries:
+            if outcome not in RETRIED_ON_REQUEST:
+                raise ValueError(f"retries: no rule is possible for {outcome[:40]!r}")
+
+
+# --------------------------------------------------------------------------- retry rules
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The call is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAt:
+    """The call goes back to the queue and is due then."""
+
+    at: datetime
+
+
+def next_step(
+    outcome: Outcome,
+    *,
+    attempts: int,
+    max_attempts: int | None,
+    outcome_counts: Mapping[str, int],
+    config: CampaignConfig,
+    now: datetime,
+) -> Final | RetryAt:
+    """What follows an attempt that ended as `outcome` at `now`.
+
+    `attempts` and `outcome_counts` include that attempt; `max_attempts` is the call's own cap, which holds
+    beside the campaign's. Each outcome has a budget of its own: `times` more tries after it.
+    """
+    rule = _rule_for(outcome, config)
+    if rule is None:
+        return Final()
+    caps = [cap for cap in (max_attempts, config.max_attempts) if cap is not None]
+    if any(attempts >= cap for cap in caps) or outcome_counts.get(outcome, 0) > rule.times:
+        return Final()
+    return RetryAt(now + timedelta(seconds=rule.after_seconds))
+
+
+def _rule_for(outcome: Outcome, config: CampaignConfig) -> RetryRule | None:
+    if outcome in NEVER_RETRIED:
+        return None
+    if outcome is Outcome.LOST:
+        return config.retries.get(outcome, LOST_RULE) if config.redial_lost else None
+    return config.retries.get(outcome)
+
+
+# --------------------------------------------------------------------------- states
+
+
+class CampaignState(StrEnum):
+    DRAFT = "draft"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """From which states an action leads where, and the least role that may take it."""
+
+    sources: frozenset[CampaignState]
+    target: CampaignState
+    role: str | None
+    """None: the platform's own doing, open to no user."""
+
+
+_S = CampaignState
+
+TRANSITIONS: Mapping[str, Transition] = {
+    "start": Transition(frozenset({_S.DRAFT, _S.STOPPED}), _S.RUNNING, "operator"),
+    "pause": Transition(frozenset({_S.RUNNING}), _S.PAUSED, "operator"),
+    "resume": Transition(frozenset({_S.PAUSED}), _S.RUNNING, "operator"),
+    "stop": Transition(frozenset({_S.RUNNING, _S.PAUSED}), _S.STOPPED, "operator"),
+    "finish": Transition(frozenset({_S.RUNNING}), _S.FINISHED, None),
+}
+"""Every change of state that there is. `finished` is final."""
+
+
+# --------------------------------------------------------------------------- rows and values
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    id: int
+    account_id: int
+    user_id: int
+    project_id: int | None
+    template_id: int | None
+    name: str
+    kind: str
+    purpose: str
+    state: str
+    takes_imports: bool
+    """True: running dry does not finish it."""
+    script_id: int
+    script_version: int
+    hotline_ids: list[int]
+    config: CampaignConfig
+    limit_id: int
+    max_channels: int | None
+    max_cps: float | None
+    waiting_reason: str | None
+    waiting_since: datetime | None
+    waiting_until: datetime | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class TemplateConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a campaign made from a template starts with. Stored as jsonb."""
+
+    kind: Kind
+    purpose: Purpose
+    script_id: int
+    """The script; a campaign keeps the version that is current when it is made."""
+    hotline_ids: tuple[int, ...]
+    fields: tuple[str, ...] = ()
+    """Names of the fields that a contact should bring."""
+    config: CampaignConfig = CampaignConfig()
+    max_channels: int | None = None
+    max_cps: float | None = None
+    takes_imports: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    id: int
+    account_id: int
+    project_id: int | None
+    name: str
+    config: TemplateConfig
+    created_at: datetime
+    archived_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a campaign is. `accepted = queued + dialing + done` at any moment."""
+
+    campaign_id: int
+    state: str
+    accepted: int
+    queued: int
+    dialing: int
+    done: int
+    outcomes: Mapping[str, int]
+    """Finished calls by outcome."""
+    next_due_at: datetime | None
+    """When the earliest queued call is due; in the past when it is due now."""
+    waiting_reason: str | None
+    """Why a running campaign does not dial."""
+    waiting_since: datetime | None
+    waiting_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewContact:
+    """One contact as it was given. `otp_code` is never stored among the fields and has no repr."""
+
+    given: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    otp_code: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What became of an import. Indexes are positions in the list that was given."""
+
+    received: int
+    accepted: Sequence[tuple[int, int]]
+    """(index, call id), by index."""
+    rejected: Sequence[tuple[int, str]]
+    """(index, reason), by index: the normaliser's own reasons, or `number_invalid`, `fields_invalid`,
+    `otp_invalid`, `duplicate` (within this import), `duplicate_earlier` (of an import before)."""
