@@ -1,0 +1,45 @@
+"""What can go wrong with accounts, users, keys and secrets."""
+
+from __future__ import annotations
+
+from tongdai.kit.errors import ConflictError, InvalidError, NotFoundError
+
+
+class AccountNotFoundError(NotFoundError):
+    """There is no such account."""
+
+
+class UserNotFoundError(NotFoundError):
+    """There is no such user in this account."""
+
+
+class ProjectNotFoundError(NotFoundError):
+    """There is no such project in this account."""
+
+
+class ApiKeyNotFoundError(NotFoundError):
+    """There is no such API key, or it is revoked already."""
+
+
+class SecretNotFoundError(NotFoundError):
+    """This user has no such secret."""
+
+
+class SecretUnknownError(NotFoundError):
+    """No enabled user has this secret."""
+
+
+class EmailTakenError(ConflictError):
+    """Another user signs in with this e-mail address."""
+
+
+class ProjectCodeTakenError(ConflictError):
+    """Another project has this code."""
+
+
+class SecretExistsError(ConflictError):
+    """This user has such a secret already: rotate it instead."""
+
+
+class AccountInvalidError(InvalidError):
+    """A name, e-mail address, code or password is not acceptable; `facts["errors"]` says which."""

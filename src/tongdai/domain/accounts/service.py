@@ -1,0 +1,386 @@
+"""What can be done with accounts, users, API keys, client secrets and tokens."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from datetime import timedelta
+from functools import cache
+from typing import Final
+
+import jwt
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from jwt.types import Options
+
+from tongdai.domain.accounts import store
+from tongdai.domain.accounts.errors import (
+    AccountNotFoundError,
+    ApiKeyNotFoundError,
+    EmailTakenError,
+    ProjectCodeTakenError,
+    ProjectNotFoundError,
+    SecretExistsError,
+    SecretNotFoundError,
+    SecretUnknownError,
+    UserNotFoundError,
+)
+from tongdai.domain.accounts.model import (
+    MAX_PASSWORD,
+    Account,
+    ApiKey,
+    Caller,
+    IssuedKey,
+    PasswordHash,
+    Project,
+    Role,
+    User,
+    check_email,
+    check_password,
+    check_texts,
+)
+from tongdai.kit.clock import Clock
+from tongdai.kit.crypto import Keyring
+from tongdai.kit.db import Tx
+
+_KEY_PREFIX: Final = "td_"
+_HINT_LENGTH: Final = 10
+_LONGEST_KEY: Final = 100
+# A token of ours has some 200 characters; a longer one is not parsed at all.
+_LONGEST_TOKEN: Final = 1024
+_ALGORITHM: Final = "HS256"
+_SIGNATURE_ONLY: Final[Options] = {
+    # Times are judged by the injected clock.
+    "verify_exp": False,
+    "verify_iat": False,
+    "verify_nbf": False,
+    "verify_aud": False,
+}
+
+
+# ---------------------------------------------------------------- accounts and users
+
+
+async def create_account(
+    tx: Tx, name: str, *, max_channels: int | None = None, max_cps: float | None = None
+) -> Account:
+    """A new tenant; None means no cap of its own.
+
+    Raises:
+        AccountInvalidError: the name is empty, too long or not printable.
+    """
+    check_texts(name=name)
+    return await store.insert_account(tx, name, max_channels, max_cps)
+
+
+async def get_account(tx: Tx, account_id: int) -> Account:
+    """Raises AccountNotFoundError."""
+    account = await store.get_account(tx, account_id)
+    if account is None:
+        raise AccountNotFoundError
+    return account
+
+
+async def create_user(
+    tx: Tx, account_id: int, *, email: str, name: str, role: Role, password: str | PasswordHash
+) -> User:
+    """A new user of an account.
+
+    Hashing takes some 50 ms; give what `hash_password` returned to keep that out of the transaction.
+
+    Raises:
+        AccountInvalidError: the address, name or password is not acceptable.
+        AccountNotFoundError: there is no such account.
+        EmailTakenError: someone has this address, in this account or another.
+    """
+    check_email(email)
+    check_texts(name=name)
+    password_hash = await hash_password(password) if isinstance(password, str) else password
+    await get_account(tx, account_id)
+    user = await store.insert_user(tx, account_id, email, name, role, password_hash)
+    if user is None:
+        raise EmailTakenError
+    return user
+
+
+async def get_user(tx: Tx, account_id: int, user_id: int) -> User:
+    """Raises UserNotFoundError."""
+    user = await store.get_user(tx, account_id, user_id)
+    if user is None:
+        raise UserNotFoundError
+    return user
+
+
+async def find_user(tx: Tx, email: str) -> User | None:
+    """Whoever signs in with this address, in whatever account: for signing in and for administrators."""
+    return await store.find_user(tx, email) if email.isprintable() else None
+
+
+async def disable_user(tx: Tx, account_id: int, user_id: int) -> None:
+    """Shuts a user out at once: password, API keys and tokens.
+
+    Raises:
+        UserNotFoundError: no such user, or disabled already.
+    """
+    if not await store.disable_user(tx, account_id, user_id):
+        raise UserNotFoundError
+
+
+async def create_project(tx: Tx, account_id: int, *, code: str, name: str) -> Project:
+    """A group of campaigns inside an account.
+
+    Raises:
+        AccountInvalidError: the code or name is empty, too long or not printable.
+        AccountNotFoundError: there is no such account.
+        ProjectCodeTakenError: codes are unique across accounts, because clients send nothing else.
+    """
+    check_texts(code=code, name=name)
+    await get_account(tx, account_id)
+    project = await store.insert_project(tx, account_id, code, name)
+    if project is None:
+        raise ProjectCodeTakenError
+    return project
+
+
+async def get_project(tx: Tx, account_id: int, project_id: int) -> Project:
+    """Raises ProjectNotFoundError."""
+    project = await store.get_project(tx, account_id, project_id)
+    if project is None:
+        raise ProjectNotFoundError
+    return project
+
+
+# ---------------------------------------------------------------- passwords
+
+
+async def hash_password(password: str) -> PasswordHash:
+    """argon2id, in a thread.
+
+    Raises:
+        AccountInvalidError: shorter than 8 or longer than 1,024 characters.
+    """
+    check_password(password)
+    return PasswordHash(await asyncio.to_thread(_hasher().hash, _password_bytes(password)))
+
+
+async def change_password(tx: Tx, account_id: int, user_id: int, password: str) -> None:
+    """Raises AccountInvalidError, UserNotFoundError."""
+    if not await store.set_password_hash(tx, account_id, user_id, await hash_password(password)):
+        raise UserNotFoundError
+
+
+async def verify_password(tx: Tx, email: str, password: str) -> User | None:
+    """The enabled user with this address and password.
+
+    An unknown address costs as much time as a wrong password, so that nobody can ask who has an account.
+    """
+    user = await find_user(tx, email)
+    if user is None or user.disabled_at is not None:
+        await asyncio.to_thread(_matches, _decoy_hash(), password)
+        return None
+    stored = await store.get_password_hash(tx, user)
+    if stored is None or not await asyncio.to_thread(_matches, stored, password):
+        return None
+    if _hasher().check_needs_rehash(stored):
+        await store.set_password_hash(tx, user.account_id, user.id, await hash_password(password))
+    return user
+
+
+# ---------------------------------------------------------------- API keys
+
+
+async def issue_api_key(tx: Tx, account_id: int, user_id: int, name: str) -> IssuedKey:
+    """A key that acts as this user; its text is shown now and never again.
+
+    Raises:
+        AccountInvalidError: the name is empty, too long or not printable.
+        UserNotFoundError: the account has no such user.
+    """
+    check_texts(name=name)
+    key = _new_key()
+    key_id = await store.insert_api_key(tx, account_id, user_id, name, key[:_HINT_LENGTH], _key_hash(key))
+    if key_id is None:
+        raise UserNotFoundError
+    return IssuedKey(key_id, key)
+
+
+async def issue_platform_key(tx: Tx, name: str) -> IssuedKey:
+    """A key for whoever runs the platform; it opens no tenant's data.
+
+    Raises:
+        AccountInvalidError: the name is empty, too long or not printable.
+    """
+    check_texts(name=name)
+    key = _new_key()
+    return IssuedKey(await store.insert_platform_key(tx, name, key[:_HINT_LENGTH], _key_hash(key)), key)
+
+
+async def revoke_api_key(tx: Tx, account_id: int, key_id: int) -> None:
+    """Raises ApiKeyNotFoundError."""
+    if not await store.revoke_api_key(tx, account_id, key_id):
+        raise ApiKeyNotFoundError
+
+
+async def revoke_platform_key(tx: Tx, key_id: int) -> None:
+    """Raises ApiKeyNotFoundError."""
+    if not await store.revoke_platform_key(tx, key_id):
+        raise ApiKeyNotFoundError
+
+
+async def list_api_keys(tx: Tx, account_id: int) -> list[ApiKey]:
+    return await store.list_api_keys(tx, account_id)
+
+
+async def authenticate_key(tx: Tx, key: str) -> Caller | None:
+    """Who this key acts as; None for anything that is not a live key of an enabled user."""
+    if len(key) > _LONGEST_KEY or not key.startswith(_KEY_PREFIX):
+        return None
+    return await store.find_key(tx, _key_hash(key))
+
+
+# ---------------------------------------------------------------- client secrets and tokens
+
+
+async def issue_client_secret(tx: Tx, keyring: Keyring, account_id: int, user_id: int, kind: str) -> str:
+    """A user's first secret for one kind of API: 64 hexadecimal digits.
+
+    Raises:
+        SecretExistsError: the user has one.
+        UserNotFoundError: the account has no such user.
+    """
+    await get_user(tx, account_id, user_id)
+    secret, sealed, lookup_hash = _new_secret(keyring, user_id, kind)
+    if not await store.insert_secret(tx, account_id, user_id, kind, sealed, lookup_hash):
+        raise SecretExistsError
+    return secret
+
+
+async def reveal_client_secret(tx: Tx, keyring: Keyring, account_id: int, user_id: int, kind: str) -> str:
+    """The current secret, for its owner to look up.
+
+    Raises:
+        SealBrokenError: it was sealed with another master key.
+        SecretNotFoundError: this user of this account has none.
+    """
+    sealed = await store.get_secret(tx, account_id, user_id, kind)
+    if sealed is None:
+        raise SecretNotFoundError
+    return keyring.open(sealed, context=_seal_context(user_id, kind)).decode()
+
+
+async def rotate_client_secret(tx: Tx, keyring: Keyring, account_id: int, user_id: int, kind: str) -> str:
+    """A new secret in the place of the old one; every token made from the old one is void at once.
+
+    Raises:
+        SecretNotFoundError: this user of this account has none.
+    """
+    secret, sealed, lookup_hash = _new_secret(keyring, user_id, kind)
+    if not await store.rotate_secret(tx, account_id, user_id, kind, sealed, lookup_hash):
+        raise SecretNotFoundError
+    return secret
+
+
+async def issue_token(
+    tx: Tx, keyring: Keyring, clock: Clock, secret: str, kind: str, *, life: timedelta | None = None
+) -> str:
+    """A token for whoever knows a secret: a JWT (HS256) that names the user and the secret's version.
+
+    It does not expire unless a `life` is given, and earlier tokens stay good.
+
+    Raises:
+        SecretUnknownError: no enabled user has this secret of this kind.
+    """
+    found = await store.find_secret(tx, kind, keyring.lookup_hash(secret, context=_lookup_context(kind)))
+    if found is None:
+        raise SecretUnknownError
+    user_id, version = found
+    now = clock.now()
+    claims: dict[str, object] = {
+        "user": user_id,
+        "kind": kind,
+        "secret": version,
+        "iat": int(now.timestamp()),
+    }
+    if life is not None:
+        claims["exp"] = int((now + life).timestamp())
+    return jwt.encode(claims, keyring.signing_key(_token_context(kind)), algorithm=_ALGORITHM)
+
+
+async def authenticate_token(tx: Tx, keyring: Keyring, clock: Clock, token: str, kind: str) -> Caller | None:
+    """Who this token acts as; None for any text that is not a live token of this kind.
+
+    The signature is checked first, so that only our own tokens cost a look-up.
+    """
+    named = _read_token(keyring, clock, token, kind)
+    if named is None:
+        return None
+    user_id, version = named
+    return await store.find_token_user(tx, user_id, kind, version)
+
+
+def _read_token(keyring: Keyring, clock: Clock, token: str, kind: str) -> tuple[int, int] | None:
+    """The user and secret version that a token names, if we signed it for this kind and it is not over."""
+    if len(token) > _LONGEST_TOKEN or not token.isascii():
+        return None
+    key = keyring.signing_key(_token_context(kind))
+    try:
+        claims = jwt.decode(token, key, algorithms=[_ALGORITHM], options=_SIGNATURE_ONLY)
+    # The token's header is read before its signature: nested deeply enough, it exhausts the JSON reader.
+    except (jwt.InvalidTokenError, ValueError, RecursionError):
+        return None
+    user_id, version, ends = claims.get("user"), claims.get("secret"), claims.get("exp")
+    if claims.get("kind") != kind or not isinstance(user_id, int) or not isinstance(version, int):
+        return None
+    if ends is not None and ends <= clock.now().timestamp():
+        return None
+    return user_id, version
+
+
+def _new_secret(keyring: Keyring, user_id: int, kind: str) -> tuple[str, bytes, bytes]:
+    secret = secrets.token_hex(32)
+    sealed = keyring.seal(secret.encode(), context=_seal_context(user_id, kind))
+    return secret, sealed, keyring.lookup_hash(secret, context=_lookup_context(kind))
+
+
+def _seal_context(user_id: int, kind: str) -> str:
+    return f"client_secret:{kind}:{user_id}"
+
+
+def _lookup_context(kind: str) -> str:
+    return f"client_secret:{kind}"
+
+
+def _token_context(kind: str) -> str:
+    return f"token:{kind}"
+
+
+def _new_key() -> str:
+    return _KEY_PREFIX + secrets.token_urlsafe(32)
+
+
+def _key_hash(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
+
+
+@cache
+def _hasher() -> PasswordHasher:
+    return PasswordHasher()
+
+
+@cache
+def _decoy_hash() -> str:
+    return _hasher().hash(secrets.token_bytes(16))
+
+
+def _matches(password_hash: str, password: str) -> bool:
+    if len(password) > MAX_PASSWORD:
+        return False
+    try:
+        return _hasher().verify(password_hash, _password_bytes(password))
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def _password_bytes(password: str) -> bytes:
+    return password.encode("utf-8", "surrogatepass")
