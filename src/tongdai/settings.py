@@ -2,7 +2,7 @@
 
 Each field of `Settings` is a key of the file and, in capitals after `TONGDAI_`, a variable of the
 environment, which wins. `config.default.toml` explains every one. A secret may also come from a file, named
-by the variable with `_FILE` behind it. Nothing is guessed: an unknown key or a doubtful value stops the start.
+by the variable with `_FILE` behind it. An unknown key or a doubtful value stops the start.
 """
 
 from __future__ import annotations
