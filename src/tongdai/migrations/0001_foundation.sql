@@ -44,6 +44,7 @@ CREATE TABLE projects (
     name        text NOT NULL,
     created_at  timestamptz NOT NULL DEFAULT now()
 );
+CREATE INDEX projects_account ON projects (account_id, id);
 
 -- A key is shown once; only its SHA-256 is kept (the key itself is 256 random bits, so no salt is needed).
 CREATE TABLE api_keys (

@@ -82,6 +82,11 @@ async def get_account(tx: Tx, account_id: int) -> Account:
     return account
 
 
+async def list_accounts(tx: Tx, *, after: int = 0, limit: int = 100) -> list[Account]:
+    """Accounts with an id above `after`, oldest first: for the platform's administrators alone."""
+    return await store.list_accounts(tx, after, limit)
+
+
 async def create_user(
     tx: Tx, account_id: int, *, email: str, name: str, role: Role, password: str | PasswordHash
 ) -> User:
@@ -149,6 +154,11 @@ async def get_project(tx: Tx, account_id: int, project_id: int) -> Project:
     if project is None:
         raise ProjectNotFoundError
     return project
+
+
+async def list_projects(tx: Tx, account_id: int, *, after: int = 0, limit: int = 100) -> list[Project]:
+    """Projects of an account with an id above `after`, oldest first."""
+    return await store.list_projects(tx, account_id, after, limit)
 
 
 # ---------------------------------------------------------------- passwords

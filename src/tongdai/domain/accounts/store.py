@@ -28,6 +28,9 @@ RETURNING id, name, limit_id, created_at
 # One account, by primary key.
 SELECT_ACCOUNT = "SELECT id, name, limit_id, created_at FROM accounts WHERE id = %s"
 
+# Accounts after a given one, for the platform's administrators, by primary key.
+LIST_ACCOUNTS = "SELECT id, name, limit_id, created_at FROM accounts WHERE id > %s ORDER BY id LIMIT %s"
+
 # A new user; nothing when the address is taken (users_email).
 INSERT_USER = """
 INSERT INTO users (account_id, email, name, role, password_hash)
@@ -68,6 +71,12 @@ RETURNING id, account_id, code, name, created_at
 SELECT_PROJECT = (
     "SELECT id, account_id, code, name, created_at FROM projects WHERE id = %s AND account_id = %s"
 )
+
+# Projects of an account after a given one (projects_account).
+LIST_PROJECTS = """
+SELECT id, account_id, code, name, created_at FROM projects
+WHERE account_id = %s AND id > %s ORDER BY id LIMIT %s
+"""
 
 # A user's new key; nothing when the user is not of the account.
 INSERT_API_KEY = """
@@ -149,6 +158,12 @@ async def get_account(tx: Tx, account_id: int) -> Account | None:
         return await cursor.fetchone()
 
 
+async def list_accounts(tx: Tx, after: int, limit: int) -> list[Account]:
+    async with tx.cursor(row_factory=class_row(Account)) as cursor:
+        await cursor.execute(LIST_ACCOUNTS, (after, limit))
+        return await cursor.fetchall()
+
+
 async def insert_user(
     tx: Tx, account_id: int, email: str, name: str, role: Role, password_hash: PasswordHash
 ) -> User | None:
@@ -195,6 +210,12 @@ async def get_project(tx: Tx, account_id: int, project_id: int) -> Project | Non
     async with tx.cursor(row_factory=class_row(Project)) as cursor:
         await cursor.execute(SELECT_PROJECT, (project_id, account_id))
         return await cursor.fetchone()
+
+
+async def list_projects(tx: Tx, account_id: int, after: int, limit: int) -> list[Project]:
+    async with tx.cursor(row_factory=class_row(Project)) as cursor:
+        await cursor.execute(LIST_PROJECTS, (account_id, after, limit))
+        return await cursor.fetchall()
 
 
 async def insert_api_key(

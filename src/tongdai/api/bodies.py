@@ -1,0 +1,105 @@
+"""How a JSON body is read: strictly, at once into its struct, and with every refusal in our own shape.
+
+Litestar alone would convert laxly ("1" for 1), would let NUL characters through, which PostgreSQL cannot
+store, and would fail on a body that is nested a hundred thousand deep.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from litestar import Request
+from litestar.dto import AbstractDTO, DTOConfig
+from msgspec import Meta
+
+from tongdai.kit.errors import InvalidError
+
+if TYPE_CHECKING:
+    from litestar._openapi.schema_generation import SchemaCreator
+    from litestar.dto.data_structures import DTOFieldDefinition
+    from litestar.openapi.spec import Reference, Schema
+    from litestar.typing import FieldDefinition
+
+MAX_ID = 2**63 - 1
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Id = Annotated[int, Meta(ge=1, le=MAX_ID)]
+Channels = Annotated[int, Meta(ge=0, le=100_000)]
+Cps = Annotated[float, Meta(gt=0, le=10_000)]
+
+_WHERE = re.compile(r"^(?P<message>.*) - at `\$\.?(?P<path>.*)`$", re.DOTALL)
+
+
+class BadBodyError(InvalidError):
+    """The body is not valid; see errors."""
+
+
+class JsonBody(AbstractDTO[Any]):
+    """Decodes a handler's `data` by its own annotation, strictly."""
+
+    config = DTOConfig()
+
+    def decode_bytes(self, value: bytes) -> Any:
+        field = self.asgi_connection.route_handler.parsed_data_field
+        assert field is not None
+        return decode(value, field.annotation)
+
+    @classmethod
+    def create_for_field_definition(cls, field_definition: FieldDefinition, handler_id: str, *_: Any) -> None:
+        """Nothing to prepare: the annotation is the whole description."""
+
+    @classmethod
+    def create_openapi_schema(
+        cls, field_definition: FieldDefinition, handler_id: str, schema_creator: SchemaCreator
+    ) -> Reference | Schema:
+        return schema_creator.for_field_definition(field_definition)
+
+    @classmethod
+    def generate_field_definitions(cls, model_type: type[Any]) -> Generator[DTOFieldDefinition, None, None]:
+        yield from ()
+
+    @classmethod
+    def detect_nested_field(cls, field_definition: FieldDefinition) -> bool:
+        return False
+
+
+def decode(raw: bytes, kind: Any) -> Any:
+    """Read JSON as `kind`. Raises BadBodyError with the path of the first thing that is wrong."""
+    try:
+        if rb"\u0000" in raw:
+            _refuse_nul(msgspec.json.decode(raw), "")
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError as error:
+        raise BadBodyError(errors=[split_where(str(error))]) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadBodyError(errors=[("", f"This is not JSON: {error}")]) from None
+    except RecursionError:
+        raise BadBodyError(errors=[("", "This is nested too deeply.")]) from None
+
+
+def split_where(message: str) -> tuple[str, str]:
+    """msgspec's ``Expected `int`, got `str` - at `$.a.b` `` as (path, message)."""
+    found = _WHERE.match(message)
+    return (found["path"], found["message"]) if found else ("", message)
+
+
+def _refuse_nul(value: object, path: str) -> None:
+    if isinstance(value, str):
+        if "\x00" in value:
+            raise BadBodyError(errors=[(path, "NUL characters are not allowed.")])
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            _refuse_nul(key, path)
+            _refuse_nul(inner, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            _refuse_nul(inner, f"{path}[{index}]")
+
+
+def refuse_nul_in_query(request: Request[Any, Any, Any]) -> None:
+    """A `before_request` hook: PostgreSQL cannot store or compare NUL, whoever sends it."""
+    if b"%00" in request.scope.get("query_string", b""):
+        raise InvalidError("NUL characters are not allowed in the query.", errors=[("", "Remove %00.")])

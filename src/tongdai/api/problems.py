@@ -1,0 +1,149 @@
+"""Errors as RFC 9457 problem documents: one shape for everything that this API refuses.
+
+A domain error is a name and facts; here it gets its HTTP status. What is not a known error is answered with a
+bare 500 and logged, so that nothing of the inside reaches a caller.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.types import ExceptionHandlersMap
+
+from tongdai.kit.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError, TongdaiError
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+_TYPE_PREFIX = "urn:tongdai:problem:"
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """One place where a request is wrong."""
+
+    path: str
+    """Where: a dotted path into the body (`steps.ask.digits`), or a parameter. Empty: the whole."""
+    message: str
+    """What is wrong there."""
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Why a request was refused (RFC 9457)."""
+
+    type: str
+    """A stable name for programs, e.g. `urn:tongdai:problem:not-found`."""
+    title: str
+    """The same for people, in a few words."""
+    status: int
+    """The HTTP status again."""
+    detail: str
+    """What happened this time."""
+    errors: list[FieldError]
+    """Every place that is wrong, when the request itself is; otherwise empty."""
+    retryable: bool
+    """True: the same request may succeed later without being changed."""
+
+
+class UnauthorizedError(TongdaiError):
+    """This needs an API key: send `Authorization: Bearer td_…`."""
+
+
+_STATUS_OF: tuple[tuple[type[TongdaiError], int], ...] = (
+    (UnauthorizedError, 401),
+    (ForbiddenError, 403),
+    (NotFoundError, 404),
+    (ConflictError, 409),
+    (InvalidError, 400),
+)
+
+_NAMES: dict[int, tuple[str, str]] = {
+    400: ("invalid-request", "The request is not valid"),
+    401: ("unauthorized", "An API key is needed"),
+    403: ("forbidden", "This key may not do that"),
+    404: ("not-found", "There is no such thing"),
+    405: ("method-not-allowed", "This address does not take that method"),
+    409: ("conflict", "The state does not allow this"),
+    413: ("too-large", "The request is too large"),
+    500: ("internal", "Something went wrong on our side"),
+}
+
+
+def answers(*statuses: int) -> dict[int, ResponseSpec]:
+    """The documented refusals of an operation; those that any operation can have are always among them."""
+    return {
+        status: ResponseSpec(
+            Problem, generate_examples=False, description=_NAMES[status][1], media_type=MEDIA_TYPE
+        )
+        for status in sorted({400, 401, 403, *statuses})
+    }
+
+
+def handlers() -> ExceptionHandlersMap:
+    """Exception handlers for everything under `/v1`, unknown addresses and methods too."""
+    return {
+        TongdaiError: _domain_error,
+        ValidationException: _parameter_error,
+        HTTPException: _http_error,
+        Exception: _unexpected_error,
+    }
+
+
+def _answer(
+    status: int,
+    *,
+    detail: str,
+    errors: list[FieldError] | None = None,
+    retryable: bool = False,
+    headers: dict[str, str] | None = None,
+) -> Response[Problem]:
+    name, title = _NAMES.get(status, _NAMES[400])
+    problem = Problem(
+        type=_TYPE_PREFIX + name,
+        title=title,
+        status=status,
+        detail=detail,
+        errors=errors or [],
+        retryable=retryable,
+    )
+    return Response(problem, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def _domain_error(_: Request[Any, Any, Any], error: TongdaiError) -> Response[Problem]:
+    status = next((status for kind, status in _STATUS_OF if isinstance(error, kind)), 400)
+    return _answer(
+        status,
+        detail=error.message,
+        errors=_field_errors(error.facts.get("errors")),
+        retryable=error.retryable,
+        headers={"WWW-Authenticate": "Bearer"} if status == 401 else None,
+    )
+
+
+def _field_errors(pairs: object) -> list[FieldError]:
+    if not isinstance(pairs, (list, tuple)):
+        return []
+    return [FieldError(str(path), str(message)) for path, message in pairs]
+
+
+def _parameter_error(_: Request[Any, Any, Any], error: ValidationException) -> Response[Problem]:
+    """Litestar's own complaint about path and query parameters, in our shape."""
+    found = error.extra if isinstance(error.extra, list) else []
+    errors = [FieldError(str(one.get("key", "")), str(one.get("message", ""))) for one in found]
+    return _answer(400, detail="Some parameters are not valid; see errors.", errors=errors)
+
+
+def _http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+    if error.status_code >= 500:
+        return _unexpected_error(_, error)
+    title = _NAMES.get(error.status_code, _NAMES[400])[1]
+    return _answer(error.status_code, detail=f"{title}.", headers=error.headers)
+
+
+def _unexpected_error(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    logger.error("A request failed unexpectedly", exc_info=error)
+    return _answer(500, detail="The request could not be served. It has been logged.", retryable=True)

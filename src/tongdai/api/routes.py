@@ -1,0 +1,71 @@
+"""Everything under `/v1`, put together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Router
+from litestar.datastructures import ResponseHeader
+from litestar.di import Provide
+from litestar.openapi.spec import SecurityScheme, Tag
+from litestar.types import ControllerRouterHandler
+
+from tongdai.api import accounts, auth, keys, me, problems, projects
+from tongdai.api.bodies import JsonBody, refuse_nul_in_query
+from tongdai.ports.services import Services
+
+PREFIX = "/v1"
+
+TAGS = [
+    Tag("Keys", "What a key may do, and the keys of an account."),
+    Tag("Projects", "Groups of campaigns inside an account."),
+    Tag("Trunks", "SIP peers with their channels and calls per second."),
+    Tag("Hotlines", "The numbers that are shown to those who are called."),
+    Tag("Scripts", "What a call says and asks: flows as data, each change a new version."),
+    Tag("Audio files", "Recorded prompts for the `play` steps of scripts."),
+    Tag("Templates", "Campaigns to be: script, fields, hotlines, schedule and retries."),
+    Tag("Campaigns", "Running lists of calls, their contacts and their progress."),
+    Tag("Calls", "One number to be reached each, with its attempts, legs and timeline."),
+    Tag("Platform", "Accounts and users. For a platform key alone, which opens nothing else."),
+]
+"""For the OpenAPI document."""
+
+SECURITY_SCHEMES = {
+    auth.SECURITY_SCHEME: SecurityScheme(
+        type="http", scheme="bearer", description="An API key: `Authorization: Bearer td_…`."
+    )
+}
+"""For the OpenAPI document."""
+
+_HANDLERS: list[ControllerRouterHandler] = [
+    me.get_me,
+    *keys.HANDLERS,
+    *projects.HANDLERS,
+    *accounts.HANDLERS,
+]
+
+
+def routes(services: Services) -> list[ControllerRouterHandler]:
+    """The API over these services, as one router."""
+
+    def provide_services() -> Services:
+        return services
+
+    dependencies: dict[str, Any] = {
+        "services": Provide(provide_services, sync_to_thread=False),
+        "caller": Provide(auth.caller_of, sync_to_thread=False),
+    }
+    router = Router(
+        PREFIX,
+        route_handlers=_HANDLERS,
+        dependencies=dependencies,
+        guards=[auth.guard(services)],
+        before_request=refuse_nul_in_query,
+        exception_handlers=problems.handlers(),
+        dto=JsonBody,
+        return_dto=None,
+        request_max_body_size=services.max_body_bytes,
+        response_headers=[ResponseHeader("Cache-Control", value="no-store", documentation_only=False)],
+        security=[{auth.SECURITY_SCHEME: []}],
+    )
+    return [router]
