@@ -1,0 +1,67 @@
+"""The ASGI app: the APIs, the facades, health, metrics and the schema in one place."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components
+
+from tongdai import api
+from tongdai.api import problems
+from tongdai.app.health import healthz, readyz
+from tongdai.app.metrics import MeteredLitestar, Metrics, show_metrics
+from tongdai.app.schema_page import SchemaPage
+from tongdai.facades import aicallcenter
+from tongdai.ports.services import Services
+
+ABOUT = (
+    "Voice campaigns and voice OTP. Send `Authorization: Bearer td_…`. "
+    "Times are ISO 8601 with their zone; numbers are stored as 84…; lists are paged by cursor."
+)
+
+
+def create_app(services: Services, *, metrics: bool = True) -> Litestar:
+    """The whole web side over `services`. Its lifespan opens and closes the pool and the hinter."""
+    handlers = [*api.routes(services), *aicallcenter.routes(services), healthz, readyz]
+    app = MeteredLitestar(
+        route_handlers=[*handlers, show_metrics] if metrics else handlers,
+        lifespan=[lambda _: _running(services)],
+        dependencies={
+            "services": Provide(lambda: services, sync_to_thread=False),
+            "metrics": Provide(lambda: counters, sync_to_thread=False),
+        },
+        exception_handlers=problems.handlers(),
+        openapi_config=OpenAPIConfig(
+            title="tongdai",
+            version=version("tongdai"),
+            description=ABOUT,
+            path="/schema",
+            render_plugins=[SchemaPage(), JsonRenderPlugin(path="/openapi.json")],
+            components=Components(security_schemes=dict(api.SECURITY_SCHEMES)),
+            tags=list(api.TAGS),
+            use_handler_docstrings=True,
+        ),
+        request_max_body_size=services.max_body_bytes,
+        # The framework would log paths with their queries, which may hold tokens.
+        logging_config=None,
+    )
+    counters = Metrics()
+    app.metrics = counters if metrics else None
+    return app
+
+
+@asynccontextmanager
+async def _running(services: Services) -> AsyncIterator[None]:
+    await services.db.open()
+    try:
+        await services.hinter.start()
+        yield
+    finally:
+        await services.hinter.stop()
+        await services.db.close()

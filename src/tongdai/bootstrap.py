@@ -1,0 +1,58 @@
+"""The only place that wires: settings to database, keys, engines and what the APIs are given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tongdai.adapters.files import FileStorage
+from tongdai.adapters.sandbox.engine import SandboxEngine
+from tongdai.kit.clock import Clock, SystemClock
+from tongdai.kit.crypto import Keyring
+from tongdai.kit.db import Database
+from tongdai.kit.hints import Hinter
+from tongdai.ports.services import Services
+from tongdai.ports.telephony import Engine
+from tongdai.settings import Settings, SettingsError
+
+NO_DATABASE = (
+    "database_url (TONGDAI_DATABASE_URL) is not set; only `tongdai demo` and `tongdai serve --role all` "
+    "bring a database of their own"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Everything that a process may need, built but not started: no connection is open yet."""
+
+    settings: Settings
+    db: Database
+    keyring: Keyring
+    clock: Clock
+    services: Services
+
+    def engines(self) -> dict[str, Engine]:
+        """A new client for each telephony engine, by the name that a trunk calls it."""
+        return {"sandbox": SandboxEngine(self.settings.sandbox_socket)}
+
+
+def build(settings: Settings) -> Platform:
+    """Wire one process. Raises SettingsError when the database or the master key is not set."""
+    if not settings.database_url:
+        raise SettingsError(NO_DATABASE)
+    db = Database(settings.database_url, max_size=settings.database_pool_size)
+    keyring = Keyring(settings.master_key())
+    clock = SystemClock()
+    services = Services(
+        db=db,
+        keyring=keyring,
+        clock=clock,
+        hinter=Hinter(db),
+        storage=FileStorage(Path(settings.data_dir) / "files"),
+        max_body_bytes=settings.max_body_bytes,
+        export_max_limit=settings.export_max_limit,
+        aicc_strict_http_status=settings.aicallcenter_strict_http_status,
+        aicc_token_life=settings.aicallcenter_token_life,
+        otp_seconds=settings.otp_seconds,
+    )
+    return Platform(settings=settings, db=db, keyring=keyring, clock=clock, services=services)
