@@ -1,0 +1,436 @@
+"""A script on one call: engine events in, commands out.
+
+Pure and deterministic: no clock, no chance, no I/O. Another process that feeds the same events from the first
+on gets the very same commands in the same order, so they can be numbered and an adopter repeats none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from tongdai.domain.scripts.check import transfer_target
+from tongdai.domain.scripts.keypad import Keypad
+from tongdai.domain.scripts.model import (
+    BranchStep,
+    Case,
+    GatherStep,
+    HangUpStep,
+    Part,
+    PlayStep,
+    ReadCodeStep,
+    RecordStep,
+    SayStep,
+    Script,
+    Step,
+    TransferStep,
+)
+from tongdai.domain.scripts.results import Recording, Result
+from tongdai.domain.scripts.template import field_value
+from tongdai.domain.scripts.voice import Voice
+from tongdai.ports import telephony as port
+
+MAX_STEPS_PER_CALL = 500
+"""A call that took so many steps is hung up: a loop of menus must end even for somebody who never tires."""
+CONFIRM_TRIES = 3
+CONFIRM_TIMEOUT_S = 5.0
+
+VoicemailAction = Literal["hang_up", "leave_message"]
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A gather that is under way."""
+
+    step: GatherStep
+    accept: Callable[[str], bool]
+    """Takes a value; False: it is invalid."""
+    give_up: Callable[[str], None]
+    """Told `Result.NO_INPUT` or `Result.INVALID_INPUT` once the tries are used."""
+    tries_left: int
+    entered: str = ""
+    timer: int | None = None
+
+
+_Reported = port.PlaybackEnded | port.TimerFired | port.RecordingEnded | port.TransferEnded
+
+
+@dataclass(frozen=True, slots=True)
+class _Awaited:
+    kind: type[_Reported]
+    id: int
+    then: Callable[[_Reported], None]
+
+
+class Runner:
+    """One script on one leg.
+
+    Feed it every event of the leg, in order and once, and carry out what it returns, in order. `fields` are
+    the contact's; a field without a value is spoken as nothing, or as the default that the script gives.
+    `code` is the one-time code, in the clear; it leaves only as `SpokenCode`, and never towards a machine.
+    """
+
+    def __init__(
+        self,
+        script: Script,
+        fields: Mapping[str, object],
+        code: str | None = None,
+        *,
+        voicemail_action: VoicemailAction = "hang_up",
+    ) -> None:
+        self._script = script
+        self._voice = Voice(fields, script.clips)
+        self._code = code
+        self._voicemail_action = voicemail_action
+        self._keys = Keypad()
+        self._out: list[port.Command] = []
+        self._by: port.AnsweredBy | None = None
+        self._answered_at: float | None = None
+        self._done = False
+        self._ended = False
+        self._result = ""
+        self._last_id = 0
+        self._steps_taken = 0
+        self._step_id: str | None = None
+        self._move: tuple[str | None, str] | None = None
+        self._awaited: _Awaited | None = None
+        self._on_key: Callable[[], None] | None = None
+        self._last_value = ""
+        self._answers: dict[str, str] = {}
+        self._recordings: list[Recording] = []
+
+    def __repr__(self) -> str:
+        return f"<Runner at step {self._step_id!r}, result {self._result!r}>"
+
+    # ------------------------------------------------------------------ what came of it
+
+    @property
+    def result(self) -> str:
+        """The end code: the script's own, or one of `Result`. '' while the script runs."""
+        return self._result
+
+    @property
+    def finished(self) -> bool:
+        """True: no command will follow."""
+        return self._done
+
+    @property
+    def key_presses(self) -> list[tuple[str, int]]:
+        """(key, whole second since the answer), every press in order. Second 0 includes what came before."""
+        # Engines' clocks are floats: 9.3 - 4.3 must be second 5, not 4.
+        start = self._answered_at or 0.0
+        return [(key, max(0, int(round(at - start, 3)))) for key, at in self._keys.presses]
+
+    @property
+    def answers(self) -> dict[str, str]:
+        """What was entered last at each gather, by step id."""
+        return dict(self._answers)
+
+    @property
+    def recordings(self) -> list[Recording]:
+        return list(self._recordings)
+
+    @property
+    def step_id(self) -> str | None:
+        """Where the script is, or was when the call ended."""
+        return self._step_id
+
+    # ------------------------------------------------------------------ events
+
+    def start(self, by: port.AnsweredBy, answered_at: float = 0.0) -> tuple[port.Command, ...]:
+        """The call was answered. `on(Answered(…))` does the same; only the first of them counts."""
+        if self._by is None and not self._done:
+            self._by = by
+            self._answered_at = answered_at
+            self._begin(by)
+        return self._settle()
+
+    def on(self, event: port.LegEvent) -> tuple[port.Command, ...]:
+        """Take one event of the leg; returns what to do, in order. No sequence of events makes it raise."""
+        if isinstance(event, port.Answered):
+            return self.start(event.by, event.answered_at)
+        if isinstance(event, port.Digit):
+            self._take_digit(event)
+        elif isinstance(event, port.Ended):
+            self._take_end(event)
+        elif not isinstance(event, port.Ringing):
+            self._take_report(event)
+        return self._settle()
+
+    def _take_digit(self, event: port.Digit) -> None:
+        if self._ended or not self._keys.press(event.digit, event.at):
+            return
+        if self._on_key is not None:
+            self._on_key()
+
+    def _take_end(self, event: port.Ended) -> None:
+        if self._answered_at is None:
+            self._answered_at = event.answered_at
+        self._ended = True
+        self._finish(Result.HUNG_UP)
+
+    def _take_report(self, event: _Reported) -> None:
+        awaited = self._awaited
+        # Reports of what was stopped or cancelled meanwhile arrive late, and mean nothing any more.
+        if awaited is None or type(event) is not awaited.kind or event.id != awaited.id:
+            return
+        self._awaited = None
+        awaited.then(event)
+
+    def _settle(self) -> tuple[port.Command, ...]:
+        """Take steps until one has to wait. A loop, because many can follow without a wait."""
+        while self._move is not None and not self._done:
+            (target, end), self._move = self._move, None
+            if target is None:
+                self._hang_up(end)
+            elif self._steps_taken >= MAX_STEPS_PER_CALL:
+                self._hang_up(Result.STEP_LIMIT)
+            else:
+                self._steps_taken += 1
+                self._step_id = target
+                self._awaited = self._on_key = None
+                self._enter(self._script.steps[target])
+        commands, self._out = tuple(self._out), []
+        return commands
+
+    # ------------------------------------------------------------------ moves
+
+    def _begin(self, by: port.AnsweredBy) -> None:
+        if by is not port.AnsweredBy.MACHINE:
+            self._go(self._script.start)
+        elif self._voicemail_action == "hang_up" or self._script.kind == "otp":
+            self._hang_up(Result.VOICEMAIL)
+        else:
+            self._go(self._script.voicemail or self._script.start)
+
+    def _go(self, target: str | None, end: str | None = None) -> None:
+        """On to a step; without one the call ends with the end code `end`."""
+        machine = self._by is port.AnsweredBy.MACHINE
+        self._move = (target, end or (Result.MESSAGE_LEFT if machine else Result.COMPLETED))
+
+    def _hang_up(self, result: str) -> None:
+        self._out.append(port.HangUp())
+        self._finish(result)
+
+    def _finish(self, result: str) -> None:
+        if not self._done:
+            self._done = True
+            self._result = result
+        self._awaited = self._on_key = self._move = None
+        self._code = None
+
+    def _new_id(self) -> int:
+        self._last_id += 1
+        return self._last_id
+
+    def _enter(self, step: Step) -> None:
+        match step:
+            case SayStep():
+                self._play(self._voice.text(step.text), lambda _: self._go(step.next))
+            case PlayStep():
+                self._play(self._voice.clip(step.audio_file_id), lambda _: self._go(step.next))
+            case GatherStep():
+                self._gather(step)
+            case BranchStep():
+                self._go(self._chosen(step))
+            case HangUpStep():
+                self._go(None, step.end_code)
+            case ReadCodeStep() | RecordStep() | TransferStep():
+                self._enter_for_person(step)
+
+    def _enter_for_person(self, step: ReadCodeStep | RecordStep | TransferStep) -> None:
+        """Steps that make no sense with a machine: there the message ends."""
+        if self._by is port.AnsweredBy.MACHINE:
+            self._go(None)
+        elif isinstance(step, ReadCodeStep):
+            self._read_code(step)
+        elif isinstance(step, RecordStep):
+            self._record(step)
+        else:
+            self._transfer(step)
+
+    def _await(self, kind: type[_Reported], id: int, then: Callable[[_Reported], None]) -> None:
+        self._awaited = _Awaited(kind, id, then)
+
+    # ------------------------------------------------------------------ saying
+
+    def _play(self, items: list[port.PromptItem], then: Callable[[_Reported | None], None]) -> int | None:
+        """Play, then go on. With nothing to play it goes on at once, and returns None."""
+        if not items:
+            then(None)
+            return None
+        play_id = self._new_id()
+        self._out.append(port.Play(play_id, tuple(items)))
+        self._await(port.PlaybackEnded, play_id, then)
+        return play_id
+
+    def _pause(self, seconds: float, then: Callable[[_Reported | None], None]) -> int:
+        timer_id = self._new_id()
+        self._out.append(port.StartTimer(timer_id, seconds))
+        self._await(port.TimerFired, timer_id, then)
+        return timer_id
+
+    # ------------------------------------------------------------------ asking
+
+    def _gather(self, step: GatherStep) -> None:
+        if self._by is port.AnsweredBy.MACHINE:
+            self._play(self._voice.prompt(step.prompt), lambda _: self._go(None))
+            return
+        assert self._step_id is not None
+        step_id = self._step_id
+
+        def accept(value: str) -> bool:
+            target = step.on.get(value, step.next)
+            if target is None or len(value) < step.min_digits:
+                return False
+            self._last_value = self._answers[step_id] = value
+            self._go(target)
+            return True
+
+        def give_up(why: str) -> None:
+            self._go(step.on_timeout if why == Result.NO_INPUT else step.on_invalid, why)
+
+        self._ask(step, accept, give_up)
+
+    def _ask(self, step: GatherStep, accept: Callable[[str], bool], give_up: Callable[[str], None]) -> None:
+        if step.clear_before:
+            self._keys.forget_unused()
+        self._try(_Entry(step, accept, give_up, step.tries), step.prompt)
+
+    def _try(self, entry: _Entry, prompt: tuple[Part, ...]) -> None:
+        entry.entered = ""
+        if entry.step.barge_in and self._keys.waiting:
+            self._collect(entry)
+            return
+        playing = self._play(self._voice.prompt(prompt), lambda _: self._collect(entry))
+        if playing is not None and entry.step.barge_in:
+            self._on_key = lambda: self._interrupt(entry, playing)
+        elif playing is not None:
+            self._on_key = None
+
+    def _interrupt(self, entry: _Entry, playing: int) -> None:
+        self._out.append(port.StopPlay(playing))
+        self._collect(entry)
+
+    def _collect(self, entry: _Entry) -> None:
+        """Use the keys that wait; when they are no whole value yet, listen for more."""
+        self._awaited = self._on_key = None
+        entry.entered, complete = self._keys.take(entry.step, entry.entered)
+        if complete:
+            self._evaluate(entry)
+            return
+        timer = self._pause(entry.step.timeout_s, lambda _: self._silence(entry))
+
+        def key_pressed() -> None:
+            self._out.append(port.CancelTimer(timer))
+            self._collect(entry)
+
+        self._on_key = key_pressed
+
+    def _silence(self, entry: _Entry) -> None:
+        self._on_key = None
+        if entry.entered:
+            self._evaluate(entry)
+        else:
+            self._failed(entry, Result.NO_INPUT)
+
+    def _evaluate(self, entry: _Entry) -> None:
+        if not entry.accept(entry.entered):
+            self._failed(entry, Result.INVALID_INPUT)
+
+    def _failed(self, entry: _Entry, why: str) -> None:
+        entry.tries_left -= 1
+        if entry.tries_left > 0:
+            self._try(entry, entry.step.retry_prompt + entry.step.prompt)
+        else:
+            entry.give_up(why)
+
+    # ------------------------------------------------------------------ deciding
+
+    def _chosen(self, step: BranchStep) -> str | None:
+        value = self._last_value if step.field is None else self._voice.value(step.field)
+        return next((case.next for case in step.cases if _matches(case, value)), step.otherwise)
+
+    # ------------------------------------------------------------------ one-time codes
+
+    def _read_code(self, step: ReadCodeStep) -> None:
+        if not self._code:
+            self._hang_up(Result.NO_CODE)
+        elif self._must_confirm():
+            self._confirm(step)
+        else:
+            self._read(step, reading=1)
+
+    def _must_confirm(self) -> bool:
+        """A key pressed at any time of the call is proof enough: machines press none."""
+        return self._script.confirm_human and self._by is port.AnsweredBy.UNKNOWN and not self._keys.presses
+
+    def _confirm(self, step: ReadCodeStep) -> None:
+        question = GatherStep(
+            prompt=(Part(text=self._script.confirm_text),), timeout_s=CONFIRM_TIMEOUT_S, tries=CONFIRM_TRIES
+        )
+
+        def accept(_: str) -> bool:
+            self._read(step, reading=1)
+            return True
+
+        self._ask(question, accept, lambda _: self._go(None, Result.NOT_CONFIRMED))
+
+    def _read(self, step: ReadCodeStep, reading: int) -> None:
+        assert self._code is not None  # only the end of the call wipes it, and then nothing is awaited
+        before = step.purpose if reading == 1 else step.again
+        items = [*self._voice.text(before), port.SpokenCode(self._code)]
+
+        def read_on(_: object) -> None:
+            if reading >= step.repeats:
+                self._go(step.next)
+            elif step.pause_s > 0:
+                self._pause(step.pause_s, lambda _: self._read(step, reading + 1))
+            else:
+                self._read(step, reading + 1)
+
+        self._play(items, read_on)
+
+    # ------------------------------------------------------------------ recording and transfer
+
+    def _record(self, step: RecordStep) -> None:
+        recording_id = self._new_id()
+        self._out.append(port.StartRecording(recording_id, step.max_s, step.stop_on_digit))
+        step_id = self._step_id or ""
+
+        def ended(event: _Reported) -> None:
+            assert isinstance(event, port.RecordingEnded)
+            if event.storage_key is not None:
+                self._recordings.append(Recording(step_id, event.storage_key, event.seconds))
+            self._go(step.next)
+
+        def stopped() -> None:
+            # The engine stops by itself; this key did that, and only the next one is for a menu.
+            self._keys.drop_newest()
+            self._on_key = None
+
+        self._await(port.RecordingEnded, recording_id, ended)
+        if step.stop_on_digit:
+            self._on_key = stopped
+
+    def _transfer(self, step: TransferStep) -> None:
+        target = transfer_target(step.target)
+        if target is None:
+            self._go(step.on_failed)
+            return
+        transfer_id = self._new_id()
+        self._out.append(port.Transfer(transfer_id, target, step.ring_s))
+
+        def ended(event: _Reported) -> None:
+            assert isinstance(event, port.TransferEnded)
+            self._go(step.next if event.connected else step.on_failed)
+
+        self._await(port.TransferEnded, transfer_id, ended)
+
+
+def _matches(case: Case, value: str) -> bool:
+    if case.present is not None:
+        return case.present == bool(value)
+    options = case.one_of if case.one_of is not None else (case.equals,)
+    return value in {field_value(option) for option in options}
