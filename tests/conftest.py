@@ -1,0 +1,81 @@
+"""What every test may ask for: a database of its own, and time, keys and transactions to go with it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.fakes.clock import FakeClock
+from tests.fakes.postgres import PostgresForTests, create_clone, drop_clone
+
+from tongdai.kit.crypto import MASTER_BYTES, Keyring
+from tongdai.kit.db import Database, Tx
+from tongdai.kit.embedded import connection_url
+
+SERVER = pytest.StashKey[PostgresForTests]()
+
+
+def _server_of_this_run(config: pytest.Config) -> PostgresForTests:
+    if SERVER not in config.stash:
+        server = PostgresForTests()
+        server.start()
+        config.stash[SERVER] = server
+    return config.stash[SERVER]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """With xdist the controller owns the server, and each worker is told where it is."""
+    node.workerinput["postgres_folder"] = str(_server_of_this_run(node.config).folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if SERVER in config.stash:
+        config.stash[SERVER].stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_folder(request: pytest.FixtureRequest) -> Path:
+    """The data folder of the run's server, which is not durable."""
+    told = getattr(request.config, "workerinput", {}).get("postgres_folder")
+    return Path(told) if told else _server_of_this_run(request.config).folder
+
+
+@pytest.fixture
+def database_url(postgres_folder: Path) -> Iterator[str]:
+    """A migrated and empty database that this test has for itself."""
+    name = create_clone(postgres_folder)
+    yield connection_url(postgres_folder, name)
+    drop_clone(postgres_folder, name)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url)
+    await database.open()
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def tx(db: Database) -> AsyncIterator[Tx]:
+    """A transaction that lasts as long as the test, five seconds at most, and is committed at its end."""
+    async with db.transaction() as connection:
+        yield connection
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def keyring() -> Keyring:
+    return Keyring(bytes(range(MASTER_BYTES)))
