@@ -22,7 +22,7 @@ from tongdai.ports.services import Services
 
 ABOUT = (
     "Voice campaigns and voice OTP. Send `Authorization: Bearer td_…`. "
-    "Times are ISO 8601 with their zone; numbers are stored as 84…; lists are paged by cursor."
+    "Times are RFC 3339 in Vietnam's zone, numbers are shown as 0…, lists are paged by cursor."
 )
 
 
@@ -47,6 +47,7 @@ def create_app(services: Services, *, metrics: bool = True) -> Litestar:
             tags=list(api.TAGS),
             use_handler_docstrings=True,
         ),
+        plugins=[api.DocumentedStructs()],
         request_max_body_size=services.max_body_bytes,
         # The framework would log paths with their queries, which may hold tokens.
         logging_config=None,

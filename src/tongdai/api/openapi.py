@@ -1,0 +1,126 @@
+"""How msgspec structs appear in the OpenAPI document.
+
+Litestar's own plugin leaves out descriptions, `additionalProperties` and every bound that is zero or
+exclusive, so the document would promise more than the decoder takes. This one adds what the struct says:
+its docstring, the text under each field, and each constraint, read from the struct alone.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from litestar._openapi.schema_generation.plugins.struct import StructSchemaPlugin
+from litestar.openapi.spec import Reference, Schema
+from msgspec import Struct
+from msgspec import inspect as shapes
+
+if TYPE_CHECKING:
+    from litestar._openapi.schema_generation import SchemaCreator
+    from litestar.typing import FieldDefinition
+
+# How a bound is called by msgspec's inspection, and by JSON Schema, for each shape that has bounds.
+_BOUNDS: dict[type, dict[str, str]] = {
+    shapes.IntType: {
+        "ge": "minimum",
+        "gt": "exclusive_minimum",
+        "le": "maximum",
+        "lt": "exclusive_maximum",
+    },
+    shapes.FloatType: {
+        "ge": "minimum",
+        "gt": "exclusive_minimum",
+        "le": "maximum",
+        "lt": "exclusive_maximum",
+    },
+    shapes.StrType: {"min_length": "min_length", "max_length": "max_length", "pattern": "pattern"},
+    shapes.ListType: {"min_length": "min_items", "max_length": "max_items"},
+    shapes.VarTupleType: {"min_length": "min_items", "max_length": "max_items"},
+    shapes.DictType: {"min_length": "min_properties", "max_length": "max_properties"},
+}
+
+
+class DocumentedStructs(StructSchemaPlugin):
+    """Give it to Litestar's `plugins`."""
+
+    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> Schema:
+        schema = super().to_openapi_schema(field_definition, schema_creator)
+        kind = field_definition.type_
+        schema.description = (inspect.getdoc(kind) or "").strip() or None
+        info = shapes.type_info(kind)
+        assert isinstance(info, shapes.StructType)
+        if info.forbid_unknown_fields:
+            schema.additional_properties = False
+        properties = schema.properties or {}
+        docs = field_docs(kind)
+        for field in info.fields:
+            shown = properties[field.encode_name]
+            _describe(shown, docs.get(field.name))
+            _bound(shown, field.type)
+        return schema
+
+
+def _describe(shown: Schema | Reference, text: str | None) -> None:
+    if text is not None:
+        shown.description = text
+
+
+def _bound(shown: Schema | Reference | bool | None, kind: shapes.Type) -> None:
+    """Add the bounds of a shape, and of what is inside it."""
+    if not isinstance(shown, Schema):
+        return
+    for part in _parts(kind):
+        for theirs, ours in _BOUNDS.get(type(part), {}).items():
+            value = getattr(part, theirs)
+            if value is not None:
+                setattr(shown, ours, value)
+        _bound_inside(shown, part)
+
+
+def _bound_inside(shown: Schema, part: shapes.Type) -> None:
+    for place in (shown, *(shown.one_of or ())):
+        if not isinstance(place, Schema):
+            continue
+        if isinstance(part, (shapes.ListType, shapes.VarTupleType)):
+            _bound(place.items, part.item_type)
+        elif isinstance(part, shapes.DictType):
+            _bound(place.additional_properties, part.value_type)
+
+
+def _parts(kind: shapes.Type) -> tuple[shapes.Type, ...]:
+    kind = kind.type if isinstance(kind, shapes.Metadata) else kind
+    return kind.types if isinstance(kind, shapes.UnionType) else (kind,)
+
+
+@cache
+def field_docs(kind: type[Struct]) -> dict[str, str]:
+    """The texts under the fields of a struct, by field; those of its bases included."""
+    docs: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if issubclass(base, Struct) and base is not Struct:
+            docs |= _docs_in_source(base)
+    return docs
+
+
+def _docs_in_source(kind: type[Any]) -> dict[str, str]:
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
+    except (OSError, TypeError):
+        return {}
+    body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
+    docs: dict[str, str] = {}
+    for field, text in zip(body, body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and _is_text(text):
+            docs[field.target.id] = inspect.cleandoc(ast.literal_eval(text.value))  # type: ignore[attr-defined]
+    return docs
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
