@@ -9,3 +9,5 @@ $UV pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit
     -c requirements/runtime.lock --group dev -o requirements/dev.lock pyproject.toml
 $UV pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$@" \
     -o requirements/build.lock requirements/build.in
+$UV pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$@" \
+    -o requirements/tools.lock requirements/tools.in

@@ -1,0 +1,51 @@
+# `make help` lists everything. Needs Python 3.11 or later, make and git; the first target that needs more fetches it.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PORT ?= 8080
+# Which Python to build .venv with; empty: the first that is new enough.
+PYTHON ?=
+# What else to tell pytest, for instance: make test PYTEST_ARGS="-k dialer".
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: help demo test pytest lint types format bench lock install clean
+
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+
+demo: $(INSTALLED) ## Run the whole platform with a demo tenant on PORT (8080).
+	@$(BIN)/tongdai demo --port $(PORT)
+
+test: lint types pytest ## Check format, lint, types and imports, then run all tests.
+
+pytest: $(INSTALLED) ## Run the tests alone.
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+lint: $(INSTALLED) ## Check format, lint and the import rules.
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/lint-imports
+
+types: $(INSTALLED) ## Check the types.
+	$(BIN)/mypy
+
+format: $(INSTALLED) ## Format the code and mend what the linter can mend.
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: $(INSTALLED) ## Measure, print the table and write benchmarks/results.json.
+	$(BIN)/python -m benchmarks
+
+lock: $(INSTALLED) ## Rewrite the lock files after a change of dependencies in pyproject.toml.
+	scripts/lock.sh
+
+install: $(INSTALLED) ## Only fetch what everything else needs.
+
+$(INSTALLED): requirements/dev.lock requirements/build.lock requirements/tools.lock pyproject.toml scripts/bootstrap.sh
+	@PYTHON="$(PYTHON)" scripts/bootstrap.sh
+
+clean: ## Remove what was fetched and built here (not the demo's data).
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
