@@ -1,5 +1,6 @@
 """Call flows: what is said and asked on a call, as data, and the pure runner that follows it."""
 
+from tongdai.domain.scripts.demo import demo_bodies, demo_scripts
 from tongdai.domain.scripts.errors import ScriptInvalidError, ScriptNotFoundError
 from tongdai.domain.scripts.model import Script, required_fields, used_fields
 from tongdai.domain.scripts.parse import parse_script
@@ -14,6 +15,8 @@ __all__ = [
     "ScriptInvalidError",
     "ScriptNotFoundError",
     "VoicemailAction",
+    "demo_bodies",
+    "demo_scripts",
     "parse_script",
     "required_fields",
     "used_fields",

@@ -34,8 +34,8 @@ _ORDER_REMINDER: dict[str, object] = {
         "change": {
             "kind": "say",
             "text": (
-                "Chúng tôi đã ghi nhận yêu cầu hẹn lại. Nhân viên sẽ gọi cho {danh_xung|quý khách} để thống nhất"
-                " ngày giao mới. Xin cảm ơn."
+                "Chúng tôi đã ghi nhận yêu cầu hẹn lại. Nhân viên sẽ gọi cho {danh_xung|quý khách} để"
+                " thống nhất ngày giao mới. Xin cảm ơn."
             ),
             "next": "end_change",
         },
@@ -64,9 +64,10 @@ _PAYMENT_NOTICE: dict[str, object] = {
         "notice": {
             "kind": "gather",
             "prompt": (
-                "Xin chào {danh_xung|quý khách} {ten_khach|}. {ten_cong_ty|Chúng tôi} xin thông báo: khoản thanh"
-                " toán {noi_dung|} số tiền {so_tien} đồng đến hạn vào ngày {han_thanh_toan}. Nếu"
-                " {danh_xung|quý khách} đã thanh toán, xin bỏ qua thông báo này. Để nghe lại, xin nhấn phím 1."
+                "Xin chào {danh_xung|quý khách} {ten_khach|}. {ten_cong_ty|Chúng tôi} xin thông báo: khoản"
+                " thanh toán {noi_dung|} số tiền {so_tien} đồng đến hạn vào ngày {han_thanh_toan}."
+                " Nếu {danh_xung|quý khách} đã thanh toán, xin bỏ qua thông báo này."
+                " Để nghe lại, xin nhấn phím 1."
             ),
             "on": {"1": "notice"},
             "timeout_s": 4,
@@ -85,7 +86,8 @@ _VOICE_OTP: dict[str, object] = {
         "code": {
             "kind": "read_code",
             "purpose": (
-                "Xin chào quý khách. Mã xác thực {dich_vu|} dùng để {muc_dich|xác minh số điện thoại} của quý khách là"
+                "Xin chào quý khách. Mã xác thực {dich_vu|} dùng để {muc_dich|xác minh số điện thoại}"
+                " của quý khách là"
             ),
             "again": "Xin nhắc lại, mã xác thực của quý khách là",
             "repeats": 2,

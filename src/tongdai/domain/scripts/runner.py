@@ -27,6 +27,7 @@ from tongdai.domain.scripts.model import (
     TransferStep,
 )
 from tongdai.domain.scripts.results import Recording, Result
+from tongdai.domain.scripts.stage import Report, Stage
 from tongdai.domain.scripts.template import field_value
 from tongdai.domain.scripts.voice import Voice
 from tongdai.ports import telephony as port
@@ -50,17 +51,6 @@ class _Entry:
     """Told `Result.NO_INPUT` or `Result.INVALID_INPUT` once the tries are used."""
     tries_left: int
     entered: str = ""
-    timer: int | None = None
-
-
-_Reported = port.PlaybackEnded | port.TimerFired | port.RecordingEnded | port.TransferEnded
-
-
-@dataclass(frozen=True, slots=True)
-class _Awaited:
-    kind: type[_Reported]
-    id: int
-    then: Callable[[_Reported], None]
 
 
 class Runner:
@@ -84,18 +74,15 @@ class Runner:
         self._code = code
         self._voicemail_action = voicemail_action
         self._keys = Keypad()
-        self._out: list[port.Command] = []
+        self._stage = Stage()
         self._by: port.AnsweredBy | None = None
         self._answered_at: float | None = None
         self._done = False
         self._ended = False
         self._result = ""
-        self._last_id = 0
         self._steps_taken = 0
         self._step_id: str | None = None
         self._move: tuple[str | None, str] | None = None
-        self._awaited: _Awaited | None = None
-        self._on_key: Callable[[], None] | None = None
         self._last_value = ""
         self._answers: dict[str, str] = {}
         self._recordings: list[Recording] = []
@@ -155,28 +142,18 @@ class Runner:
         elif isinstance(event, port.Ended):
             self._take_end(event)
         elif not isinstance(event, port.Ringing):
-            self._take_report(event)
+            self._stage.report(event)
         return self._settle()
 
     def _take_digit(self, event: port.Digit) -> None:
-        if self._ended or not self._keys.press(event.digit, event.at):
-            return
-        if self._on_key is not None:
-            self._on_key()
+        if not self._ended and self._keys.press(event.digit, event.at):
+            self._stage.key()
 
     def _take_end(self, event: port.Ended) -> None:
         if self._answered_at is None:
             self._answered_at = event.answered_at
         self._ended = True
         self._finish(Result.HUNG_UP)
-
-    def _take_report(self, event: _Reported) -> None:
-        awaited = self._awaited
-        # Reports of what was stopped or cancelled meanwhile arrive late, and mean nothing any more.
-        if awaited is None or type(event) is not awaited.kind or event.id != awaited.id:
-            return
-        self._awaited = None
-        awaited.then(event)
 
     def _settle(self) -> tuple[port.Command, ...]:
         """Take steps until one has to wait. A loop, because many can follow without a wait."""
@@ -189,10 +166,8 @@ class Runner:
             else:
                 self._steps_taken += 1
                 self._step_id = target
-                self._awaited = self._on_key = None
                 self._enter(self._script.steps[target])
-        commands, self._out = tuple(self._out), []
-        return commands
+        return self._stage.take_commands()
 
     # ------------------------------------------------------------------ moves
 
@@ -210,26 +185,23 @@ class Runner:
         self._move = (target, end or (Result.MESSAGE_LEFT if machine else Result.COMPLETED))
 
     def _hang_up(self, result: str) -> None:
-        self._out.append(port.HangUp())
+        self._stage.hang_up()
         self._finish(result)
 
     def _finish(self, result: str) -> None:
         if not self._done:
             self._done = True
             self._result = result
-        self._awaited = self._on_key = self._move = None
+        self._stage.clear()
+        self._move = None
         self._code = None
-
-    def _new_id(self) -> int:
-        self._last_id += 1
-        return self._last_id
 
     def _enter(self, step: Step) -> None:
         match step:
             case SayStep():
-                self._play(self._voice.text(step.text), lambda _: self._go(step.next))
+                self._stage.play(self._voice.text(step.text), lambda _: self._go(step.next))
             case PlayStep():
-                self._play(self._voice.clip(step.audio_file_id), lambda _: self._go(step.next))
+                self._stage.play(self._voice.clip(step.audio_file_id), lambda _: self._go(step.next))
             case GatherStep():
                 self._gather(step)
             case BranchStep():
@@ -250,32 +222,11 @@ class Runner:
         else:
             self._transfer(step)
 
-    def _await(self, kind: type[_Reported], id: int, then: Callable[[_Reported], None]) -> None:
-        self._awaited = _Awaited(kind, id, then)
-
-    # ------------------------------------------------------------------ saying
-
-    def _play(self, items: list[port.PromptItem], then: Callable[[_Reported | None], None]) -> int | None:
-        """Play, then go on. With nothing to play it goes on at once, and returns None."""
-        if not items:
-            then(None)
-            return None
-        play_id = self._new_id()
-        self._out.append(port.Play(play_id, tuple(items)))
-        self._await(port.PlaybackEnded, play_id, then)
-        return play_id
-
-    def _pause(self, seconds: float, then: Callable[[_Reported | None], None]) -> int:
-        timer_id = self._new_id()
-        self._out.append(port.StartTimer(timer_id, seconds))
-        self._await(port.TimerFired, timer_id, then)
-        return timer_id
-
     # ------------------------------------------------------------------ asking
 
     def _gather(self, step: GatherStep) -> None:
         if self._by is port.AnsweredBy.MACHINE:
-            self._play(self._voice.prompt(step.prompt), lambda _: self._go(None))
+            self._stage.play(self._voice.prompt(step.prompt), lambda _: self._go(None))
             return
         assert self._step_id is not None
         step_id = self._step_id
@@ -303,33 +254,29 @@ class Runner:
         if entry.step.barge_in and self._keys.waiting:
             self._collect(entry)
             return
-        playing = self._play(self._voice.prompt(prompt), lambda _: self._collect(entry))
+        playing = self._stage.play(self._voice.prompt(prompt), lambda _: self._collect(entry))
         if playing is not None and entry.step.barge_in:
-            self._on_key = lambda: self._interrupt(entry, playing)
-        elif playing is not None:
-            self._on_key = None
+            self._stage.on_key(lambda: self._interrupt(entry, playing))
 
     def _interrupt(self, entry: _Entry, playing: int) -> None:
-        self._out.append(port.StopPlay(playing))
+        self._stage.stop_play(playing)
         self._collect(entry)
 
     def _collect(self, entry: _Entry) -> None:
         """Use the keys that wait; when they are no whole value yet, listen for more."""
-        self._awaited = self._on_key = None
         entry.entered, complete = self._keys.take(entry.step, entry.entered)
         if complete:
             self._evaluate(entry)
             return
-        timer = self._pause(entry.step.timeout_s, lambda _: self._silence(entry))
+        timer = self._stage.pause(entry.step.timeout_s, lambda _: self._silence(entry))
 
         def key_pressed() -> None:
-            self._out.append(port.CancelTimer(timer))
+            self._stage.cancel_pause(timer)
             self._collect(entry)
 
-        self._on_key = key_pressed
+        self._stage.on_key(key_pressed)
 
     def _silence(self, entry: _Entry) -> None:
-        self._on_key = None
         if entry.entered:
             self._evaluate(entry)
         else:
@@ -386,47 +333,43 @@ class Runner:
             if reading >= step.repeats:
                 self._go(step.next)
             elif step.pause_s > 0:
-                self._pause(step.pause_s, lambda _: self._read(step, reading + 1))
+                self._stage.pause(step.pause_s, lambda _: self._read(step, reading + 1))
             else:
                 self._read(step, reading + 1)
 
-        self._play(items, read_on)
+        self._stage.play(items, read_on)
 
     # ------------------------------------------------------------------ recording and transfer
 
     def _record(self, step: RecordStep) -> None:
-        recording_id = self._new_id()
-        self._out.append(port.StartRecording(recording_id, step.max_s, step.stop_on_digit))
         step_id = self._step_id or ""
 
-        def ended(event: _Reported) -> None:
-            assert isinstance(event, port.RecordingEnded)
-            if event.storage_key is not None:
-                self._recordings.append(Recording(step_id, event.storage_key, event.seconds))
+        def ended(report: Report) -> None:
+            assert isinstance(report, port.RecordingEnded)
+            if report.storage_key is not None:
+                self._recordings.append(Recording(step_id, report.storage_key, report.seconds))
             self._go(step.next)
 
         def stopped() -> None:
             # The engine stops by itself; this key did that, and only the next one is for a menu.
             self._keys.drop_newest()
-            self._on_key = None
+            self._stage.on_key(None)
 
-        self._await(port.RecordingEnded, recording_id, ended)
+        self._stage.record(step.max_s, step.stop_on_digit, ended)
         if step.stop_on_digit:
-            self._on_key = stopped
+            self._stage.on_key(stopped)
 
     def _transfer(self, step: TransferStep) -> None:
         target = transfer_target(step.target)
         if target is None:
             self._go(step.on_failed)
             return
-        transfer_id = self._new_id()
-        self._out.append(port.Transfer(transfer_id, target, step.ring_s))
 
-        def ended(event: _Reported) -> None:
-            assert isinstance(event, port.TransferEnded)
-            self._go(step.next if event.connected else step.on_failed)
+        def ended(report: Report) -> None:
+            assert isinstance(report, port.TransferEnded)
+            self._go(step.next if report.connected else step.on_failed)
 
-        self._await(port.TransferEnded, transfer_id, ended)
+        self._stage.transfer(target, step.ring_s, ended)
 
 
 def _matches(case: Case, value: str) -> bool:
