@@ -11,8 +11,11 @@ from contextlib import asynccontextmanager
 from typing import Any, LiteralString
 
 from psycopg import AsyncConnection
+from psycopg import Error as DatabaseError
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
+
+__all__ = ["Database", "DatabaseError", "Sql", "Tx"]
 
 Tx = AsyncConnection[TupleRow]
 """A connection inside a transaction."""
@@ -28,7 +31,9 @@ class Database:
     no transaction living longer (ARCHITECTURE, section 5).
     """
 
-    def __init__(self, url: str, *, min_size: int = 1, max_size: int = 10, max_transaction_s: float = 5.0) -> None:
+    def __init__(
+        self, url: str, *, min_size: int = 1, max_size: int = 10, max_transaction_s: float = 5.0
+    ) -> None:
         self._url = url
         self._max_transaction_ms = int(max_transaction_s * 1000)
         self._pool: AsyncConnectionPool[AsyncConnection[TupleRow]] = AsyncConnectionPool(

@@ -1,0 +1,17 @@
+"""Capacity, claims, pacing: picks and places the next attempt."""
+
+from tongdai.domain.dialer.claim import Claim, ClaimRules, claim
+from tongdai.domain.dialer.model import OtpReserve
+from tongdai.domain.dialer.service import Dialer, DialerConfig, LoadScript
+from tongdai.domain.dialer.upkeep import recount_limits
+
+__all__ = [
+    "Claim",
+    "ClaimRules",
+    "Dialer",
+    "DialerConfig",
+    "LoadScript",
+    "OtpReserve",
+    "claim",
+    "recount_limits",
+]

@@ -1,0 +1,209 @@
+"""Sends committed legs at their slot and drives their calls: events to sessions, commands to engines."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+
+from tongdai.domain.calls import Outcome
+from tongdai.domain.live import LegFacts, LegResult, Session
+from tongdai.ports.telephony import (
+    DialRequest,
+    Engine,
+    EngineBack,
+    EngineGone,
+    EngineRefused,
+    EngineUnreachable,
+    LegEvent,
+)
+
+log = logging.getLogger(__name__)
+
+
+class DatabaseClock:
+    """The database's time, from the last readings and this process's steady clock.
+
+    A reading is always late by the time it took to arrive, so of several the one that is furthest ahead is
+    nearest to the truth. Old readings are forgotten, because clocks drift.
+    """
+
+    KEEP_S = 30.0
+
+    def __init__(self) -> None:
+        self._readings: list[tuple[float, float]] = []
+
+    def read(self, database_now: datetime) -> None:
+        steady = asyncio.get_running_loop().time()
+        fresh = [entry for entry in self._readings if steady - entry[0] < self.KEEP_S][-50:]
+        self._readings = [*fresh, (steady, database_now.timestamp() - steady)]
+
+    def steady_of(self, moment: datetime) -> float:
+        """When the event loop's clock shows that moment."""
+        return moment.timestamp() - self._ahead()
+
+    def now(self, like: datetime) -> datetime:
+        return datetime.fromtimestamp(asyncio.get_running_loop().time() + self._ahead(), like.tzinfo)
+
+    def _ahead(self) -> float:
+        return max(ahead for _, ahead in self._readings)
+
+
+class Driver:
+    """All legs that this process sends and drives. Results go to `on_result`."""
+
+    def __init__(
+        self,
+        engines: Mapping[str, Engine],
+        clock: DatabaseClock,
+        *,
+        make_session: Callable[[LegFacts], Awaitable[Session]],
+        on_result: Callable[[LegResult], None],
+        on_gone: Callable[[str], None],
+        on_back: Callable[[str], None],
+    ) -> None:
+        self._engines = engines
+        self._clock = clock
+        self._make_session = make_session
+        self._on_result = on_result
+        self._on_gone = on_gone
+        self._on_back = on_back
+        self._sessions: dict[int, Session] = {}
+        self._heap: list[tuple[float, int, LegFacts]] = []
+        self._changed = asyncio.Event()
+        self._sending: set[asyncio.Task[None]] = set()
+
+    # ------------------------------------------------------------------ what is held
+
+    def holds(self, leg_id: int) -> bool:
+        return leg_id in self._sessions
+
+    def waiting_to_send(self) -> int:
+        return len(self._heap) + len(self._sending)
+
+    def held(self) -> list[int]:
+        return list(self._sessions)
+
+    def facts(self, leg_id: int) -> LegFacts:
+        return self._sessions[leg_id].facts
+
+    def sent_on(self, engine: str) -> list[int]:
+        """Legs that were handed to an engine, or may have been."""
+        unsent = {leg_id for _, leg_id, _ in self._heap}
+        return [
+            leg_id
+            for leg_id, session in self._sessions.items()
+            if session.facts.engine == engine and leg_id not in unsent
+        ]
+
+    def forget(self, leg_ids: Iterable[int]) -> None:
+        """Drop sessions whose legs ended elsewhere or belong to another dialer now."""
+        for leg_id in leg_ids:
+            self._sessions.pop(leg_id, None)
+
+    # ------------------------------------------------------------------ sending
+
+    async def send(self, legs: Iterable[LegFacts]) -> None:
+        """Take over committed legs; each goes to its engine at its slot, or back if that is missed."""
+        for facts in legs:
+            try:
+                self._sessions[facts.leg_id] = await self._make_session(facts)
+            except Exception:
+                # A script that cannot be loaded is our fault, and must not stop other calls.
+                log.exception("a leg has no session", extra={"leg": facts.leg_id})
+                self._on_result(LegResult(facts, Outcome.FAILED))
+                continue
+            heapq.heappush(self._heap, (self._clock.steady_of(facts.dial_at), facts.leg_id, facts))
+        self._changed.set()
+
+    async def adopt_session(self, facts: LegFacts) -> None:
+        """Hold a leg that somebody else sent; its events are replayed into the new session."""
+        self._sessions[facts.leg_id] = await self._make_session(facts)
+
+    async def run_sending(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._changed.clear()
+            now = loop.time()
+            while self._heap and self._heap[0][0] <= now:
+                self._start_sending(heapq.heappop(self._heap)[2])
+            delay = self._heap[0][0] - loop.time() if self._heap else None
+            try:
+                await asyncio.wait_for(self._changed.wait(), None if delay is None else max(0.0, delay))
+            except TimeoutError:
+                continue
+
+    def _start_sending(self, facts: LegFacts) -> None:
+        late = self._clock.now(facts.dial_before) > facts.dial_before
+        if late or not self._engines[facts.engine].reachable:
+            self.give_back(facts)
+            return
+        task = asyncio.create_task(self._originate(facts))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _originate(self, facts: LegFacts) -> None:
+        request = DialRequest(
+            leg_id=facts.leg_id,
+            trunk_id=facts.trunk_id,
+            number=facts.dialled_number,
+            caller=facts.presented_caller,
+            ring_s=facts.config.ring_seconds,
+            max_s=facts.config.max_call_seconds,
+            detect_machine=facts.config.detect_voicemail or facts.secret is not None,
+            dial_before=facts.dial_before + _CLOCK_SLACK,
+        )
+        try:
+            await self._engines[facts.engine].originate(request)
+        except EngineRefused:
+            if self._clock.now(facts.dial_before) > facts.dial_before:
+                self.give_back(facts)
+            else:
+                self._finish(facts.leg_id, LegResult(facts, Outcome.FAILED))
+        except EngineUnreachable:
+            log.warning("whether a leg was sent is unknown", extra={"leg": facts.leg_id})
+
+    def give_back(self, facts: LegFacts) -> None:
+        """It was certainly not sent: the call is as if it had not been claimed."""
+        self._finish(facts.leg_id, LegResult(facts, None))
+
+    def give_up(self, leg_id: int) -> None:
+        """Its absolute limit has passed and nobody said how it ended."""
+        self._finish(leg_id, LegResult(self._sessions[leg_id].facts, Outcome.LOST, rang=True))
+
+    def _finish(self, leg_id: int, result: LegResult) -> None:
+        if self._sessions.pop(leg_id, None) is not None:
+            self._on_result(result)
+
+    # ------------------------------------------------------------------ events
+
+    async def run_events(self, name: str) -> None:
+        engine = self._engines[name]
+        async for event in engine.events():
+            match event:
+                case EngineGone():
+                    self._on_gone(name)
+                case EngineBack():
+                    self._on_back(name)
+                case _:
+                    await self._on_event(engine, event)
+
+    async def _on_event(self, engine: Engine, event: LegEvent) -> None:
+        session = self._sessions.get(event.leg_id)
+        if session is None:
+            return
+        commands, result = session.on(event)
+        for numbered in commands:
+            try:
+                await engine.command(event.leg_id, numbered.ordinal, numbered.command)
+            except EngineUnreachable:
+                # The leg is unknown until the engine is back; its events are replayed then.
+                break
+        if result is not None:
+            self._finish(event.leg_id, result)
+
+
+_CLOCK_SLACK = timedelta(milliseconds=50)
+"""The engine's clock may differ a little from the database's; the sender has judged by the latter."""

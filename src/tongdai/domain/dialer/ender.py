@@ -1,0 +1,77 @@
+"""Writes ends in batches: those that come close together share one transaction.
+
+A result stays here until the database has taken it, however long that lasts; writing one twice changes
+nothing, so an unknown commit is simply written again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from tongdai.domain import live
+from tongdai.domain.live import LegResult
+from tongdai.kit.clock import Clock
+from tongdai.kit.db import Database, DatabaseError
+
+log = logging.getLogger(__name__)
+
+
+class Ender:
+    """One writer. `on_ended` is called with the leg ids after each commit."""
+
+    def __init__(
+        self, db: Database, clock: Clock, *, on_ended: Callable[[set[int]], None], batch: int = 200
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._on_ended = on_ended
+        self._batch = batch
+        self._waiting: list[LegResult] = []
+        self._pending: set[int] = set()
+        self._arrived = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def put(self, result: LegResult) -> None:
+        self._waiting.append(result)
+        self._pending.add(result.facts.leg_id)
+        self._empty.clear()
+        self._arrived.set()
+
+    def holds(self, leg_id: int) -> bool:
+        """True while the leg's end is here and not written."""
+        return leg_id in self._pending
+
+    async def drained(self) -> None:
+        """Returns once everything put so far is written."""
+        await self._empty.wait()
+
+    async def run(self) -> None:
+        while True:
+            await self._arrived.wait()
+            batch, self._waiting = self._waiting[: self._batch], self._waiting[self._batch :]
+            if batch:
+                await self._write(batch)
+            if not self._waiting:
+                self._arrived.clear()
+                self._empty.set()
+
+    async def _write(self, batch: list[LegResult]) -> None:
+        pause = 0.05
+        while True:
+            try:
+                async with self._db.transaction() as tx:
+                    await live.end_legs(tx, batch, self._clock.now())
+            except DatabaseError:
+                log.warning(
+                    "ends could not be written and are kept", extra={"ends": len(batch)}, exc_info=True
+                )
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 2.0)
+            else:
+                written = {result.facts.leg_id for result in batch}
+                self._pending -= written
+                self._on_ended(written)
+                return

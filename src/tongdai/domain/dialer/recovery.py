@@ -1,0 +1,131 @@
+"""What became of legs that nobody drives: of dialers that died, of commits whose answer was lost, of engines
+that went away (ARCHITECTURE section 5, steps 5 and 6).
+
+A leg is judged only after its `dial_before` and the engine's time-out have passed, by asking the engine; what
+the engine cannot say stays unknown, with its channel and its person, until its absolute limit.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from tongdai.domain import live
+from tongdai.domain.calls import Outcome
+from tongdai.domain.dialer.driver import Driver
+from tongdai.domain.dialer.store import recovering as store
+from tongdai.domain.live import LegFacts, LegResult
+from tongdai.kit.clock import Clock
+from tongdai.kit.db import Database
+from tongdai.ports.telephony import Engine, EngineUnreachable, LegKnowledge
+
+log = logging.getLogger(__name__)
+
+
+class Recovery:
+    """Run `sweep` at start, every few seconds, and when an engine is back."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        engines: Mapping[str, Engine],
+        driver: Driver,
+        *,
+        on_result: Callable[[LegResult], None],
+        is_ending: Callable[[int], bool],
+        engine_timeout: timedelta,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._engines = engines
+        self._driver = driver
+        self._on_result = on_result
+        self._is_ending = is_ending
+        self._engine_timeout = engine_timeout
+        self._unknown: dict[int, datetime] = {}
+
+    async def sweep(self, dialer_id: int) -> None:
+        """Adopt what dead dialers left, then judge every open leg of ours that nobody drives."""
+        async with self._db.transaction() as tx:
+            adopted = await store.adopt_dead(tx, dialer_id)
+            open_legs = await store.my_open_legs(tx, dialer_id)
+        if adopted:
+            log.warning("legs of a dialer that is gone were adopted", extra={"legs": adopted})
+        self._driver.forget(
+            [leg for leg in self._driver.held() if leg not in open_legs and self._is_old(leg)]
+        )
+        now = self._clock.now()
+        strays = [
+            leg_id
+            for leg_id, dial_before in open_legs.items()
+            if not self._driver.holds(leg_id)
+            and not self._is_ending(leg_id)
+            and dial_before + self._engine_timeout <= now
+            and self._unknown.get(leg_id, now) <= now
+        ]
+        for start in range(0, len(strays), 500):
+            await self._judge(strays[start : start + 500], now)
+        self._give_up_driven(now)
+
+    def _is_old(self, leg_id: int) -> bool:
+        """Legs committed after the list was read are not in it."""
+        return self._driver.facts(leg_id).dial_before + self._engine_timeout <= self._clock.now()
+
+    async def _judge(self, leg_ids: Sequence[int], now: datetime) -> None:
+        async with self._db.transaction() as tx:
+            legs = await store.leg_facts(tx, leg_ids)
+        by_engine: dict[str, list[LegFacts]] = {}
+        for facts in legs:
+            by_engine.setdefault(facts.engine, []).append(facts)
+        for name, of_engine in by_engine.items():
+            await self._ask(name, of_engine, now)
+
+    async def _ask(self, name: str, legs: Sequence[LegFacts], now: datetime) -> None:
+        """Hold a session for each leg before asking, so that no replayed event is missed."""
+        engine = self._engines.get(name)
+        if engine is None or not engine.reachable:
+            await self._keep_unknown(legs, now)
+            return
+        for facts in legs:
+            await self._driver.adopt_session(facts)
+        try:
+            known = await engine.adopt([facts.ref() for facts in legs])
+        except EngineUnreachable:
+            self._driver.forget(facts.leg_id for facts in legs)
+            await self._keep_unknown(legs, now)
+            return
+        forgotten = []
+        for facts in legs:
+            knowledge = known.get(facts.leg_id, LegKnowledge.FORGOTTEN)
+            if knowledge is LegKnowledge.NEVER_SEEN:
+                self._driver.give_back(facts)
+            elif knowledge is LegKnowledge.FORGOTTEN:
+                self._driver.forget([facts.leg_id])
+                forgotten.append(facts)
+        await self._keep_unknown(forgotten, now)
+
+    async def _keep_unknown(self, legs: Sequence[LegFacts], now: datetime) -> None:
+        """Unknown is not dead: it keeps what it holds until its absolute limit; only then it is lost."""
+        waiting = []
+        for facts in legs:
+            if facts.gives_up_at <= now:
+                self._unknown.pop(facts.leg_id, None)
+                self._on_result(LegResult(facts, Outcome.LOST, rang=True))
+            else:
+                waiting.append(facts)
+                self._unknown[facts.leg_id] = facts.gives_up_at
+        if waiting:
+            async with self._db.transaction() as tx:
+                await live.mark_unknown(tx, [facts.leg_id for facts in waiting])
+
+    def engine_is_back(self) -> None:
+        """Ask again about what was unknown."""
+        self._unknown.clear()
+
+    def _give_up_driven(self, now: datetime) -> None:
+        """A leg whose end never came, though its engine answers."""
+        for leg_id in self._driver.held():
+            if self._driver.facts(leg_id).gives_up_at <= now:
+                self._driver.give_up(leg_id)

@@ -1,0 +1,183 @@
+"""All SQL of dialers and of recovery: who lives, who drives which leg, and what keeps the counts right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from tongdai.domain import contacts
+from tongdai.domain.dialer.store.claiming import decode_config, spoken
+from tongdai.domain.live import LegFacts
+from tongdai.kit.db import Sql, Tx
+
+REGISTER: Sql = "INSERT INTO dialers (host, pid) VALUES (%s, %s) RETURNING id"
+
+# Held for as long as the dialer lives; the server frees it when the connection ends, however it ends.
+HOLD_LOCK: Sql = "SELECT pg_try_advisory_lock(7341, %s)"
+
+# Dialers whose lock is free: their process is gone, or has lost its connection and no longer claims.
+DEAD_DIALERS: Sql = """
+SELECT id FROM dialers
+WHERE ended_at IS NULL AND id <> %s AND NOT EXISTS (
+    SELECT FROM pg_locks
+    WHERE locktype = 'advisory' AND classid = 7341 AND objid::bigint = dialers.id AND objsubid = 2
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+)
+"""
+
+# Takes over what dead dialers were driving (index legs_open). Capacity does not move: the calls may be up.
+ADOPT: Sql = """
+UPDATE legs SET dialer_id = %(me)s
+WHERE id IN (SELECT id FROM legs WHERE dialer_id = ANY(%(dead)s) AND state <> 'ended'
+             ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED)
+RETURNING id
+"""
+END_DIALERS: Sql = """
+UPDATE dialers SET ended_at = now()
+WHERE id = ANY(%s) AND ended_at IS NULL
+  AND NOT EXISTS (SELECT FROM legs WHERE dialer_id = dialers.id AND state <> 'ended')
+"""
+
+# Legs of ours that are open; the caller knows which of them it holds.
+MY_OPEN_LEGS: Sql = "SELECT id, dial_before FROM legs WHERE dialer_id = %s AND state <> 'ended'"
+
+# All that a session needs of legs that this process did not send itself.
+LEG_FACTS: Sql = """
+SELECT l.id, l.attempt_id, l.call_id, l.account_id, l.campaign_id, l.trunk_id, l.engine, l.number, l.dial_at,
+       l.dial_before, l.gives_up_at, l.limit_ids, h.number, t.dial_format, t.presented_format,
+       c.user_id, c.fields, c.secret, c.attempts, c.max_attempts, c.outcome_counts, c.called_at,
+       p.script_id, p.script_version, p.config
+FROM legs l
+JOIN calls c ON c.id = l.call_id
+JOIN campaigns p ON p.id = l.campaign_id
+JOIN hotlines h ON h.id = l.hotline_id
+JOIN trunks t ON t.id = l.trunk_id
+WHERE l.id = ANY(%s) AND l.state <> 'ended'
+"""
+
+# The floor as it ought to be: at or before the first queued call. Only ever lowers one, so that a call that
+# slipped below (its row was locked by a transaction that rolled back) is found again.
+LOWER_FLOORS: Sql = """
+UPDATE campaigns c SET floor_at = first.due_at, floor_id = first.id
+FROM campaigns r CROSS JOIN LATERAL (
+    SELECT due_at, id FROM calls WHERE campaign_id = r.id AND state = 'queued' ORDER BY due_at, id LIMIT 1
+) first
+WHERE r.state = 'running' AND c.id = r.id AND (first.due_at, first.id) < (c.floor_at, c.floor_id)
+"""
+
+# What the caps say is in use beside what the open legs use. Both are changed in the same transactions, so a
+# difference is a defect; it is mended under the lock, and told.
+MISCOUNTED_LIMITS: Sql = """
+SELECT l.id, l.live, coalesce(open.legs, 0) FROM (SELECT * FROM limits ORDER BY id FOR UPDATE) l
+LEFT JOIN (
+    SELECT limit_id, count(*)::int AS legs
+    FROM legs, unnest(limit_ids) AS limit_id WHERE state <> 'ended' GROUP BY 1
+) open ON open.limit_id = l.id
+WHERE l.live <> coalesce(open.legs, 0)
+"""
+SET_LIVE: Sql = "UPDATE limits SET live = %s WHERE id = %s"
+
+
+async def register(tx: Tx, host: str, pid: int) -> int:
+    row = await (await tx.execute(REGISTER, [host, pid])).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def hold_lock(tx: Tx, dialer_id: int) -> bool:
+    row = await (await tx.execute(HOLD_LOCK, [dialer_id])).fetchone()
+    assert row is not None
+    return bool(row[0])
+
+
+async def listen(tx: Tx) -> None:
+    await tx.execute("LISTEN tongdai_dial")
+
+
+async def adopt_dead(tx: Tx, dialer_id: int) -> int:
+    """Number of legs taken over from dialers that are gone."""
+    dead = [id_ for (id_,) in await (await tx.execute(DEAD_DIALERS, [dialer_id])).fetchall()]
+    if not dead:
+        return 0
+    adopted = await (await tx.execute(ADOPT, {"me": dialer_id, "dead": dead})).fetchall()
+    await tx.execute(END_DIALERS, [dead])
+    return len(adopted)
+
+
+async def my_open_legs(tx: Tx, dialer_id: int) -> dict[int, datetime]:
+    return dict(await (await tx.execute(MY_OPEN_LEGS, [dialer_id])).fetchall())
+
+
+async def leg_facts(tx: Tx, leg_ids: Sequence[int]) -> list[LegFacts]:
+    cursor = await tx.execute(LEG_FACTS, [list(leg_ids)])
+    return [_facts(row) for row in await cursor.fetchall()]
+
+
+def _facts(row: tuple[Any, ...]) -> LegFacts:
+    (
+        leg,
+        attempt,
+        call,
+        account,
+        campaign,
+        trunk,
+        engine,
+        number,
+        dial_at,
+        before,
+        gives_up,
+        limits,
+        caller,
+        dial_format,
+        shown_format,
+        user,
+        fields,
+        secret,
+        attempts,
+        most,
+        counts,
+        called,
+        script,
+        version,
+        config,
+    ) = row
+    return LegFacts(
+        leg_id=leg,
+        attempt_id=attempt,
+        call_id=call,
+        account_id=account,
+        campaign_id=campaign,
+        user_id=user,
+        trunk_id=trunk,
+        engine=engine,
+        number=number,
+        dialled_number=contacts.dial_form(number, dial_format),
+        caller=caller,
+        presented_caller=contacts.dial_form(caller, shown_format),
+        dial_at=dial_at,
+        dial_before=before,
+        gives_up_at=gives_up,
+        limit_ids=tuple(limits),
+        attempts=attempts,
+        max_attempts=most,
+        outcome_counts=counts,
+        called_before=called,
+        script_id=script,
+        script_version=version,
+        config=decode_config(config),
+        fields={key: spoken(value) for key, value in fields.items()},
+        secret=secret,
+    )
+
+
+async def lower_floors(tx: Tx) -> int:
+    return (await tx.execute(LOWER_FLOORS)).rowcount
+
+
+async def recount_limits(tx: Tx) -> list[tuple[int, int, int]]:
+    """(limit, what it said, what its open legs say) of each that was wrong; they are right afterwards."""
+    wrong = [(row[0], row[1], row[2]) for row in await (await tx.execute(MISCOUNTED_LIMITS)).fetchall()]
+    for limit_id, _, legs in wrong:
+        await tx.execute(SET_LIVE, [legs, limit_id])
+    return wrong
