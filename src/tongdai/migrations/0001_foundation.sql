@@ -208,6 +208,15 @@ CREATE TABLE campaign_intake (
     PRIMARY KEY (campaign_id, shard)
 ) WITH (fillfactor = 50);
 
+-- The numbers that a campaign without duplicates was given; only such campaigns have rows here. A key and not
+-- a look-up, so that two imports at once cannot both bring the same number.
+CREATE TABLE campaign_numbers (
+    campaign_id  bigint NOT NULL REFERENCES campaigns,
+    number       text NOT NULL,
+    account_id   bigint NOT NULL,
+    PRIMARY KEY (campaign_id, number)
+);
+
 -- ---------------------------------------------------------------- calls
 
 CREATE SEQUENCE call_ids;
@@ -248,8 +257,12 @@ CREATE INDEX calls_due ON calls (campaign_id, due_at, id) WHERE state = 'queued'
 CREATE INDEX calls_by_campaign_time ON calls (campaign_id, called_at, id) WHERE called_at IS NOT NULL;
 -- Call-log: results of one user in time order.
 CREATE INDEX calls_by_user_time ON calls (user_id, called_at, id) WHERE called_at IS NOT NULL;
--- Cancelling what is queued for a number, and finding a person's queued calls at opt-out.
-CREATE INDEX calls_queued_number ON calls (account_id, number) WHERE state = 'queued';
+-- Everything that was ever queued for a number: its history, and what an opt-out or a cancel finds.
+CREATE INDEX calls_by_number ON calls (account_id, number, id);
+-- Listing a campaign's calls in id order.
+CREATE INDEX calls_by_campaign ON calls (campaign_id, id);
+-- OTPs that nobody dialled in time.
+CREATE INDEX calls_expiring ON calls (expires_at) WHERE state = 'queued' AND expires_at IS NOT NULL;
 
 CREATE TABLE attempts (
     id           bigint NOT NULL DEFAULT nextval('attempt_ids'),
@@ -330,11 +343,13 @@ CREATE TABLE persons (
 
 -- ---------------------------------------------------------------- counters
 
--- Results per minute, hour and day of `called_at`: totals and offsets are found without counting rows.
+-- Results per ten seconds, ten minutes and day of `called_at`: totals and offsets are found without counting
+-- rows. A page skips, and each edge of an interval counts, the rows of at most one span of the finest kind:
+-- with minutes that would be 17,000 rows where 280 calls a second end, with ten seconds it is 2,800.
 CREATE TABLE result_counts (
     scope       text NOT NULL CHECK (scope IN ('campaign', 'user')),
     scope_id    bigint NOT NULL,
-    span_s      integer NOT NULL CHECK (span_s IN (60, 3600, 86400)),
+    span_s      integer NOT NULL CHECK (span_s IN (10, 600, 86400)),
     bucket      timestamptz NOT NULL,                            -- start of the span, UTC
     account_id  bigint NOT NULL,
     calls       bigint NOT NULL,

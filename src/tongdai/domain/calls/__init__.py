@@ -21,8 +21,20 @@ from tongdai.domain.calls.model import (
     Scope,
     UserScope,
 )
+from tongdai.domain.calls.service import (
+    CANCEL_LIMIT,
+    cancel_calls,
+    count_finals,
+    count_results,
+    expire_otps,
+    export_page,
+    get_call,
+    list_calls,
+    refuse_calls,
+)
 
 __all__ = [
+    "CANCEL_LIMIT",
     "NEVER_RETRIED",
     "PICKED_UP",
     "REFUSALS",
@@ -43,4 +55,12 @@ __all__ = [
     "ResultRow",
     "Scope",
     "UserScope",
+    "cancel_calls",
+    "count_finals",
+    "count_results",
+    "expire_otps",
+    "export_page",
+    "get_call",
+    "list_calls",
+    "refuse_calls",
 ]

@@ -1,0 +1,172 @@
+"""Use cases of calls: refusing and cancelling them, counting what came of them, finding and showing it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from tongdai.domain.calls import store
+from tongdai.domain.calls.errors import CallNotFoundError, CancelTargetError
+from tongdai.domain.calls.model import (
+    AttemptDetail,
+    Call,
+    CallDetail,
+    CallFilter,
+    Outcome,
+    Refusal,
+    ResultMove,
+    ResultPage,
+    Scope,
+)
+from tongdai.kit.db import Tx
+
+# No result lies outside these; they stand for "no limit" and have room for the spans around them.
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(2999, 12, 31, tzinfo=UTC)
+
+CANCEL_LIMIT = 1000
+"""Calls that one `cancel_calls` ends at most, so that its transaction stays short."""
+
+_BIGINT_MAX = 2**63 - 1
+
+
+# --------------------------------------------------------------------------- counting
+
+
+async def count_results(tx: Tx, moves: Sequence[ResultMove]) -> None:
+    """Moves calls between the counters of their campaign and their user, in one statement.
+
+    The counters are locked until the transaction ends, so call it late, and always before `count_finals`:
+    two transactions that took these locks in different orders could wait for each other.
+    """
+    if moves:
+        await store.count_results(tx, moves)
+
+
+async def count_finals(tx: Tx, finals: Sequence[tuple[int, int, Outcome, int]]) -> None:
+    """Adds finished calls to their campaign's outcomes: (account id, campaign id, outcome, how many)."""
+    if finals:
+        await store.count_finals(tx, finals)
+
+
+# --------------------------------------------------------------------------- ending without a dial
+
+
+async def refuse_calls(tx: Tx, refusals: Sequence[Refusal], now: datetime) -> list[int]:
+    """Ends queued calls without dialling them: outcome, note and `called_at = now`; the secret is wiped.
+
+    Returns the ids that changed; a call that is no longer queued is left alone. The caller should hold the
+    calls' row locks already: here they are taken in no certain order. Counts the results, so it belongs at
+    the end of a transaction.
+    """
+    if not refusals:
+        return []
+    ended = await store.refuse(tx, refusals, now)
+    moves = [ResultMove(call.account_id, call.campaign_id, call.user_id, call.before, now) for call in ended]
+    await count_results(tx, moves)
+    finals = Counter((call.account_id, call.campaign_id, Outcome(call.outcome)) for call in ended)
+    await count_finals(tx, [(*key, count) for key, count in finals.items()])
+    return [call.id for call in ended]
+
+
+async def cancel_calls(
+    tx: Tx,
+    account_id: int,
+    *,
+    now: datetime,
+    call_ids: Sequence[int] | None = None,
+    number: str | None = None,
+    campaign_id: int | None = None,
+    limit: int = CANCEL_LIMIT,
+) -> list[int]:
+    """Cancels queued calls and returns their ids. A call that is being dialled is not touched.
+
+    By id (ids of another account are as unknown ones), by canonical number, by campaign, or by number within
+    a campaign. At most `limit` in one transaction: while as many come back, there may be more. By id it waits
+    for a claim that holds the call; otherwise it passes over such calls, so it may run under a person's lock.
+
+    Raises:
+        CancelTargetError: nothing says which calls.
+    """
+    if call_ids is not None:
+        ids = await store.lock_queued_by_id(tx, account_id, call_ids, limit)
+    elif number is not None:
+        ids = await store.lock_queued_by_number(tx, account_id, number, campaign_id, limit)
+    elif campaign_id is not None:
+        ids = await store.lock_queued_by_campaign(tx, account_id, campaign_id, limit)
+    else:
+        raise CancelTargetError
+    return await refuse_calls(tx, [Refusal(call_id, Outcome.CANCELLED) for call_id in ids], now)
+
+
+async def expire_otps(tx: Tx, now: datetime, limit: int) -> list[int]:
+    """Ends OTPs that were not dialled in time as `expired`, of every account; at most `limit`, oldest first.
+
+    Passes over calls that are being claimed: a claim does not take an expired one.
+    """
+    ids = await store.lock_expired(tx, now, limit)
+    return await refuse_calls(tx, [Refusal(call_id, Outcome.EXPIRED) for call_id in ids], now)
+
+
+# --------------------------------------------------------------------------- showing
+
+
+async def export_page(
+    tx: Tx,
+    scope: Scope,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    limit: int,
+    offset: int,
+) -> ResultPage:
+    """Results with `start <= called_at <= end`, both ends included, by `called_at`, then id.
+
+    `total` counts all of them, whatever the page. Neither the size of the campaign nor the offset changes
+    the cost. A campaign or user that is not the account's has no results. Times are aware.
+    """
+    since = max(start or EARLIEST, EARLIEST)
+    until = min(end or LATEST, LATEST)
+    if since > until:
+        return ResultPage(0, ())
+    place = min(max(offset, 0), _BIGINT_MAX // 2)
+    located = await store.locate(tx, scope, since=since, until=until, offset=place)
+    if located is None:
+        return ResultPage(0, ())
+    if located.bucket is None or located.skip is None or limit <= 0:
+        return ResultPage(located.total, ())
+    rows = await store.read_page(
+        tx,
+        scope,
+        bucket=located.bucket,
+        until=until,
+        skip=located.skip,
+        limit=min(limit, located.total - place),
+    )
+    return ResultPage(located.total, rows)
+
+
+async def get_call(tx: Tx, account_id: int, call_id: int) -> CallDetail:
+    """A call with its attempts, each with its timeline and its legs.
+
+    Raises:
+        CallNotFoundError: no such call in this account.
+    """
+    call = await store.get_call(tx, account_id, call_id) if 0 < call_id <= _BIGINT_MAX else None
+    if call is None:
+        raise CallNotFoundError(call_id=call_id)
+    attempts = await store.get_attempts(tx, account_id, call_id)
+    legs = await store.get_legs(tx, account_id, [attempt.id for attempt in attempts])
+    return CallDetail(
+        call,
+        tuple(
+            AttemptDetail(attempt, tuple(leg for leg in legs if leg.attempt_id == attempt.id))
+            for attempt in attempts
+        ),
+    )
+
+
+async def list_calls(tx: Tx, account_id: int, wanted: CallFilter, after: int, limit: int) -> list[Call]:
+    """Calls in id order, from the first id above `after` on; a full page means that there may be more."""
+    return await store.list_calls(tx, account_id, wanted, after, limit)
