@@ -1,0 +1,145 @@
+"""What a claim may take: caps, slots and fair shares, on plain values."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tongdai.domain.campaigns import CampaignConfig
+from tongdai.domain.dialer.model import (
+    LATENESS,
+    PACE,
+    DueCall,
+    Limit,
+    Line,
+    OtpReserve,
+    Plan,
+    lay_out,
+    room_of,
+    shares,
+)
+
+NOW = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
+HORIZON = NOW + timedelta(milliseconds=250)
+LONG_AGO = NOW - timedelta(days=1)
+
+
+def limit(id_: int, channels: int | None = None, cps: float | None = None, live: int = 0) -> Limit:
+    return Limit(id_, channels, cps, live, LONG_AGO)
+
+
+def line(hotline: int, trunk: int, network: str | None = None) -> Line:
+    return Line(
+        hotline, trunk, "sandbox", "842473000001", network, "national", "national", 100 + hotline, 200 + trunk
+    )
+
+
+def plan(campaign: int, *lines: Line, otp: bool = False) -> Plan:
+    return Plan(campaign, 1, 1, otp, 1, 1, CampaignConfig(), 300 + campaign, 400, lines)
+
+
+def due(id_: int, campaign: int = 1, number: str = "84912345678") -> DueCall:
+    return DueCall(id_, 1, campaign, 1, number, {}, None, LONG_AGO, 0, None, {}, None)
+
+
+def limits(*given: Limit, campaigns: int = 1) -> dict[int, Limit]:
+    unbounded = [limit(400), *(limit(300 + number) for number in range(1, campaigns + 1))]
+    return {one.id: one for one in [*unbounded, *given]}
+
+
+def test_a_trunk_without_a_free_channel_takes_no_call() -> None:
+    caps = limits(limit(101), limit(201, channels=5, live=5))
+    one = plan(1, line(1, 1))
+    assert room_of(one, caps, NOW, HORIZON, {}) == 0
+    assert lay_out([(due(1), one)], {}, caps, NOW, HORIZON, {}) == ([], [due(1)])
+
+
+def test_calls_are_spaced_by_the_calls_per_second_of_the_trunk() -> None:
+    caps = limits(limit(101), limit(201, cps=50))
+    one = plan(1, line(1, 1))
+    slots, left = lay_out([(due(n), one) for n in range(30)], {}, caps, NOW, HORIZON, {})
+    moments = [slot.dial_at for slot in slots]
+    assert moments[0] == NOW
+    gaps = [(b - a).total_seconds() for a, b in itertools.pairwise(moments)]
+    assert gaps == [pytest.approx(1 / (50 * PACE), abs=1e-6)] * len(gaps)
+    assert moments[-1] < HORIZON
+    assert len(left) == 30 - len(slots)
+
+
+def test_a_slot_that_was_not_used_is_not_made_up_in_a_burst() -> None:
+    caps = limits(limit(101), limit(201, cps=1))
+    one = plan(1, line(1, 1))
+    slots, _ = lay_out([(due(n), one) for n in range(5)], {}, caps, NOW, HORIZON, {})
+    assert [slot.dial_at for slot in slots] == [NOW]
+
+
+@given(cps=st.floats(0.2, 500), late=st.lists(st.floats(0, 1), min_size=2, max_size=2))
+def test_no_second_holds_a_call_too_many_however_late_each_call_is_sent(
+    cps: float, late: list[float]
+) -> None:
+    """The worst second begins at a call sent as late as it may be and ends with calls sent on time."""
+    spacing = 1 / (cps * PACE)
+    calls_in_a_second = 1 + int((1 + LATENESS.total_seconds() * late[0]) / spacing)
+    assert calls_in_a_second <= max(1, int(cps) + (cps % 1 > 0))
+
+
+def test_the_hotline_of_the_numbers_own_network_comes_first() -> None:
+    caps = limits(limit(101), limit(102), limit(201))
+    one = plan(1, line(1, 1, "viettel"), line(2, 1, "mobifone"))
+    slots, _ = lay_out([(due(1), one)], {"84912345678": "mobifone"}, caps, NOW, HORIZON, {})
+    assert slots[0].line.hotline_id == 2
+
+
+def test_another_hotline_takes_the_call_when_the_networks_own_is_full() -> None:
+    caps = limits(limit(101), limit(102, channels=1, live=1), limit(201))
+    one = plan(1, line(1, 1, "viettel"), line(2, 1, "mobifone"))
+    slots, _ = lay_out([(due(1), one)], {"84912345678": "mobifone"}, caps, NOW, HORIZON, {})
+    assert slots[0].line.hotline_id == 1
+
+
+def test_one_time_codes_come_before_everything_else() -> None:
+    codes, shop = plan(1, line(1, 1), otp=True), plan(2, line(1, 1))
+    taken = shares([(shop, 80), (codes, 80)], 100, 0)
+    assert taken[0] == (codes, 80)
+
+
+def test_campaigns_share_evenly() -> None:
+    plans = [plan(number, line(1, 1)) for number in range(1, 5)]
+    assert [part for _, part in shares([(one, 100) for one in plans], 100, 0)] == [25] * 4
+
+
+def test_each_campaign_gets_its_turn_where_there_are_fewer_places_than_campaigns() -> None:
+    plans = [plan(number, line(1, 1)) for number in range(1, 8)]
+    served = {taken.campaign_id for turn in range(7) for taken, _ in shares([(p, 1) for p in plans], 2, turn)}
+    assert served == set(range(1, 8))
+
+
+def test_a_share_of_the_trunk_is_kept_for_one_time_codes() -> None:
+    caps = limits(limit(101), limit(201, channels=100, live=90), campaigns=2)
+    reserve = {201: OtpReserve(0.1).channels(caps[201])}
+    assert room_of(plan(1, line(1, 1)), caps, NOW, HORIZON, reserve) == 0
+    assert room_of(plan(2, line(1, 1), otp=True), caps, NOW, HORIZON, reserve) == 10
+
+
+@given(
+    trunk=st.integers(0, 20),
+    hotlines=st.lists(st.integers(0, 8), min_size=1, max_size=4),
+    campaign=st.integers(0, 20),
+    account=st.integers(0, 20),
+    calls=st.integers(0, 40),
+)
+def test_no_cap_is_ever_exceeded(
+    trunk: int, hotlines: list[int], campaign: int, account: int, calls: int
+) -> None:
+    caps = {one.id: one for one in [limit(201, trunk), limit(301, campaign), limit(400, account)]}
+    caps.update({101 + n: limit(101 + n, channels) for n, channels in enumerate(hotlines)})
+    one = plan(1, *(line(n + 1, 1) for n in range(len(hotlines))))
+    room = room_of(one, caps, NOW, HORIZON, {})
+    slots, left = lay_out([(due(n), one) for n in range(calls)], {}, caps, NOW, HORIZON, {})
+    assert all(cap.live <= (cap.max_channels or 0) for cap in caps.values())
+    assert len(slots) == min(calls, room)
+    assert len(slots) + len(left) == calls
