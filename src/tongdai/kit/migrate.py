@@ -84,7 +84,7 @@ def shipped() -> list[Migration]:
 
 
 def parse(texts: Iterable[tuple[str, str]]) -> list[Migration]:
-    """Orders (file name, text) pairs. Raises MigrationError on bad names, or numbers that are not 1, 2, 3 …"""
+    """Orders (file name, text) pairs. Raises MigrationError on bad names or numbers other than 1, 2, 3 …"""
     found = []
     for name, sql in texts:
         match = FILE_NAME.fullmatch(name)
