@@ -57,9 +57,11 @@ class Settings:
     aicallcenter_strict_http_status: bool = False
     aicallcenter_token_life_s: Seconds | None = None
     otp_seconds: Count = 60
-    dialer_slots: Count = 500
+    dialer_max_calls: Count = 1000
     dialer_batch: Count = 100
-    dialer_horizon_s: Seconds = 2.0
+    dialer_horizon_s: Seconds = 0.25
+    dialer_engine_timeout_s: Seconds = 5.0
+    dialer_end_margin_s: Seconds = 60.0
     sandbox_address: str = ""
     sandbox_speed: Seconds = 1.0
     sandbox_log: str = ""

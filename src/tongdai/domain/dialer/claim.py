@@ -23,9 +23,6 @@ FLOOR_MARGIN = timedelta(seconds=10)
 PERSON_BUSY_DELAY = timedelta(seconds=20)
 """When to look again at a call whose person is on another call of ours."""
 
-END_MARGIN = timedelta(seconds=60)
-"""Beyond ring and talk limits, how long a leg may be unaccounted for before it is given up as lost."""
-
 
 @dataclass(frozen=True, slots=True)
 class ClaimRules:
@@ -34,6 +31,8 @@ class ClaimRules:
     budget: int = 100
     horizon: timedelta = timedelta(milliseconds=250)
     otp_reserve: OtpReserve = field(default_factory=lambda: OtpReserve(0.1))
+    end_margin: timedelta = timedelta(seconds=60)
+    """Beyond ring and talk limits, how long a leg may be unaccounted for before it is given up as lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ async def claim(
         horizon,
         reserve,
     )
-    legs = await _commit(tx, slots, limits, dialer_id) if slots else ()
+    legs = await _commit(tx, slots, limits, dialer_id, rules.end_margin) if slots else ()
     await _move_floors(tx, claimed, left, now)
     return Claim(tuple(legs), now, dry, full, paced and bool(left or not slots))
 
@@ -167,7 +166,7 @@ async def _commit(
     gives_up = [
         slot.dial_at
         + timedelta(seconds=slot.plan.config.ring_seconds + slot.plan.config.max_call_seconds)
-        + END_MARGIN
+        + end_margin
         for slot in slots
     ]
     touched = {id_: limits[id_] for id_ in sorted({id_ for slot in slots for id_ in slot.limit_ids})}

@@ -83,6 +83,10 @@ class Driver:
     def waiting_to_send(self) -> int:
         return len(self._heap) + len(self._sending)
 
+    def room(self, most: int) -> int:
+        """How many more calls may be held."""
+        return max(0, most - len(self._sessions))
+
     def held(self) -> list[int]:
         return list(self._sessions)
 

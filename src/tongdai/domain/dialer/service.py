@@ -12,7 +12,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -39,6 +39,8 @@ LoadScript = Callable[[Tx, int, int, int], Awaitable[scripts.Script]]
 @dataclass(frozen=True, slots=True)
 class DialerConfig:
     rules: ClaimRules = field(default_factory=ClaimRules)
+    max_calls: int = 1000
+    """Calls that one process drives at once."""
     refresh_s: float = 1.0
     """How often all running campaigns are looked at; a notification has one looked at at once."""
     pause_s: float = 0.02
@@ -206,7 +208,7 @@ class Dialer:
 
     async def _claim_due(self, due: set[int]) -> float | None:
         """Claim until nothing is due or no room is left. Returns when to come back, None: when woken."""
-        while due:
+        while due and self._driver.room(self._config.max_calls):
             plans = [self._plans.dialable[campaign] for campaign in sorted(due)]
             result = await self._claim_once(plans)
             due -= result.dry
@@ -226,13 +228,17 @@ class Dialer:
                 tx,
                 plans,
                 dialer_id=self._dialer_id,
-                rules=self._config.rules,
+                rules=self._rules(),
                 prefixes=self._prefixes,
                 turn=self._turn,
             )
             self._database_clock.read(result.now)
         await self._driver.send(result.legs)
         return result
+
+    def _rules(self) -> ClaimRules:
+        rules = self._config.rules
+        return replace(rules, budget=min(rules.budget, self._driver.room(self._config.max_calls)))
 
     async def _say_full(self, result: Claim) -> None:
         reasons: dict[int, Waiting] = dict.fromkeys(result.full, ("channels_full", None))
