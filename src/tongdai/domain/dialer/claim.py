@@ -161,7 +161,7 @@ def _interleaved(claimed: Sequence[store.Claimed], plans: Mapping[int, Plan]) ->
 
 
 async def _commit(
-    tx: Tx, slots: Sequence[Slot], limits: Mapping[int, Limit], dialer_id: int
+    tx: Tx, slots: Sequence[Slot], limits: Mapping[int, Limit], dialer_id: int, end_margin: timedelta
 ) -> list[LegFacts]:
     gives_up = [
         slot.dial_at
