@@ -12,13 +12,15 @@ HolidayCheck = Callable[[date], bool]
 
 
 def vietnam_holidays(extra: Iterable[date] = (), removed: Iterable[date] = ()) -> HolidayCheck:
-    """A calendar of public holidays. A year is computed when first asked for, then kept.
+    """A calendar of public holidays. A year is computed (1 ms) when first asked for, then kept.
 
     Tết days and swapped working days are announced yearly, often after the library's release: `extra` adds
     days, `removed` takes days away and wins.
     """
     added, taken = frozenset(extra), frozenset(removed)
     years: dict[int, frozenset[date]] = {}
+    # The library imports the country on first use, for some hundred ms: here, and not in the dialer's loop.
+    holidays.country_holidays("VN")
 
     def is_holiday(day: date) -> bool:
         of_year = years.get(day.year)

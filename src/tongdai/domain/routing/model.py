@@ -1,0 +1,128 @@
+"""Trunks, hotlines, and which hotline calls a number. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+from tongdai.domain.contacts import DialFormat
+
+MAX_NAME: Final = 200
+"""Characters in a trunk's name."""
+
+MAX_CHANNELS: Final = 2**31 - 1
+"""What the database's integer holds."""
+
+_routing_group: Final = re.compile(r"[a-z0-9_-]{1,40}").fullmatch
+
+FIXED: Final = "fixed"
+"""Routing group of fixed lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    """A SIP peer of a carrier, and the engine that serves it."""
+
+    id: int
+    account_id: int
+    name: str
+    engine: str
+    dial_format: DialFormat
+    presented_format: DialFormat
+    enabled: bool
+    max_channels: int | None
+    """Calls at one time; None: no cap."""
+    max_cps: float | None
+    """New calls per second; None: no cap."""
+    limit_id: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Hotline:
+    """A number that people see when we call. It belongs to the carrier behind its trunk."""
+
+    id: int
+    account_id: int
+    trunk_id: int
+    number: str
+    """Canonical: `84…`, or a service number as it is dialled."""
+    network: str | None
+    """The routing group that it calls cheapest; None: any."""
+    enabled: bool
+    max_channels: int | None
+    max_cps: float | None
+    limit_id: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HotlineChoice:
+    """A hotline as the choice sees it."""
+
+    id: int
+    network: str | None
+    free: bool
+    """Its trunk is up and there is room on both."""
+    used: int
+    """Calls that it made of late, for spreading the load."""
+
+
+def choose_hotline(candidates: Iterable[HotlineChoice], network: str) -> HotlineChoice | None:
+    """The hotline to call a number of this routing group with; None if none is free.
+
+    Same network first, since calls inside it are cheapest and show the brand name; then fixed lines and
+    those for any network; then the rest. Among equals the least used, then the oldest.
+    """
+    free = (candidate for candidate in candidates if candidate.free)
+    return min(
+        free, key=lambda choice: (_distance(choice.network, network), choice.used, choice.id), default=None
+    )
+
+
+def why_no_hotline(candidates: Iterable[HotlineChoice]) -> Literal["no_hotline", "hotlines_full"]:
+    """Why none could be chosen: none is configured (`no_hotline`, final), or all are full now, which passes."""
+    return "hotlines_full" if any(True for _ in candidates) else "no_hotline"
+
+
+def _distance(hotline: str | None, network: str) -> int:
+    if hotline == network:
+        return 0
+    return 1 if hotline is None or hotline == FIXED else 2
+
+
+def trunk_faults(
+    name: str, engine: str, dial_format: str, presented_format: str
+) -> Iterator[tuple[str, str]]:
+    """(field, message) of each fault."""
+    if not is_storable_name(name):
+        yield "name", f"must be 1 to {MAX_NAME} printable characters"
+    if not _routing_group(engine):
+        yield "engine", "must be the name of an engine, such as sandbox or asterisk"
+    for field, value in (("dial_format", dial_format), ("presented_format", presented_format)):
+        if value not in ("national", "e164", "plus"):
+            yield field, "must be national (0…), e164 (84…) or plus (+84…)"
+
+
+def network_faults(network: str | None) -> Iterator[tuple[str, str]]:
+    if network is not None and not _routing_group(network):
+        yield (
+            "network",
+            "must be a routing group such as viettel, vinaphone, mobifone, vietnamobile, gmobile or fixed",
+        )
+
+
+def cap_faults(max_channels: int | None, max_cps: float | None) -> Iterator[tuple[str, str]]:
+    if max_channels is not None and not 0 <= max_channels <= MAX_CHANNELS:
+        yield "max_channels", f"must be from 0 to {MAX_CHANNELS}"
+    if max_cps is not None and not (math.isfinite(max_cps) and max_cps > 0):
+        yield "max_cps", "must be a number above 0"
+
+
+def is_storable_name(name: str) -> bool:
+    """True for what fits on one line; keeps out NUL and lone surrogates, which PostgreSQL cannot store."""
+    return 0 < len(name) <= MAX_NAME and name.isprintable() and not name.isspace()

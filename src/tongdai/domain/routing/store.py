@@ -1,0 +1,190 @@
+"""SQL of trunks and hotlines, each with the row of `limits` that caps it."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from psycopg.errors import UniqueViolation
+from psycopg.rows import class_row
+
+from tongdai.domain.routing.errors import HotlineNumberTakenError, TrunkNameTakenError
+from tongdai.domain.routing.model import Hotline, Trunk
+from tongdai.kit.db import Sql, Tx
+
+# The cap of a new trunk or hotline.
+ADD_LIMIT: Final[Sql] = """
+INSERT INTO limits (account_id, kind, max_channels, max_cps) VALUES (%s, %s, %s, %s) RETURNING id
+"""
+
+# Changing a cap. Waits for a claim that holds the row, and the next claim sees it. Served by the primary key.
+SET_LIMIT: Final[Sql] = """
+UPDATE limits SET max_channels = %s, max_cps = %s WHERE id = %s AND account_id = %s
+"""
+
+ADD_TRUNK: Final[Sql] = """
+INSERT INTO trunks (account_id, name, engine, dial_format, presented_format, enabled, limit_id)
+VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id
+"""
+
+# One trunk of an account with its cap. Served by the primary key.
+TRUNK: Final[Sql] = """
+SELECT t.id, t.account_id, t.name, t.engine, t.dial_format, t.presented_format, t.enabled,
+       l.max_channels, l.max_cps, t.limit_id, t.created_at
+FROM trunks t JOIN limits l ON l.id = t.limit_id
+WHERE t.account_id = %s AND t.id = %s
+"""
+
+# The same, held against changes until the transaction ends: the cap's row too, or a second editor who waited
+# here would write back the caps that it read before.
+TRUNK_HELD: Final[Sql] = """
+SELECT t.id, t.account_id, t.name, t.engine, t.dial_format, t.presented_format, t.enabled,
+       l.max_channels, l.max_cps, t.limit_id, t.created_at
+FROM trunks t JOIN limits l ON l.id = t.limit_id
+WHERE t.account_id = %s AND t.id = %s
+FOR NO KEY UPDATE OF t, l
+"""
+
+# An account's trunks in pages. It has tens of them, found by the unique index on (account_id, name).
+TRUNKS: Final[Sql] = """
+SELECT t.id, t.account_id, t.name, t.engine, t.dial_format, t.presented_format, t.enabled,
+       l.max_channels, l.max_cps, t.limit_id, t.created_at
+FROM trunks t JOIN limits l ON l.id = t.limit_id
+WHERE t.account_id = %s AND t.id > %s
+ORDER BY t.id LIMIT %s
+"""
+
+SET_TRUNK: Final[Sql] = """
+UPDATE trunks SET name = %s, engine = %s, dial_format = %s, presented_format = %s, enabled = %s
+WHERE account_id = %s AND id = %s
+"""
+
+ADD_HOTLINE: Final[Sql] = """
+INSERT INTO hotlines (account_id, trunk_id, number, network, enabled, limit_id)
+VALUES (%s, %s, %s, %s, %s, %s) RETURNING id
+"""
+
+# One hotline of an account with its cap. Served by the primary key.
+HOTLINE: Final[Sql] = """
+SELECT h.id, h.account_id, h.trunk_id, h.number, h.network, h.enabled,
+       l.max_channels, l.max_cps, h.limit_id, h.created_at
+FROM hotlines h JOIN limits l ON l.id = h.limit_id
+WHERE h.account_id = %s AND h.id = %s
+"""
+
+# The same, held as TRUNK_HELD is.
+HOTLINE_HELD: Final[Sql] = """
+SELECT h.id, h.account_id, h.trunk_id, h.number, h.network, h.enabled,
+       l.max_channels, l.max_cps, h.limit_id, h.created_at
+FROM hotlines h JOIN limits l ON l.id = h.limit_id
+WHERE h.account_id = %s AND h.id = %s
+FOR NO KEY UPDATE OF h, l
+"""
+
+# An account's hotlines in pages, found by the unique index on (account_id, number).
+HOTLINES: Final[Sql] = """
+SELECT h.id, h.account_id, h.trunk_id, h.number, h.network, h.enabled,
+       l.max_channels, l.max_cps, h.limit_id, h.created_at
+FROM hotlines h JOIN limits l ON l.id = h.limit_id
+WHERE h.account_id = %s AND h.id > %s
+ORDER BY h.id LIMIT %s
+"""
+
+SET_HOTLINE: Final[Sql] = """
+UPDATE hotlines SET number = %s, trunk_id = %s, network = %s, enabled = %s WHERE account_id = %s AND id = %s
+"""
+
+
+async def add_limit(
+    tx: Tx,
+    account_id: int,
+    kind: Literal["trunk", "hotline"],
+    max_channels: int | None,
+    max_cps: float | None,
+) -> int:
+    return await _new_id(tx, ADD_LIMIT, account_id, kind, max_channels, max_cps)
+
+
+async def set_limit(
+    tx: Tx, account_id: int, limit_id: int, max_channels: int | None, max_cps: float | None
+) -> None:
+    await tx.execute(SET_LIMIT, (max_channels, max_cps, limit_id, account_id))
+
+
+async def add_trunk(
+    tx: Tx,
+    account_id: int,
+    *,
+    name: str,
+    engine: str,
+    dial_format: str,
+    presented_format: str,
+    enabled: bool,
+    limit_id: int,
+) -> int:
+    """Raises TrunkNameTakenError; the transaction is then of no further use."""
+    try:
+        return await _new_id(
+            tx, ADD_TRUNK, account_id, name, engine, dial_format, presented_format, enabled, limit_id
+        )
+    except UniqueViolation as error:
+        raise TrunkNameTakenError from error
+
+
+async def trunk(tx: Tx, account_id: int, trunk_id: int, *, hold: bool = False) -> Trunk | None:
+    """With `hold` nobody else changes it until the transaction ends."""
+    async with tx.cursor(row_factory=class_row(Trunk)) as cursor:
+        await cursor.execute(TRUNK_HELD if hold else TRUNK, (account_id, trunk_id))
+        return await cursor.fetchone()
+
+
+async def trunks(tx: Tx, account_id: int, after: int, limit: int) -> list[Trunk]:
+    async with tx.cursor(row_factory=class_row(Trunk)) as cursor:
+        await cursor.execute(TRUNKS, (account_id, after, limit))
+        return await cursor.fetchall()
+
+
+async def set_trunk(tx: Tx, trunk: Trunk) -> None:
+    """Raises TrunkNameTakenError; the transaction is then of no further use."""
+    values = (trunk.name, trunk.engine, trunk.dial_format, trunk.presented_format, trunk.enabled)
+    try:
+        await tx.execute(SET_TRUNK, (*values, trunk.account_id, trunk.id))
+    except UniqueViolation as error:
+        raise TrunkNameTakenError from error
+
+
+async def add_hotline(
+    tx: Tx, account_id: int, *, trunk_id: int, number: str, network: str | None, enabled: bool, limit_id: int
+) -> int:
+    """Raises HotlineNumberTakenError; the transaction is then of no further use."""
+    try:
+        return await _new_id(tx, ADD_HOTLINE, account_id, trunk_id, number, network, enabled, limit_id)
+    except UniqueViolation as error:
+        raise HotlineNumberTakenError from error
+
+
+async def hotline(tx: Tx, account_id: int, hotline_id: int, *, hold: bool = False) -> Hotline | None:
+    """With `hold` nobody else changes it until the transaction ends."""
+    async with tx.cursor(row_factory=class_row(Hotline)) as cursor:
+        await cursor.execute(HOTLINE_HELD if hold else HOTLINE, (account_id, hotline_id))
+        return await cursor.fetchone()
+
+
+async def hotlines(tx: Tx, account_id: int, after: int, limit: int) -> list[Hotline]:
+    async with tx.cursor(row_factory=class_row(Hotline)) as cursor:
+        await cursor.execute(HOTLINES, (account_id, after, limit))
+        return await cursor.fetchall()
+
+
+async def set_hotline(tx: Tx, hotline: Hotline) -> None:
+    """Raises HotlineNumberTakenError; the transaction is then of no further use."""
+    values = (hotline.number, hotline.trunk_id, hotline.network, hotline.enabled)
+    try:
+        await tx.execute(SET_HOTLINE, (*values, hotline.account_id, hotline.id))
+    except UniqueViolation as error:
+        raise HotlineNumberTakenError from error
+
+
+async def _new_id(tx: Tx, sql: Sql, *values: object) -> int:
+    row = await (await tx.execute(sql, values)).fetchone()
+    assert row is not None
+    return int(row[0])
