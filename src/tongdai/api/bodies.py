@@ -55,6 +55,9 @@ class JsonBody(AbstractDTO[Any]):
     def create_openapi_schema(
         cls, field_definition: FieldDefinition, handler_id: str, schema_creator: SchemaCreator
     ) -> Reference | Schema:
+        shape = next((one.extra["shape"] for one in field_definition.metadata if _has_shape(one)), None)
+        if shape is not None:
+            field_definition = type(field_definition).from_annotation(shape, name="data")
         return schema_creator.for_field_definition(field_definition)
 
     @classmethod
@@ -64,6 +67,10 @@ class JsonBody(AbstractDTO[Any]):
     @classmethod
     def detect_nested_field(cls, field_definition: FieldDefinition) -> bool:
         return False
+
+
+def _has_shape(metadata: object) -> bool:
+    return isinstance(metadata, Meta) and "shape" in (metadata.extra or {})
 
 
 def decode(raw: bytes, kind: Any) -> Any:

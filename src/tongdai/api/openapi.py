@@ -11,16 +11,17 @@ import ast
 import inspect
 import textwrap
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from litestar._openapi.schema_generation.plugins.struct import StructSchemaPlugin
 from litestar.openapi.spec import Reference, Schema
-from msgspec import Struct
+from litestar.typing import FieldDefinition
+from msgspec import Meta, Struct
 from msgspec import inspect as shapes
 
 if TYPE_CHECKING:
     from litestar._openapi.schema_generation import SchemaCreator
-    from litestar.typing import FieldDefinition
 
 # How a bound is called by msgspec's inspection, and by JSON Schema, for each shape that has bounds.
 _BOUNDS: dict[type, dict[str, str]] = {
@@ -43,13 +44,18 @@ _BOUNDS: dict[type, dict[str, str]] = {
 }
 
 
+def shaped_as(kind: type[Struct]) -> Meta:
+    """For a field that is kept as raw JSON: the struct that the document shows for it."""
+    return Meta(extra={"shape": kind})
+
+
 class DocumentedStructs(StructSchemaPlugin):
     """Give it to Litestar's `plugins`."""
 
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> Schema:
         schema = super().to_openapi_schema(field_definition, schema_creator)
         kind = field_definition.type_
-        schema.description = (inspect.getdoc(kind) or "").strip() or None
+        schema.description = _own_doc(kind)
         info = shapes.type_info(kind)
         assert isinstance(info, shapes.StructType)
         if info.forbid_unknown_fields:
@@ -57,10 +63,25 @@ class DocumentedStructs(StructSchemaPlugin):
         properties = schema.properties or {}
         docs = field_docs(kind)
         for field in info.fields:
+            shape = _shape_of(field.type)
+            if shape is not None:
+                properties[field.encode_name] = schema_creator.for_field_definition(
+                    FieldDefinition.from_annotation(shape)
+                )
             shown = properties[field.encode_name]
             _describe(shown, docs.get(field.name))
             _bound(shown, field.type)
         return schema
+
+
+def _own_doc(kind: type[Struct]) -> str | None:
+    """The docstring of a struct, or of the nearest base that has one; not msgspec's own."""
+    docs = (base.__dict__.get("__doc__") for base in kind.__mro__ if base not in (Struct, object))
+    return next((inspect.cleandoc(doc) for doc in docs if doc), None)
+
+
+def _shape_of(kind: shapes.Type) -> type[Struct] | None:
+    return (kind.extra or {}).get("shape") if isinstance(kind, shapes.Metadata) else None
 
 
 def _describe(shown: Schema | Reference, text: str | None) -> None:
@@ -112,7 +133,7 @@ def _docs_in_source(kind: type[Any]) -> dict[str, str]:
         return {}
     body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
     docs: dict[str, str] = {}
-    for field, text in zip(body, body[1:], strict=False):
+    for field, text in pairwise(body):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and _is_text(text):
             docs[field.target.id] = inspect.cleandoc(ast.literal_eval(text.value))  # type: ignore[attr-defined]
     return docs

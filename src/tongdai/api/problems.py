@@ -118,13 +118,15 @@ def _domain_error(_: Request[Any, Any, Any], error: TongdaiError) -> Response[Pr
     return _answer(
         status,
         detail=error.message,
-        errors=_field_errors(error.facts.get("errors")),
+        errors=field_errors(error),
         retryable=error.retryable,
         headers={"WWW-Authenticate": "Bearer"} if status == 401 else None,
     )
 
 
-def _field_errors(pairs: object) -> list[FieldError]:
+def field_errors(error: TongdaiError) -> list[FieldError]:
+    """The (path, message) pairs that an InvalidError holds."""
+    pairs = error.facts.get("errors")
     if not isinstance(pairs, (list, tuple)):
         return []
     return [FieldError(str(path), str(message)) for path, message in pairs]
@@ -133,6 +135,8 @@ def _field_errors(pairs: object) -> list[FieldError]:
 def _parameter_error(_: Request[Any, Any, Any], error: ValidationException) -> Response[Problem]:
     """Litestar's own complaint about path and query parameters, in our shape."""
     found = error.extra if isinstance(error.extra, list) else []
+    if any(one.get("source") == "body" for one in found):
+        return _answer(400, detail="A JSON body is needed.", errors=[FieldError("", "There is no body.")])
     errors = [FieldError(str(one.get("key", "")), str(one.get("message", ""))) for one in found]
     return _answer(400, detail="Some parameters are not valid; see errors.", errors=errors)
 

@@ -10,7 +10,7 @@ from litestar.di import Provide
 from litestar.openapi.spec import SecurityScheme, Tag
 from litestar.types import ControllerRouterHandler
 
-from tongdai.api import accounts, auth, keys, me, problems, projects
+from tongdai.api import accounts, auth, hotlines, keys, me, problems, projects, trunks
 from tongdai.api.bodies import JsonBody, refuse_nul_in_query
 from tongdai.ports.services import Services
 
@@ -41,6 +41,8 @@ _HANDLERS: list[ControllerRouterHandler] = [
     me.get_me,
     *keys.HANDLERS,
     *projects.HANDLERS,
+    *trunks.HANDLERS,
+    *hotlines.HANDLERS,
     *accounts.HANDLERS,
 ]
 

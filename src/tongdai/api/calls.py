@@ -1,0 +1,121 @@
+"""Calls: what became of each number, and taking back what is still queued."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import get, post
+from litestar.params import Parameter
+
+from tongdai.api.bodies import MAX_ID
+from tongdai.api.call_shapes import (
+    CANCEL_BATCH,
+    Call,
+    CallDetail,
+    CallPage,
+    CallState,
+    Cancelled,
+    CancelRequest,
+)
+from tongdai.api.paging import Cursor, Limit, after, cut
+from tongdai.api.params import CallId
+from tongdai.api.problems import answers
+from tongdai.domain import calls, campaigns, contacts
+from tongdai.domain.accounts import Caller
+from tongdai.domain.calls import CallFilter, Outcome
+from tongdai.kit.db import Tx
+from tongdai.kit.errors import InvalidError
+from tongdai.ports.services import Services
+
+TAGS = ["Calls"]
+
+OfCampaign = Annotated[
+    int | None, Parameter(ge=1, le=MAX_ID, query="campaign_id", description="Only calls of this campaign.")
+]
+InState = Annotated[CallState | None, Parameter(query="state", description="Only calls in this state.")]
+WithOutcome = Annotated[Outcome | None, Parameter(query="outcome", description="Only calls that ended so.")]
+ToNumber = Annotated[
+    str | None,
+    Parameter(
+        query="number",
+        min_length=1,
+        max_length=100,
+        description="Only calls to this number, however people write it.",
+    ),
+]
+
+
+@get("/calls", operation_id="listCalls", summary="List calls", tags=TAGS, responses=answers(404))
+async def list_calls(
+    services: Services,
+    caller: Caller,
+    campaign: OfCampaign = None,
+    in_state: InState = None,
+    outcome: WithOutcome = None,
+    number: ToNumber = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> CallPage:
+    """The calls of the account, oldest first; those that match every filter that is given."""
+    wanted = CallFilter(campaign, in_state, outcome and outcome.value, _canonical(number))
+    async with services.db.transaction() as tx:
+        await _require_campaign(tx, caller, campaign)
+        rows = await calls.list_calls(tx, caller.account_id, wanted, after(cursor), limit + 1)
+    shown, further = cut(rows, limit)
+    return CallPage([Call.of(row) for row in shown], further)
+
+
+@get("/calls/{call_id:str}", operation_id="getCall", summary="Get a call", tags=TAGS, responses=answers(404))
+async def get_call(services: Services, caller: Caller, call_id: CallId) -> CallDetail:
+    """One call with its attempts, their legs and what happened on them second by second."""
+    async with services.db.transaction() as tx:
+        return CallDetail.with_history(await calls.get_call(tx, caller.account_id, call_id))
+
+
+@post(
+    "/calls/cancel",
+    operation_id="cancelCalls",
+    summary="Cancel queued calls",
+    tags=TAGS,
+    status_code=200,
+    responses=answers(404, 413),
+)
+async def cancel_calls(services: Services, caller: Caller, data: CancelRequest) -> Cancelled:
+    """What is queued is done with outcome `cancelled`, undialled. A call that is being dialled goes on.
+
+    Sent again, it finds nothing more to cancel. At most 1,000 calls at a time.
+    """
+    if data.call_ids is not None and (data.number, data.campaign_id) != (None, None):
+        raise InvalidError(
+            "Give either ids or a number or campaign.", errors=[("call_ids", "not with others")]
+        )
+    async with services.db.transaction() as tx:
+        await _require_campaign(tx, caller, data.campaign_id)
+        ids = await calls.cancel_calls(
+            tx,
+            caller.account_id,
+            now=services.clock.now(),
+            call_ids=data.call_ids,
+            number=_canonical(data.number),
+            campaign_id=data.campaign_id,
+            limit=CANCEL_BATCH,
+        )
+    return Cancelled(sorted(ids), more=data.call_ids is None and len(ids) == CANCEL_BATCH)
+
+
+async def _require_campaign(tx: Tx, caller: Caller, campaign_id: int | None) -> None:
+    """So that a campaign that is not there is told, and not taken for an empty one."""
+    if campaign_id is not None:
+        await campaigns.get_campaign(tx, caller.account_id, campaign_id)
+
+
+def _canonical(number: str | None) -> str | None:
+    if number is None:
+        return None
+    read = contacts.normalise(number)
+    if not read.number:
+        raise InvalidError("This is not a telephone number.", errors=[("number", str(read.reason))])
+    return read.number
+
+
+HANDLERS = [list_calls, get_call, cancel_calls]

@@ -1,0 +1,276 @@
+"""Shapes of campaigns and templates: what is sent, and what is shown."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from tongdai.api.bodies import Channels, Cps, Id, Name
+from tongdai.api.times import shown_time
+from tongdai.domain import campaigns
+from tongdai.domain.campaigns import CampaignConfig, RetryRule
+from tongdai.domain.compliance import Schedule, Window
+
+Kind = Literal["voice", "otp"]
+Purpose = Literal["advertising", "customer_care", "transactional", "otp", "debt_reminder", "survey"]
+State = Literal["draft", "running", "paused", "stopped", "finished"]
+Weekday = Annotated[int, Meta(ge=1, le=7)]
+HotlineIds = Annotated[tuple[Id, ...], Meta(min_length=1, max_length=100)]
+FieldNames = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...], Meta(max_length=100)]
+
+
+class CallingWindow(Window, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Hours of the day on some weekdays, in Vietnam's time."""
+
+    weekdays: Annotated[tuple[Weekday, ...], Meta(min_length=1, max_length=7)]
+    """ISO: 1 is Monday, 7 is Sunday."""
+    start: Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    """`HH:MM`, the first minute at which a call may start."""
+    end: Annotated[str, Meta(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
+    """`HH:MM`, the minute from which none may; `24:00` is the end of the day."""
+
+
+class CallingSchedule(Schedule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When calls may start, in Vietnam's time."""
+
+    windows: Annotated[tuple[CallingWindow, ...], Meta(max_length=50)] = ()
+    """No window: never."""
+
+
+class Settings(CampaignConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a campaign dials. All durations in seconds."""
+
+    schedule: CallingSchedule | None = None
+    """Null: every hour of every day."""
+    retries: Annotated[dict[str, RetryRule], Meta(max_length=20)] = msgspec.field(default_factory=dict)
+    """By outcome: how often more, and after how long. Without a rule a call is not dialled again. Possible
+    for voicemail, no_answer, busy, unreachable, congestion, failed and lost."""
+    otp_seconds: Annotated[int, Meta(ge=5, le=3600)] = 60
+    """An OTP that could not be dialled for so long ends as `expired`."""
+
+
+class NewCampaign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A campaign to be created. It begins as a draft."""
+
+    name: Name
+    kind: Kind = "voice"
+    """`otp`: reads a one-time code; takes contacts only while it runs."""
+    purpose: Purpose
+    script_id: Id
+    """The campaign keeps the version that is current now."""
+    hotline_ids: HotlineIds
+    """The numbers it may show; the one of the callee's network is taken first."""
+    config: Settings = Settings()
+    max_channels: Channels | None = None
+    """Calls at a time. Null: no cap of its own."""
+    max_cps: Cps | None = None
+    """Calls per second. Null: no cap of its own."""
+    takes_imports: bool = True
+    """True: it stays running when it runs dry, and dials what arrives later. False: it finishes then."""
+    project_id: Id | None = None
+
+
+class CampaignChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to change in a campaign; what is left out stays."""
+
+    name: Name | UnsetType = UNSET
+    hotline_ids: HotlineIds | UnsetType = UNSET
+    config: Settings | UnsetType = UNSET
+    """Replaces the whole configuration."""
+    max_channels: Channels | UnsetType | None = UNSET
+    """Null: no cap of its own."""
+    max_cps: Cps | UnsetType | None = UNSET
+    """Null: no cap of its own."""
+
+    def given(self) -> dict[str, Any]:
+        return {name: value for name, value in _pairs(self) if value is not UNSET}
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """Why a running campaign dials nothing at the moment."""
+
+    reason: str
+    since: datetime | None
+    until: datetime | None
+    """When that ends by itself; null: when somebody changes something."""
+
+
+class Campaign(msgspec.Struct, frozen=True, kw_only=True):
+    """A running list of calls."""
+
+    id: int
+    name: str
+    kind: Kind
+    purpose: Purpose
+    state: State
+    project_id: int | None
+    template_id: int | None
+    """The template it was made from."""
+    script_id: int
+    script_version: int
+    hotline_ids: list[int]
+    config: CampaignConfig
+    max_channels: int | None
+    """Calls at a time. Null: no cap of its own."""
+    max_cps: float | None
+    """Calls per second. Null: no cap of its own."""
+    takes_imports: bool
+    """True: it stays running when it runs dry."""
+    waiting: Waiting | None
+    """Set while it runs but may not dial."""
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+    @classmethod
+    def of(cls, row: campaigns.Campaign) -> Campaign:
+        plain = {name: getattr(row, name) for name in _SAME_IN_CAMPAIGN}
+        times = {name: shown_time(getattr(row, name)) for name in ("created_at", "started_at", "ended_at")}
+        return cls(**plain, **times, waiting=waiting_of(row))
+
+
+_SAME_IN_CAMPAIGN = (
+    "id",
+    "name",
+    "kind",
+    "purpose",
+    "state",
+    "project_id",
+    "template_id",
+    "script_id",
+    "script_version",
+    "hotline_ids",
+    "config",
+    "max_channels",
+    "max_cps",
+    "takes_imports",
+)
+
+
+class CampaignPage(msgspec.Struct, frozen=True):
+    """Campaigns, oldest first."""
+
+    items: list[Campaign]
+    next: str | None
+    """Cursor of the next page; null on the last."""
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a campaign is. `accepted = queued + dialing + done` at any moment."""
+
+    campaign_id: int
+    state: State
+    accepted: int
+    """Calls that it was given."""
+    queued: int
+    dialing: int
+    done: int
+    outcomes: dict[str, int]
+    """Finished calls by outcome."""
+    next_due_at: datetime | None
+    """When the earliest queued call is due; in the past when it is due now."""
+    waiting: Waiting | None
+    """Why nothing is dialled; null when it is, or when there is nothing to dial."""
+
+    @classmethod
+    def of(cls, row: campaigns.Progress) -> Progress:
+        return cls(
+            campaign_id=row.campaign_id,
+            state=_state(row.state),
+            accepted=row.accepted,
+            queued=row.queued,
+            dialing=row.dialing,
+            done=row.done,
+            outcomes=dict(row.outcomes),
+            next_due_at=shown_time(row.next_due_at),
+            waiting=waiting_of(row),
+        )
+
+
+class NewTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A template to be created: everything that its campaigns start with."""
+
+    name: Name
+    kind: Kind = "voice"
+    purpose: Purpose
+    script_id: Id
+    """A campaign keeps the version that is current when it is made."""
+    hotline_ids: HotlineIds
+    fields: FieldNames = ()
+    """Names of the fields that a contact should bring."""
+    config: Settings = Settings()
+    max_channels: Channels | None = None
+    max_cps: Cps | None = None
+    takes_imports: bool = True
+    project_id: Id | None = None
+
+
+class Template(msgspec.Struct, frozen=True, kw_only=True):
+    """A campaign to be, as often as wanted."""
+
+    id: int
+    name: str
+    project_id: int | None
+    kind: Kind
+    purpose: Purpose
+    script_id: int
+    hotline_ids: list[int]
+    fields: list[str]
+    config: CampaignConfig
+    max_channels: int | None
+    max_cps: float | None
+    takes_imports: bool
+    created_at: datetime
+    archived_at: datetime | None
+    """Set: no campaign can be made from it any more."""
+
+    @classmethod
+    def of(cls, row: campaigns.Template) -> Template:
+        held = row.config
+        return cls(
+            id=row.id,
+            name=row.name,
+            project_id=row.project_id,
+            kind=held.kind,
+            purpose=held.purpose,
+            script_id=held.script_id,
+            hotline_ids=list(held.hotline_ids),
+            fields=list(held.fields),
+            config=held.config,
+            max_channels=held.max_channels,
+            max_cps=held.max_cps,
+            takes_imports=held.takes_imports,
+            created_at=shown_time(row.created_at),
+            archived_at=shown_time(row.archived_at),
+        )
+
+
+class TemplatePage(msgspec.Struct, frozen=True):
+    """Templates, oldest first."""
+
+    items: list[Template]
+    next: str | None
+    """Cursor of the next page; null on the last."""
+
+
+class CampaignFromTemplate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A campaign to be made from a template. It begins as a draft."""
+
+    name: Name
+
+
+def waiting_of(row: campaigns.Campaign | campaigns.Progress) -> Waiting | None:
+    if row.waiting_reason is None:
+        return None
+    return Waiting(row.waiting_reason, shown_time(row.waiting_since), shown_time(row.waiting_until))
+
+
+def _state(text: str) -> State:
+    return msgspec.convert(text, State)  # type: ignore[return-value]
+
+
+def _pairs(change: msgspec.Struct) -> list[tuple[str, Any]]:
+    return [(name, getattr(change, name)) for name in change.__struct_fields__]

@@ -1,0 +1,91 @@
+"""Giving a campaign its contacts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from litestar import post
+from msgspec import Meta
+
+from tongdai.api.params import CampaignId
+from tongdai.api.problems import answers
+from tongdai.domain import campaigns
+from tongdai.domain.accounts import Caller
+from tongdai.ports.services import Services
+
+
+class NewContact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One contact. What is wrong with it alone is reported, and does not stop the others."""
+
+    number: str | int
+    """However people write it: `0912 345 678`, `+84912345678`, `912345678`."""
+    fields: dict[str, Any] = {}
+    """What the script speaks and branches on, by name: texts, numbers, true or false."""
+    otp_code: str | None = None
+    """For a campaign of kind `otp`: the code to be read. Kept sealed, and wiped when the call is done."""
+
+
+class ContactList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Contacts for one campaign."""
+
+    contacts: Annotated[list[NewContact], Meta(min_length=1, max_length=100_000)]
+
+
+class AcceptedContact(msgspec.Struct, frozen=True):
+    """A contact that became a call."""
+
+    index: int
+    """Its place in the list that was sent, from 0."""
+    call_id: int
+
+
+class RejectedContact(msgspec.Struct, frozen=True):
+    """A contact that did not."""
+
+    index: int
+    """Its place in the list that was sent, from 0."""
+    reason: str
+    """Of the number: `too_short`, `too_long`, `unknown_prefix`, `foreign`, `service`, `short_code`,
+    `not_a_number`. Else `number_invalid`, `fields_invalid`, `otp_invalid`, `duplicate` (within this list) or
+    `duplicate_earlier` (of this campaign)."""
+
+
+class ImportReport(msgspec.Struct, frozen=True):
+    """What became of each contact."""
+
+    received: int
+    accepted: list[AcceptedContact]
+    rejected: list[RejectedContact]
+
+
+@post(
+    "/campaigns/{campaign_id:str}/contacts",
+    operation_id="importContacts",
+    summary="Give a campaign contacts",
+    tags=["Campaigns"],
+    status_code=200,
+    responses=answers(404, 409, 413),
+)
+async def import_contacts(
+    services: Services, caller: Caller, campaign_id: CampaignId, data: ContactList
+) -> ImportReport:
+    """Each accepted contact is a queued call at once, and is dialled as soon as the campaign may.
+
+    Sent again, the same list makes calls again, unless the campaign's `allow_duplicates` is false.
+    409 when the campaign takes no contacts in its present state.
+    """
+    given = [campaigns.NewContact(str(one.number), one.fields, one.otp_code) for one in data.contacts]
+    async with services.db.transaction() as tx:
+        report = await campaigns.import_contacts(
+            tx, services.keyring, services.clock, caller.account_id, campaign_id, given
+        )
+    services.hinter.wake(campaign_id)
+    return ImportReport(
+        report.received,
+        [AcceptedContact(index, call_id) for index, call_id in report.accepted],
+        [RejectedContact(index, reason) for index, reason in report.rejected],
+    )
+
+
+HANDLERS = [import_contacts]

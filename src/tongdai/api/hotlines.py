@@ -1,0 +1,169 @@
+"""Hotlines: the numbers that those who are called see."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from litestar import get, patch, post
+from msgspec import UNSET, Meta, UnsetType
+
+from tongdai.api.bodies import Channels, Cps, Id
+from tongdai.api.paging import Cursor, Limit, after, cut
+from tongdai.api.params import HotlineId
+from tongdai.api.problems import answers
+from tongdai.api.times import shown_time
+from tongdai.domain import routing
+from tongdai.domain.accounts import Caller
+from tongdai.domain.contacts import shown
+from tongdai.ports.services import Services
+
+TAGS = ["Hotlines"]
+
+Number = Annotated[str, Meta(min_length=1, max_length=100)]
+Network = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,40}$")]
+
+
+class Hotline(msgspec.Struct, frozen=True, kw_only=True):
+    """A number that people see when they are called."""
+
+    id: int
+    number: str
+    """`0…`, or a service number as it is dialled."""
+    trunk_id: int
+    network: str | None
+    """The network that it calls cheapest: viettel, vinaphone, mobifone, …, fixed. Null: any."""
+    max_channels: int | None
+    """Calls at a time. Null: no cap of its own."""
+    max_cps: float | None
+    """New calls per second. Null: no cap of its own."""
+    enabled: bool
+    created_at: datetime
+
+    @classmethod
+    def of(cls, row: routing.Hotline) -> Hotline:
+        return cls(
+            id=row.id,
+            number=shown(row.number),
+            trunk_id=row.trunk_id,
+            network=row.network,
+            max_channels=row.max_channels,
+            max_cps=row.max_cps,
+            enabled=row.enabled,
+            created_at=shown_time(row.created_at),
+        )
+
+
+class HotlinePage(msgspec.Struct, frozen=True):
+    """Hotlines, oldest first."""
+
+    items: list[Hotline]
+    next: str | None
+    """Cursor of the next page; null on the last."""
+
+
+class NewHotline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A hotline to be created."""
+
+    number: Number
+    """A Vietnamese mobile, fixed or 1800/1900 number, however people write it. Unique in the account."""
+    trunk_id: Id
+    network: Network | None = None
+    """The network that it calls cheapest: viettel, vinaphone, mobifone, …, fixed. Null: any."""
+    max_channels: Channels | None = None
+    """Null: no cap of its own."""
+    max_cps: Cps | None = None
+    """Null: no cap of its own."""
+    enabled: bool = True
+
+
+class HotlineChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to change in a hotline; what is left out stays."""
+
+    number: Number | UnsetType = UNSET
+    trunk_id: Id | UnsetType = UNSET
+    network: Network | UnsetType | None = UNSET
+    """Null: any."""
+    max_channels: Channels | UnsetType | None = UNSET
+    """Null: no cap of its own."""
+    max_cps: Cps | UnsetType | None = UNSET
+    """Null: no cap of its own."""
+    enabled: bool | UnsetType = UNSET
+    """False: nothing is dialled with it."""
+
+
+@post(
+    "/hotlines",
+    operation_id="createHotline",
+    summary="Create a hotline",
+    tags=TAGS,
+    responses=answers(404, 409, 413),
+)
+async def create_hotline(services: Services, caller: Caller, data: NewHotline) -> Hotline:
+    """A new hotline. 404 when the trunk is unknown, 409 when the account has this number already."""
+    async with services.db.transaction() as tx:
+        row = await routing.create_hotline(
+            tx,
+            caller.account_id,
+            number=data.number,
+            trunk_id=data.trunk_id,
+            network=data.network,
+            max_channels=data.max_channels,
+            max_cps=data.max_cps,
+            enabled=data.enabled,
+        )
+    return Hotline.of(row)
+
+
+@get("/hotlines", operation_id="listHotlines", summary="List hotlines", tags=TAGS, responses=answers())
+async def list_hotlines(
+    services: Services, caller: Caller, limit: Limit = 100, cursor: Cursor = None
+) -> HotlinePage:
+    """The hotlines of the account, oldest first."""
+    async with services.db.transaction() as tx:
+        rows = await routing.list_hotlines(tx, caller.account_id, after=after(cursor), limit=limit + 1)
+    page, further = cut(rows, limit)
+    return HotlinePage([Hotline.of(row) for row in page], further)
+
+
+@get(
+    "/hotlines/{hotline_id:str}",
+    operation_id="getHotline",
+    summary="Get a hotline",
+    tags=TAGS,
+    responses=answers(404),
+)
+async def get_hotline(services: Services, caller: Caller, hotline_id: HotlineId) -> Hotline:
+    """One hotline."""
+    async with services.db.transaction() as tx:
+        return Hotline.of(await routing.get_hotline(tx, caller.account_id, hotline_id))
+
+
+@patch(
+    "/hotlines/{hotline_id:str}",
+    operation_id="updateHotline",
+    summary="Change a hotline",
+    tags=TAGS,
+    responses=answers(404, 409, 413),
+)
+async def update_hotline(
+    services: Services, caller: Caller, hotline_id: HotlineId, data: HotlineChange
+) -> Hotline:
+    """A change holds from the next call on. 404 when the trunk is unknown, 409 when the number is taken."""
+    async with services.db.transaction() as tx:
+        row = await routing.update_hotline(
+            tx,
+            caller.account_id,
+            hotline_id,
+            number=data.number,
+            trunk_id=data.trunk_id,
+            network=data.network,
+            max_channels=data.max_channels,
+            max_cps=data.max_cps,
+            enabled=data.enabled,
+        )
+    return Hotline.of(row)
+
+
+HANDLERS = [create_hotline, list_hotlines, get_hotline, update_hotline]

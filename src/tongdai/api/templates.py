@@ -1,0 +1,140 @@
+"""Templates, and campaigns made from them."""
+
+from __future__ import annotations
+
+from litestar import delete, get, post, put
+
+from tongdai.api.campaign_shapes import (
+    Campaign,
+    CampaignFromTemplate,
+    NewTemplate,
+    Template,
+    TemplatePage,
+)
+from tongdai.api.paging import Cursor, Limit, after, cut
+from tongdai.api.params import TemplateId
+from tongdai.api.problems import answers
+from tongdai.domain import campaigns
+from tongdai.domain.accounts import Caller
+from tongdai.domain.campaigns import TemplateConfig
+from tongdai.ports.services import Services
+
+TAGS = ["Templates"]
+
+
+@post(
+    "/templates",
+    operation_id="createTemplate",
+    summary="Create a template",
+    tags=TAGS,
+    responses=answers(404, 413),
+)
+async def create_template(services: Services, caller: Caller, data: NewTemplate) -> Template:
+    """A new template. 404 when a script, hotline or project is unknown."""
+    async with services.db.transaction() as tx:
+        row = await campaigns.create_template(
+            tx, caller.account_id, name=data.name, config=_config(data), project_id=data.project_id
+        )
+    return Template.of(row)
+
+
+@get("/templates", operation_id="listTemplates", summary="List templates", tags=TAGS, responses=answers())
+async def list_templates(
+    services: Services, caller: Caller, limit: Limit = 100, cursor: Cursor = None
+) -> TemplatePage:
+    """The templates of the account, oldest first; archived ones too."""
+    async with services.db.transaction() as tx:
+        rows = await campaigns.list_templates(tx, caller.account_id, after=after(cursor), limit=limit + 1)
+    shown, further = cut(rows, limit)
+    return TemplatePage([Template.of(row) for row in shown], further)
+
+
+@get(
+    "/templates/{template_id:str}",
+    operation_id="getTemplate",
+    summary="Get a template",
+    tags=TAGS,
+    responses=answers(404),
+)
+async def get_template(services: Services, caller: Caller, template_id: TemplateId) -> Template:
+    """One template."""
+    async with services.db.transaction() as tx:
+        return Template.of(await campaigns.get_template(tx, caller.account_id, template_id))
+
+
+@put(
+    "/templates/{template_id:str}",
+    operation_id="replaceTemplate",
+    summary="Replace a template",
+    tags=TAGS,
+    responses=answers(404, 413),
+)
+async def replace_template(
+    services: Services, caller: Caller, template_id: TemplateId, data: NewTemplate
+) -> Template:
+    """Everything of the template anew. Campaigns that were made from it keep what they have."""
+    async with services.db.transaction() as tx:
+        row = await campaigns.update_template(
+            tx,
+            caller.account_id,
+            template_id,
+            name=data.name,
+            config=_config(data),
+            project_id=data.project_id,
+        )
+    return Template.of(row)
+
+
+@delete(
+    "/templates/{template_id:str}",
+    operation_id="archiveTemplate",
+    summary="Archive a template",
+    tags=TAGS,
+    responses=answers(404),
+)
+async def archive_template(services: Services, caller: Caller, template_id: TemplateId) -> None:
+    """No campaign can be made from it any more. 404 when it was archived before."""
+    async with services.db.transaction() as tx:
+        await campaigns.archive_template(tx, caller.account_id, template_id)
+
+
+@post(
+    "/templates/{template_id:str}/campaigns",
+    operation_id="createCampaignFromTemplate",
+    summary="Create a campaign from a template",
+    tags=TAGS,
+    responses=answers(404, 409, 413),
+)
+async def create_campaign_from_template(
+    services: Services, caller: Caller, template_id: TemplateId, data: CampaignFromTemplate
+) -> Campaign:
+    """A new campaign, as a draft, with everything that the template says."""
+    async with services.db.transaction() as tx:
+        row = await campaigns.create_from_template(
+            tx, caller.account_id, caller.user_id, template_id, name=data.name
+        )
+    return Campaign.of(row)
+
+
+def _config(data: NewTemplate) -> TemplateConfig:
+    return TemplateConfig(
+        kind=data.kind,
+        purpose=data.purpose,
+        script_id=data.script_id,
+        hotline_ids=data.hotline_ids,
+        fields=data.fields,
+        config=data.config,
+        max_channels=data.max_channels,
+        max_cps=data.max_cps,
+        takes_imports=data.takes_imports,
+    )
+
+
+HANDLERS = [
+    create_template,
+    list_templates,
+    get_template,
+    replace_template,
+    archive_template,
+    create_campaign_from_template,
+]

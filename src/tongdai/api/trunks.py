@@ -1,0 +1,173 @@
+"""Trunks: SIP peers of carriers, and how much they may carry."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import get, patch, post
+from msgspec import UNSET, Meta, UnsetType
+
+from tongdai.api.bodies import Channels, Cps, Name
+from tongdai.api.paging import Cursor, Limit, after, cut
+from tongdai.api.params import TrunkId
+from tongdai.api.problems import answers
+from tongdai.api.times import shown_time
+from tongdai.domain import routing
+from tongdai.domain.accounts import Caller
+from tongdai.ports.services import Services
+
+TAGS = ["Trunks"]
+
+NumberFormat = Literal["national", "e164", "plus"]
+Engine = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,40}$")]
+
+
+class Trunk(msgspec.Struct, frozen=True, kw_only=True):
+    """A SIP peer of a carrier, and the engine that serves it."""
+
+    id: int
+    name: str
+    engine: str
+    """`sandbox`: a simulated carrier. `asterisk`: real calls."""
+    max_channels: int | None
+    """Calls at a time. Null: no cap."""
+    max_cps: float | None
+    """New calls per second. Null: no cap."""
+    dial_format: NumberFormat
+    """How the number to be called is sent: `national` 0…, `e164` 84…, `plus` +84…."""
+    presented_format: NumberFormat
+    """How the hotline is sent, in the same words."""
+    enabled: bool
+    created_at: datetime
+
+    @classmethod
+    def of(cls, row: routing.Trunk) -> Trunk:
+        return cls(
+            id=row.id,
+            name=row.name,
+            engine=row.engine,
+            max_channels=row.max_channels,
+            max_cps=row.max_cps,
+            dial_format=row.dial_format,
+            presented_format=row.presented_format,
+            enabled=row.enabled,
+            created_at=shown_time(row.created_at),
+        )
+
+
+class TrunkPage(msgspec.Struct, frozen=True):
+    """Trunks, oldest first."""
+
+    items: list[Trunk]
+    next: str | None
+    """Cursor of the next page; null on the last."""
+
+
+class NewTrunk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A trunk to be created."""
+
+    name: Name
+    """Unique in the account."""
+    engine: Engine
+    """`sandbox` or `asterisk`."""
+    max_channels: Channels | None
+    """What the carrier's contract says: calls at a time. Null: no cap."""
+    max_cps: Cps | None
+    """What the carrier's contract says: new calls per second. Null: no cap."""
+    dial_format: NumberFormat = "national"
+    """`national` 0…, `e164` 84…, `plus` +84…."""
+    presented_format: NumberFormat = "national"
+    enabled: bool = True
+
+
+class TrunkChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to change in a trunk; what is left out stays."""
+
+    name: Name | UnsetType = UNSET
+    engine: Engine | UnsetType = UNSET
+    max_channels: Channels | UnsetType | None = UNSET
+    """Null: no cap."""
+    max_cps: Cps | UnsetType | None = UNSET
+    """Null: no cap."""
+    dial_format: NumberFormat | UnsetType = UNSET
+    presented_format: NumberFormat | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
+    """False: nothing is dialled over it."""
+
+
+@post(
+    "/trunks",
+    operation_id="createTrunk",
+    summary="Create a trunk",
+    tags=TAGS,
+    responses=answers(409, 413),
+)
+async def create_trunk(services: Services, caller: Caller, data: NewTrunk) -> Trunk:
+    """A new trunk. 409 when another has this name."""
+    async with services.db.transaction() as tx:
+        row = await routing.create_trunk(
+            tx,
+            caller.account_id,
+            name=data.name,
+            engine=data.engine,
+            max_channels=data.max_channels,
+            max_cps=data.max_cps,
+            dial_format=data.dial_format,
+            presented_format=data.presented_format,
+            enabled=data.enabled,
+        )
+    return Trunk.of(row)
+
+
+@get("/trunks", operation_id="listTrunks", summary="List trunks", tags=TAGS, responses=answers())
+async def list_trunks(
+    services: Services, caller: Caller, limit: Limit = 100, cursor: Cursor = None
+) -> TrunkPage:
+    """The trunks of the account, oldest first."""
+    async with services.db.transaction() as tx:
+        rows = await routing.list_trunks(tx, caller.account_id, after=after(cursor), limit=limit + 1)
+    shown, further = cut(rows, limit)
+    return TrunkPage([Trunk.of(row) for row in shown], further)
+
+
+@get(
+    "/trunks/{trunk_id:str}",
+    operation_id="getTrunk",
+    summary="Get a trunk",
+    tags=TAGS,
+    responses=answers(404),
+)
+async def get_trunk(services: Services, caller: Caller, trunk_id: TrunkId) -> Trunk:
+    """One trunk."""
+    async with services.db.transaction() as tx:
+        return Trunk.of(await routing.get_trunk(tx, caller.account_id, trunk_id))
+
+
+@patch(
+    "/trunks/{trunk_id:str}",
+    operation_id="updateTrunk",
+    summary="Change a trunk",
+    tags=TAGS,
+    responses=answers(404, 409, 413),
+)
+async def update_trunk(services: Services, caller: Caller, trunk_id: TrunkId, data: TrunkChange) -> Trunk:
+    """A change holds from the next call on; calls that are up go on. 409 when another has this name."""
+    async with services.db.transaction() as tx:
+        row = await routing.update_trunk(
+            tx,
+            caller.account_id,
+            trunk_id,
+            name=data.name,
+            engine=data.engine,
+            max_channels=data.max_channels,
+            max_cps=data.max_cps,
+            dial_format=data.dial_format,
+            presented_format=data.presented_format,
+            enabled=data.enabled,
+        )
+    return Trunk.of(row)
+
+
+HANDLERS = [create_trunk, list_trunks, get_trunk, update_trunk]
