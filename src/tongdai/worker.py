@@ -1,0 +1,117 @@
+"""The long-running loops: the dialer, and the rare and periodic jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+
+import procrastinate
+
+from tongdai.bootstrap import Platform
+from tongdai.domain import dialer, scripts
+from tongdai.kit import upkeep
+from tongdai.kit.readiness import schema_fault
+from tongdai.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+HOURLY = "7 * * * *"
+EVERY_TEN_MINUTES = "*/10 * * * *"
+JOBS_AT_ONCE = 4
+GRACE_S = 5.0
+"""What a job in progress gets to end at a stop; it is run again otherwise."""
+
+
+class SchemaFaultError(Exception):
+    """The database does not have the schema of this version: run `tongdai migrate`."""
+
+
+async def run_dialer(platform: Platform, stop: asyncio.Event) -> None:
+    """Dial until told to stop. Raises SchemaFaultError."""
+    async with _database(platform):
+        one = dialer.Dialer(
+            platform.db,
+            platform.engines(),
+            platform.keyring,
+            platform.clock,
+            load_script=scripts.load_version,
+            config=dialer_config(platform.settings),
+        )
+        await one.run(stop)
+
+
+def dialer_config(settings: Settings) -> dialer.DialerConfig:
+    """The part of the settings that dialling follows."""
+    rules = dialer.ClaimRules(
+        budget=settings.dialer_batch,
+        horizon=timedelta(seconds=settings.dialer_horizon_s),
+        otp_reserve=dialer.OtpReserve(settings.dialer_otp_share),
+    )
+    return dialer.DialerConfig(rules=rules)
+
+
+async def run_jobs(platform: Platform, stop: asyncio.Event) -> None:
+    """Run jobs, the periodic ones among them, until told to stop. Raises SchemaFaultError."""
+    async with _database(platform):
+        app = job_app(platform)
+        async with app.open_async():
+            working = asyncio.create_task(
+                app.run_worker_async(
+                    concurrency=JOBS_AT_ONCE,
+                    delete_jobs="successful",
+                    install_signal_handlers=False,
+                    shutdown_graceful_timeout=GRACE_S,
+                )
+            )
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            if stop.is_set():
+                working.cancel()
+            with suppress(asyncio.CancelledError):
+                await working
+
+
+def job_app(platform: Platform) -> procrastinate.App:
+    """The queue and all that may run on it. Not opened yet."""
+    connector = procrastinate.PsycopgConnector(
+        conninfo=platform.settings.database_url, min_size=1, max_size=4
+    )
+    app = procrastinate.App(connector=connector)
+
+    @app.periodic(cron=HOURLY)
+    @app.task(name="ensure_partitions", queueing_lock="ensure_partitions")
+    async def ensure_partitions(timestamp: int) -> None:
+        async with platform.db.transaction() as tx:
+            made = await upkeep.ensure_partitions(tx)
+        if made:
+            logger.info("made partitions", extra={"made": made})
+
+    @app.periodic(cron=EVERY_TEN_MINUTES)
+    @app.task(name="check_counters", queueing_lock="check_counters")
+    async def check_counters(timestamp: int) -> None:
+        async with platform.db.transaction() as tx:
+            drifted = await upkeep.counter_drift(tx)
+        for one in drifted:
+            logger.error(
+                "results are miscounted",
+                extra={"campaign_id": one.campaign_id, "by_day": one.by_day, "by_minute": one.by_minute},
+            )
+
+    return app
+
+
+@asynccontextmanager
+async def _database(platform: Platform) -> AsyncIterator[None]:
+    await platform.db.open()
+    try:
+        async with platform.db.autocommit() as connection:
+            fault = await schema_fault(connection)
+        if fault is not None:
+            raise SchemaFaultError(f"{fault}; run `tongdai migrate`")
+        yield
+    finally:
+        await platform.db.close()
