@@ -22,7 +22,7 @@ SECRET_KIND = "aicallcenter"
 PASSWORD = "correct horse battery staple"
 
 # PASSWORD at argon2's least cost: the real cost would make every test wait for three users.
-_PASSWORD_HASH = PasswordHash(
+PASSWORD_HASH = PasswordHash(
     "$argon2id$v=19$m=8,t=1,p=1$r9mi2i/HvKEbbK7zMQjYoQ$GX1Pj3eIJRHy0oGU0r+Q7pMKjqOrJf+JQFkxmEOZOo4"
 )
 
@@ -75,7 +75,7 @@ async def person(
             email=f"{role.value}.{secrets.token_hex(6)}@example.vn",
             name=role.value.title(),
             role=role,
-            password=_PASSWORD_HASH,
+            password=PASSWORD_HASH,
         )
         issued = await accounts.issue_api_key(tx, account.id, user.id, "tests")
         secret = await accounts.issue_client_secret(tx, keys, account.id, user.id, SECRET_KIND)
