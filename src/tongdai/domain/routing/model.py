@@ -85,7 +85,7 @@ def choose_hotline(candidates: Iterable[HotlineChoice], network: str) -> Hotline
 
 
 def why_no_hotline(candidates: Iterable[HotlineChoice]) -> Literal["no_hotline", "hotlines_full"]:
-    """Why none could be chosen: none is configured (`no_hotline`, final), or all are full now, which passes."""
+    """Why none could be chosen: none is configured (`no_hotline`, final), or all are full, which passes."""
     return "hotlines_full" if any(True for _ in candidates) else "no_hotline"
 
 

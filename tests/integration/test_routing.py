@@ -1,0 +1,276 @@
+"""Trunks and hotlines: who may have and see them, and the caps that come with them."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+from tests import factories
+from tests.factories import Cast
+
+from tongdai.domain import routing
+from tongdai.domain.routing import (
+    HotlineInvalidError,
+    HotlineNotFoundError,
+    HotlineNumberTakenError,
+    TrunkInvalidError,
+    TrunkNameTakenError,
+    TrunkNotFoundError,
+)
+from tongdai.kit.db import Database, Tx
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def cast(db: Database) -> Cast:
+    return await factories.cast(db)
+
+
+async def make_trunk(tx: Tx, account_id: int, name: str = "Viettel SIP") -> routing.Trunk:
+    return await routing.create_trunk(
+        tx, account_id, name=name, engine="sandbox", max_channels=30, max_cps=2.5
+    )
+
+
+async def cap(tx: Tx, limit_id: int) -> tuple[object, ...]:
+    row = await (
+        await tx.execute(
+            "SELECT account_id, kind, max_channels, max_cps, live FROM limits WHERE id = %s", (limit_id,)
+        )
+    ).fetchone()
+    assert row is not None
+    return row
+
+
+async def test_a_trunk_comes_with_its_cap(tx: Tx, cast: Cast) -> None:
+    trunk = await make_trunk(tx, cast.owner.account_id)
+    assert (trunk.max_channels, trunk.max_cps, trunk.dial_format, trunk.enabled) == (
+        30,
+        2.5,
+        "national",
+        True,
+    )
+    assert await cap(tx, trunk.limit_id) == (cast.owner.account_id, "trunk", 30, 2.5, 0)
+
+
+async def test_a_changed_cap_is_the_one_that_counts(tx: Tx, cast: Cast) -> None:
+    account_id = cast.owner.account_id
+    trunk = await make_trunk(tx, account_id)
+    changed = await routing.update_trunk(
+        tx, account_id, trunk.id, max_channels=100, dial_format="plus", enabled=False
+    )
+    assert changed == await routing.get_trunk(tx, account_id, trunk.id)
+    assert (changed.name, changed.max_cps, changed.dial_format, changed.enabled) == (
+        trunk.name,
+        2.5,
+        "plus",
+        False,
+    )
+    assert await cap(tx, trunk.limit_id) == (account_id, "trunk", 100, 2.5, 0)
+    await routing.update_trunk(tx, account_id, trunk.id, max_channels=None)
+    assert await cap(tx, trunk.limit_id) == (account_id, "trunk", None, 2.5, 0)
+
+
+async def test_a_colleague_sees_the_trunk_and_a_stranger_does_not(tx: Tx, cast: Cast) -> None:
+    trunk = await make_trunk(tx, cast.owner.account_id)
+    stranger = cast.stranger.account_id
+    assert await routing.get_trunk(tx, cast.colleague.account_id, trunk.id) == trunk
+    assert await routing.list_trunks(tx, stranger) == []
+    with pytest.raises(TrunkNotFoundError):
+        await routing.get_trunk(tx, stranger, trunk.id)
+    with pytest.raises(TrunkNotFoundError):
+        await routing.update_trunk(tx, stranger, trunk.id, max_channels=1)
+    with pytest.raises(TrunkNotFoundError):
+        await routing.create_hotline(tx, stranger, number="0912345678", trunk_id=trunk.id)
+    assert await routing.get_trunk(tx, cast.owner.account_id, trunk.id) == trunk
+
+
+async def test_a_hotline_cannot_move_to_a_strangers_trunk(tx: Tx, cast: Cast) -> None:
+    theirs = await make_trunk(tx, cast.stranger.account_id)
+    own = await factories.hotline(tx, cast.owner.account_id)
+    with pytest.raises(TrunkNotFoundError):
+        await routing.update_hotline(tx, cast.owner.account_id, own.id, trunk_id=theirs.id)
+    assert await routing.get_hotline(tx, cast.owner.account_id, own.id) == own
+
+
+async def test_lists_come_in_pages(tx: Tx, cast: Cast) -> None:
+    account_id = cast.owner.account_id
+    trunks = [await make_trunk(tx, account_id, f"trunk {n}") for n in range(3)]
+    assert await routing.list_trunks(tx, account_id, limit=2) == trunks[:2]
+    assert await routing.list_trunks(tx, account_id, after=trunks[1].id) == trunks[2:]
+    hotlines = [
+        await routing.create_hotline(tx, account_id, number=f"09123456{n}0", trunk_id=trunks[0].id)
+        for n in range(3)
+    ]
+    assert await routing.list_hotlines(tx, account_id, limit=2) == hotlines[:2]
+    assert await routing.list_hotlines(tx, account_id, after=hotlines[1].id) == hotlines[2:]
+    assert await routing.list_hotlines(tx, cast.stranger.account_id) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ("0912 345 678", "84912345678"),
+        (912345678, "84912345678"),
+        ("(024) 7300 1234", "842473001234"),
+        ("1900 1234", "19001234"),
+        ("18001090", "18001090"),
+    ],
+)
+async def test_a_hotlines_number_is_stored_in_its_one_form(
+    tx: Tx, cast: Cast, given: str | int, stored: str
+) -> None:
+    account_id = cast.owner.account_id
+    trunk = await make_trunk(tx, account_id)
+    hotline = await routing.create_hotline(
+        tx, account_id, number=given, trunk_id=trunk.id, network="viettel", max_channels=5
+    )
+    assert (hotline.number, hotline.network) == (stored, "viettel")
+    assert await cap(tx, hotline.limit_id) == (account_id, "hotline", 5, None, 0)
+
+
+async def test_a_hotline_is_changed_in_what_is_given_only(tx: Tx, cast: Cast) -> None:
+    account_id = cast.owner.account_id
+    hotline = await factories.hotline(tx, account_id, network="viettel")
+    changed = await routing.update_hotline(
+        tx, account_id, hotline.id, network=None, max_cps=1.5, number="0912345678"
+    )
+    assert changed == await routing.get_hotline(tx, account_id, hotline.id)
+    assert (changed.number, changed.network, changed.trunk_id) == ("84912345678", None, hotline.trunk_id)
+    assert await cap(tx, hotline.limit_id) == (account_id, "hotline", None, 1.5, 0)
+
+
+async def test_a_stranger_neither_sees_nor_changes_a_hotline(tx: Tx, cast: Cast) -> None:
+    hotline = await factories.hotline(tx, cast.owner.account_id)
+    with pytest.raises(HotlineNotFoundError):
+        await routing.get_hotline(tx, cast.stranger.account_id, hotline.id)
+    with pytest.raises(HotlineNotFoundError):
+        await routing.update_hotline(tx, cast.stranger.account_id, hotline.id, enabled=False)
+    assert await routing.get_hotline(tx, cast.colleague.account_id, hotline.id) == hotline
+
+
+async def test_ids_that_no_bigint_holds_are_not_found(tx: Tx, cast: Cast) -> None:
+    with pytest.raises(TrunkNotFoundError):
+        await routing.get_trunk(tx, cast.owner.account_id, 10**30)
+    with pytest.raises(HotlineNotFoundError):
+        await routing.get_hotline(tx, cast.owner.account_id, -1)
+
+
+async def test_a_name_and_a_number_are_taken_once_per_account(db: Database, cast: Cast) -> None:
+    owner, stranger = cast.owner.account_id, cast.stranger.account_id
+    async with db.transaction() as tx:
+        trunk = await make_trunk(tx, owner)
+        await routing.create_hotline(tx, owner, number="0912345678", trunk_id=trunk.id)
+    with pytest.raises(TrunkNameTakenError):
+        async with db.transaction() as tx:
+            await make_trunk(tx, owner)
+    with pytest.raises(HotlineNumberTakenError):
+        async with db.transaction() as tx:
+            await routing.create_hotline(tx, owner, number="+84 912 345 678", trunk_id=trunk.id)
+    async with db.transaction() as tx:
+        theirs = await make_trunk(tx, stranger)
+        await routing.create_hotline(tx, stranger, number="0912345678", trunk_id=theirs.id)
+        count = await (
+            await tx.execute("SELECT count(*) FROM limits WHERE kind IN ('trunk', 'hotline')")
+        ).fetchone()
+    assert count == (4,)
+
+
+async def test_renaming_a_trunk_to_a_taken_name_is_refused(db: Database, cast: Cast) -> None:
+    owner = cast.owner.account_id
+    async with db.transaction() as tx:
+        await make_trunk(tx, owner, "first")
+        second = await make_trunk(tx, owner, "second")
+    with pytest.raises(TrunkNameTakenError):
+        async with db.transaction() as tx:
+            await routing.update_trunk(tx, owner, second.id, name="first", max_channels=1)
+    async with db.transaction() as tx:
+        assert await routing.get_trunk(tx, owner, second.id) == second
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": "nul\x00"}, "name"),
+        ({"name": "lone \ud800"}, "name"),
+        ({"name": "x" * 201}, "name"),
+        ({"engine": ""}, "engine"),
+        ({"max_channels": -1}, "max_channels"),
+        ({"max_channels": 2**31}, "max_channels"),
+        ({"max_cps": 0}, "max_cps"),
+        ({"max_cps": float("nan")}, "max_cps"),
+        ({"max_cps": float("inf")}, "max_cps"),
+        ({"dial_format": "local"}, "dial_format"),
+    ],
+)
+async def test_a_trunk_that_makes_no_sense_is_refused(
+    tx: Tx, cast: Cast, changes: dict[str, object], field: str
+) -> None:
+    account_id = cast.owner.account_id
+    values: dict[str, object] = {"name": "a", "engine": "sandbox", "max_channels": 1, "max_cps": 1.0}
+    with pytest.raises(TrunkInvalidError) as caught:
+        await routing.create_trunk(tx, account_id, **{**values, **changes})  # type: ignore[arg-type]
+    assert [path for path, _ in caught.value.facts["errors"]] == [field]  # type: ignore[attr-defined]
+    trunk = await make_trunk(tx, account_id)
+    with pytest.raises(TrunkInvalidError):
+        await routing.update_trunk(tx, account_id, trunk.id, **changes)  # type: ignore[arg-type]
+    assert await routing.get_trunk(tx, account_id, trunk.id) == trunk
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"number": "113"}, "number"),
+        ({"number": "+14155550100"}, "number"),
+        ({"number": "my shop"}, "number"),
+        ({"network": "Viettel Mobile"}, "network"),
+        ({"max_cps": -1.0}, "max_cps"),
+    ],
+)
+async def test_a_hotline_that_makes_no_sense_is_refused(
+    tx: Tx, cast: Cast, changes: dict[str, object], field: str
+) -> None:
+    account_id = cast.owner.account_id
+    trunk = await make_trunk(tx, account_id)
+    values: dict[str, object] = {"number": "0912345678", "trunk_id": trunk.id}
+    with pytest.raises(HotlineInvalidError) as caught:
+        await routing.create_hotline(tx, account_id, **{**values, **changes})  # type: ignore[arg-type]
+    assert [path for path, _ in caught.value.facts["errors"]] == [field]  # type: ignore[attr-defined]
+    assert await routing.list_hotlines(tx, account_id) == []
+
+
+async def test_two_editors_at_once_lose_neither_change(db: Database, cast: Cast) -> None:
+    account_id = cast.owner.account_id
+    async with db.transaction() as tx:
+        trunk = await make_trunk(tx, account_id)
+    first_wrote, waiting = anyio.Event(), anyio.Event()
+
+    async def rename() -> None:
+        await first_wrote.wait()
+        async with db.transaction() as tx:
+            waiting.set()
+            await routing.update_trunk(tx, account_id, trunk.id, name="renamed")
+
+    async def blocked() -> bool:
+        async with db.autocommit() as watcher:
+            row = await (
+                await watcher.execute(
+                    "SELECT count(*) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+                )
+            ).fetchone()
+        return row is not None and row[0] > 0
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(rename)
+        async with db.transaction() as tx:
+            await routing.update_trunk(tx, account_id, trunk.id, max_channels=7)
+            first_wrote.set()
+            await waiting.wait()
+            with anyio.fail_after(4):
+                while not await blocked():
+                    await anyio.lowlevel.checkpoint()
+    async with db.transaction() as tx:
+        after = await routing.get_trunk(tx, account_id, trunk.id)
+    assert (after.name, after.max_channels) == ("renamed", 7)
