@@ -15,7 +15,7 @@ CREATE TABLE limits (
     max_channels  integer CHECK (max_channels >= 0),            -- NULL: no cap of its own
     max_cps       double precision CHECK (max_cps > 0),         -- NULL: no cap of its own
     live          integer NOT NULL DEFAULT 0 CHECK (live >= 0),
-    next_slot_at  timestamptz NOT NULL DEFAULT '-infinity'      -- earliest moment of the next dial
+    next_slot_at  timestamptz NOT NULL DEFAULT 'epoch'      -- earliest moment of the next dial
 ) WITH (fillfactor = 50);
 
 CREATE TABLE accounts (
@@ -186,7 +186,7 @@ CREATE TABLE campaigns (
     limit_id        bigint NOT NULL REFERENCES limits,
     -- Nothing queued lies below the floor, so claiming starts there and not among the dead index entries
     -- of what was claimed before. It never comes nearer to now than an import may take to commit.
-    floor_at        timestamptz NOT NULL DEFAULT '-infinity',
+    floor_at        timestamptz NOT NULL DEFAULT 'epoch',
     floor_id        bigint NOT NULL DEFAULT 0,
     waiting_reason  text,                                        -- why nothing is dialled, NULL when it is
     waiting_since   timestamptz,
