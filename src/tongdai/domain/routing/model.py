@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
-from tongdai.domain.contacts import DialFormat
+from tongdai.domain.contacts.model import DialFormat
 
 MAX_NAME: Final = 200
 """Characters in a trunk's name."""
