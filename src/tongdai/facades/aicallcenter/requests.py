@@ -1,0 +1,289 @@
+"""What AICallCenter's customers send, in every form that their clients send it.
+
+Nothing here trusts a content type: a body is JSON when it starts like JSON, multipart when it starts with a
+boundary, and a form otherwise. Nothing raises on a customer's input: a body that cannot be read has no
+contacts, an element that cannot be stored is skipped, as the document says, and a bad number is its default.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import msgspec
+from litestar.types import Receive, Scope
+from multipart import MultipartParser  # type: ignore[import-untyped]
+
+from tongdai.domain.campaigns import NewContact
+
+DEFAULT_LIMIT: Final = 10
+# Reading a longer body takes some milliseconds, for which other requests should not wait.
+_INLINE_BYTES: Final = 256 * 1024
+_MOST_FORM_FIELDS: Final = 200_000
+_MOST_QUERY_FIELDS: Final = 100
+_DEEPEST_FIELD: Final = 32
+_BOM: Final = b"\xef\xbb\xbf"
+_LARGEST_ID: Final = 2**63 - 1
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LONGEST_SINCE: Final = timedelta(days=365_000)
+# Bad JSON, UTF-8, forms and multiparts are all ValueErrors; deep nesting exhausts the stack.
+_UNREADABLE: Final = (ValueError, RecursionError)
+_php_key: Final = re.compile(r"contacts\[([^\[\]]*)\](?:\[([^\[\]]+)\])?").fullmatch
+_digits: Final = re.compile(r"[0-9]{1,19}").fullmatch
+
+
+class ClientGoneError(Exception):
+    """The client went away while it sent the body: there is nobody to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportBody:
+    token: str | None = None
+    contacts: list[NewContact] | None = None
+    """Those with a phone number that can be stored; None when `contacts` is no list or cannot be read."""
+    received: int = 0
+    """How many elements there were, usable or not."""
+    hides_token: bool = False
+    """The body cannot be read, but may hold a token."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResultsQuery:
+    """Which page of results. Times are aware; None is no limit.
+
+    The documented defaults, the campaign's creation and now, need no value: no result lies outside them.
+    """
+
+    start: datetime | None
+    end: datetime | None
+    limit: int
+    offset: int
+
+
+# ---------------------------------------------------------------- path, query and headers
+
+
+def read_campaign_id(scope: Scope) -> int | None:
+    """The campaign in the path; None for a text that can be no id."""
+    return _whole_number(scope["path_params"].get("campaign_id"))
+
+
+def read_query(scope: Scope) -> Mapping[str, str]:
+    """The query's fields, the first of each name; empty when it has absurdly many."""
+    text = scope["query_string"].decode("latin-1")
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_QUERY_FIELDS)
+    except ValueError:
+        return {}
+    return dict(reversed(pairs))
+
+
+def read_token(scope: Scope) -> str | None:
+    """The token in the query, or else in the Authorization header."""
+    token = read_query(scope).get("access_token") if b"access_token" in scope["query_string"] else None
+    return token or _bearer(scope)
+
+
+def read_results_query(scope: Scope, max_limit: int) -> ResultsQuery:
+    """The page that a query asks for; what is no number there counts as absent.
+
+    Times are milliseconds since 1970, or seconds when they have exactly ten digits (2001 to 2286).
+    """
+    query = read_query(scope)
+    return ResultsQuery(
+        start=_moment(query.get("start_time")),
+        end=_moment(query.get("end_time")),
+        limit=min(_whole_number(query.get("limit")) or DEFAULT_LIMIT, max_limit),
+        offset=_whole_number(query.get("offset")) or 0,
+    )
+
+
+def _bearer(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"authorization" and value[:7].lower() == b"bearer ":
+            return value[7:].strip().decode("latin-1")
+    return None
+
+
+def _whole_number(text: object) -> int | None:
+    """A number from 0 to the largest id, in plain digits; None for anything else."""
+    if not isinstance(text, str) or not _digits(text.strip()):
+        return None
+    number = int(text)
+    return number if number <= _LARGEST_ID else None
+
+
+def _moment(text: str | None) -> datetime | None:
+    number = _whole_number(text)
+    if number is None or text is None:
+        return None
+    seconds = number if len(text.strip()) == 10 else number / 1000
+    return _EPOCH + timedelta(seconds=min(seconds, _LONGEST_SINCE.total_seconds()))
+
+
+# ---------------------------------------------------------------- the import's body
+
+
+async def read_import(scope: Scope, receive: Receive, max_bytes: int) -> ImportBody:
+    """The import that a request brings. A body longer than `max_bytes` counts as unreadable.
+
+    Raises:
+        ClientGoneError: the client went away.
+    """
+    body = await _read_body(scope, receive, max_bytes)
+    if body is None:
+        return ImportBody(hides_token=True)
+    if len(body) > _INLINE_BYTES:
+        return await asyncio.to_thread(parse_import, body)
+    return parse_import(body)
+
+
+def parse_import(body: bytes | bytearray) -> ImportBody:
+    """The import in a body of any kind."""
+    try:
+        data = _fields_of(body)
+        contacts = data.get("contacts")
+        if isinstance(contacts, bytes):
+            contacts = msgspec.json.decode(contacts)
+    except _UNREADABLE:
+        return ImportBody(hides_token=b"access_token" in body)
+    token = data.get("access_token")
+    token = token if isinstance(token, str) else None
+    if not isinstance(contacts, list):
+        return ImportBody(token)
+    # One look at the whole body spares a look at every text in it. In a form a NUL has too many spellings.
+    plain = _is_json(body) and b"\\u0000" not in body
+    usable = [contact for element in contacts if (contact := _contact(element, plain=plain)) is not None]
+    return ImportBody(token, usable, len(contacts))
+
+
+async def _read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes | bytearray | None:
+    """The whole body; None as soon as it is longer than `max_bytes`."""
+    if _declared_length(scope) > max_bytes:
+        return None
+    body: bytes | bytearray = b""
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientGoneError
+        chunk = message.get("body", b"")
+        if len(body) + len(chunk) > max_bytes:
+            return None
+        if not message.get("more_body", False):
+            return body + chunk if body else chunk
+        body = bytearray(body) if isinstance(body, bytes) else body
+        body += chunk
+
+
+def _declared_length(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return _whole_number(value.decode("latin-1")) or 0
+    return 0
+
+
+# ---------------------------------------------------------------- forms of bodies
+
+
+def _fields_of(body: bytes | bytearray) -> Mapping[str, Any]:
+    """What a body holds, by name. Raises one of _UNREADABLE."""
+    if _is_json(body):
+        data = msgspec.json.decode(body[3:] if body.startswith(_BOM) else body)
+        return data if isinstance(data, dict) else {}
+    pairs = _multipart_fields(body) if body.startswith(b"--") else _form_fields(body)
+    return _nested(pairs)
+
+
+def _is_json(body: bytes | bytearray) -> bool:
+    return body[:64].removeprefix(_BOM).lstrip()[:1] in (b"{", b"[")
+
+
+def _form_fields(body: bytes | bytearray) -> Iterator[tuple[str, str]]:
+    yield from parse_qsl(
+        body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FORM_FIELDS
+    )
+
+
+def _multipart_fields(body: bytes | bytearray) -> Iterator[tuple[str, str]]:
+    boundary = body[2 : body.index(b"\n")].strip()
+    size = len(body)
+    parts = MultipartParser(
+        BytesIO(body), bytes(boundary), part_limit=_MOST_FORM_FIELDS, spool_limit=size, memory_limit=size
+    )
+    for part in parts:
+        yield part.name, part.raw.decode()
+
+
+def _nested(pairs: Iterator[tuple[str, str]]) -> Mapping[str, Any]:
+    """A form's fields, with `contacts[0][phone_number]=…` put together as PHP does.
+
+    `contacts` itself holds JSON text, which is bytes here to tell it from a list.
+    """
+    fields: dict[str, Any] = {}
+    elements: dict[str, Any] = {}
+    for key, value in pairs:
+        if match := _php_key(key):
+            index, name = match.groups()
+            # An empty index is a new element every time, as in PHP.
+            element = elements.setdefault(index or f"[{len(elements)}]", {} if name else value)
+            if name and isinstance(element, dict):
+                element[name] = value
+        else:
+            fields[key] = value.encode() if key == "contacts" else value
+    if elements:
+        fields["contacts"] = list(elements.values())
+    return fields
+
+
+# ---------------------------------------------------------------- elements of contacts
+
+
+def _contact(element: object, *, plain: bool) -> NewContact | None:
+    """A contact as it may be stored; None for an element to skip. `plain`: there is no NUL in it."""
+    if type(element) is not dict:
+        return None
+    given = element.pop("phone_number", None)
+    if type(given) is int:
+        given = str(given)
+    elif type(given) is not str:
+        return None
+    code = element.pop("otp_code", None)
+    if not (_is_flat(element) if plain else _is_storable(element, _DEEPEST_FIELD)):
+        return None
+    if not plain and "\x00" in given:
+        return None
+    return NewContact(given, element, _otp_text(code))
+
+
+def _otp_text(code: object) -> str | None:
+    """A code as text. A number has lost its leading zeros: 4217 was "004217"."""
+    if type(code) is int:
+        return f"{code:06d}"
+    return code if isinstance(code, str) else None
+
+
+def _is_flat(fields: Mapping[str, Any]) -> bool:
+    """Whether no field is nested beyond reason; nearly all are plain values, and cost one comparison."""
+    for value in fields.values():
+        if type(value) in (dict, list) and not _is_storable(value, _DEEPEST_FIELD):
+            return False
+    return True
+
+
+def _is_storable(value: object, depth: int) -> bool:
+    """Whether jsonb takes a value: no NUL in any text (PostgreSQL has none), and no deeper than `depth`."""
+    if isinstance(value, str):
+        return "\x00" not in value
+    if depth == 0:
+        return not isinstance(value, dict | list)
+    if isinstance(value, list):
+        return all(_is_storable(one, depth - 1) for one in value)
+    if isinstance(value, dict):
+        return all("\x00" not in key and _is_storable(one, depth - 1) for key, one in value.items())
+    return True
