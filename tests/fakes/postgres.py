@@ -46,14 +46,14 @@ class PostgresForTests:
         shutil.rmtree(self.folder)
 
 
-def create_clone(folder: Path) -> str:
-    """A new database with the schema and nothing else. Returns its name."""
+def create_clone(folder: Path, template: str = TEMPLATE) -> str:
+    """A new database, by default with the schema and nothing else. Returns its name."""
     name = f"test_{uuid4().hex[:16]}"
     # FILE_COPY needs two checkpoints, which without fsync cost less than sending the pages through the WAL:
     # 85 to 120 ms against 220 ms measured with two cores.
     statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
     with psycopg.connect(connection_url(folder), autocommit=True) as connection:
-        connection.execute(statement.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
+        connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
     return name
 
 

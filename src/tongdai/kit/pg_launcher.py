@@ -47,8 +47,8 @@ def become_ordinary(libc: ctypes.CDLL) -> None:
     if libc.unshare(CLONE_NEWUSER) != 0:
         raise OSError(
             ctypes.get_errno(),
-            "user namespaces are forbidden here, and without one PostgreSQL runs neither as root nor as a user "
-            "without a name: start tongdai as an ordinary user, or set TONGDAI_DATABASE_URL",
+            "user namespaces are forbidden here, and without one PostgreSQL runs neither as root nor as a "
+            "user without a name: start tongdai as an ordinary user, or set TONGDAI_DATABASE_URL",
         )
     # Required before gid_map by a process without privileges in the parent namespace (user_namespaces(7)).
     Path("/proc/self/setgroups").write_text("deny")
