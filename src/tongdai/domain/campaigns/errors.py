@@ -13,6 +13,10 @@ class TemplateNotFoundError(NotFoundError):
     """There is no such template, or it is not yours."""
 
 
+class PartNotFoundError(NotFoundError):
+    """A script, hotline, user or project that the campaign names is not there, or is not yours."""
+
+
 class CampaignStoppedError(ConflictError):
     """The campaign takes no contacts in its present state; `facts["state"]` says which that is."""
 
