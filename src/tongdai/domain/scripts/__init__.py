@@ -2,22 +2,54 @@
 
 from tongdai.domain.scripts.demo import demo_bodies, demo_scripts
 from tongdai.domain.scripts.errors import ScriptInvalidError, ScriptNotFoundError
-from tongdai.domain.scripts.model import Script, required_fields, used_fields
+from tongdai.domain.scripts.model import (
+    CONFIRM_TEXT,
+    MAX_STEPS,
+    Script,
+    ScriptEntry,
+    ScriptRow,
+    Step,
+    required_fields,
+    used_fields,
+)
 from tongdai.domain.scripts.parse import parse_script
 from tongdai.domain.scripts.results import Recording, Result
 from tongdai.domain.scripts.runner import Runner, VoicemailAction
+from tongdai.domain.scripts.service import (
+    ResolveAudio,
+    ScriptCache,
+    create_script,
+    get_script,
+    list_scripts,
+    load_version,
+    update_script,
+    uses_audio,
+)
 
 __all__ = [
+    "CONFIRM_TEXT",
+    "MAX_STEPS",
     "Recording",
+    "ResolveAudio",
     "Result",
     "Runner",
     "Script",
+    "ScriptCache",
+    "ScriptEntry",
     "ScriptInvalidError",
     "ScriptNotFoundError",
+    "ScriptRow",
+    "Step",
     "VoicemailAction",
+    "create_script",
     "demo_bodies",
     "demo_scripts",
+    "get_script",
+    "list_scripts",
+    "load_version",
     "parse_script",
     "required_fields",
+    "update_script",
     "used_fields",
+    "uses_audio",
 ]

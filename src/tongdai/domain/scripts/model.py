@@ -8,6 +8,8 @@ parsed was not checked.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -159,6 +161,26 @@ class Script(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
     confirm_text: str = CONFIRM_TEXT
     clips: dict[int, Clip] = {}
     """By audio file id. Filled when a version is written, never by a customer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptEntry:
+    """A script without its steps."""
+
+    id: int
+    account_id: int
+    name: str
+    version: int
+    """The current version; in a `ScriptRow` the version of its body."""
+    created_at: datetime
+    archived_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptRow(ScriptEntry):
+    """A script with its steps. The clips are left out: where files are stored is no customer's business."""
+
+    body: Script
 
 
 def with_clips(script: Script, clips: dict[int, Clip]) -> Script:

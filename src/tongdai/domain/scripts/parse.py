@@ -8,7 +8,7 @@ import msgspec
 
 from tongdai.domain.scripts.check import Fault, check_script
 from tongdai.domain.scripts.errors import ScriptInvalidError
-from tongdai.domain.scripts.model import KINDS, MAX_STEPS, Script, Step
+from tongdai.domain.scripts.model import KINDS, MAX_STEPS, Script, Step, with_clips
 
 MAX_BYTES = 1_000_000
 STEP_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -19,7 +19,7 @@ _WHERE = re.compile(r" - at `(?:key in )?\$(.*)`$", re.DOTALL)
 
 
 def parse_script(raw: object) -> Script:
-    """The script in `raw`: JSON as bytes or str, or what JSON decodes to.
+    """The script in `raw`: JSON as bytes or str, what JSON decodes to, or a Script.
 
     Raises ScriptInvalidError whose `facts["errors"]` has (path, message) pairs, such as
     ("steps.menu.on.1", "there is no step 'confirm'").
@@ -36,6 +36,8 @@ def parse_script(raw: object) -> Script:
 
 
 def _decode(raw: object) -> object:
+    if isinstance(raw, Script):
+        return msgspec.to_builtins(with_clips(raw, {}))
     if not isinstance(raw, (bytes, str)):
         return raw
     if len(raw) > MAX_BYTES:

@@ -1,0 +1,73 @@
+"""The storage port on a local disk, or on one that several hosts mount."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from pathlib import Path
+
+from tongdai.ports.storage import StoredFileMissingError, checked_key
+
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+
+
+class FileStorage:
+    """Keeps the file of key `a/b` as `root/a/b`. Makes folders when it first writes, for the owner alone."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+
+    def path(self, key: str) -> Path:
+        return self._root.joinpath(*checked_key(key).split("/"))
+
+    async def put(self, key: str, data: bytes) -> None:
+        await asyncio.to_thread(_write, self.path(key), data)
+
+    async def get(self, key: str) -> bytes:
+        try:
+            return await asyncio.to_thread(self.path(key).read_bytes)
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            raise StoredFileMissingError(key) from None
+
+    async def delete(self, key: str) -> None:
+        path = self.path(key)
+        await asyncio.to_thread(path.unlink, missing_ok=True)
+
+    async def exists(self, key: str) -> bool:
+        return await asyncio.to_thread(self.path(key).is_file)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write beside the target, then rename over it: a reader sees the old file or the new, never a part."""
+    _make_folder(path.parent)
+    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(file.fileno(), FILE_MODE)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(scratch, path)
+    except BaseException:
+        os.unlink(scratch)
+        raise
+    _sync_folder(path.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    for place in reversed(missing):
+        # Another process may make it first, and the umask may be wider than we want.
+        place.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        _sync_folder(place.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """A rename or a new folder survives a power cut only once its parent was synced."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
