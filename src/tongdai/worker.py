@@ -48,9 +48,13 @@ def dialer_config(settings: Settings) -> dialer.DialerConfig:
     rules = dialer.ClaimRules(
         budget=settings.dialer_batch,
         horizon=timedelta(seconds=settings.dialer_horizon_s),
-        otp_reserve=dialer.OtpReserve(settings.dialer_otp_share),
+        end_margin=timedelta(seconds=settings.dialer_end_margin_s),
     )
-    return dialer.DialerConfig(rules=rules)
+    return dialer.DialerConfig(
+        rules=rules,
+        max_calls=settings.dialer_max_calls,
+        engine_timeout_s=settings.dialer_engine_timeout_s,
+    )
 
 
 async def run_jobs(platform: Platform, stop: asyncio.Event) -> None:

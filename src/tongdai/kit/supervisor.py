@@ -110,7 +110,7 @@ class Child:
             if output is not None:
                 os.close(output)
         self._started_at = now
-        logger.info("started a process", extra={"process_name": self.spec.name, "pid": self._process.pid})
+        logger.debug("started a process", extra={"process_name": self.spec.name, "pid": self._process.pid})
 
     def _bury(self, status: int, now: float) -> None:
         steady = now - self._started_at >= STEADY_AFTER_S

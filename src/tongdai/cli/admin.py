@@ -1,0 +1,183 @@
+"""`tongdai admin`: what whoever runs the platform does by hand. Each command is one call of a service."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from tongdai import settings as settings_module
+from tongdai.domain import accounts, routing
+from tongdai.domain.accounts import Role
+from tongdai.kit.crypto import Keyring
+from tongdai.kit.db import Database, Tx
+from tongdai.kit.embedded import connection_url
+from tongdai.settings import Settings
+
+Result = TypeVar("Result")
+SECRET_KINDS = ("aicallcenter",)
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """One command's way to the database."""
+
+    settings: Settings
+
+    def run(self, work: Callable[[Tx], Awaitable[Result]]) -> Result:
+        """`work` in a transaction."""
+        return asyncio.run(self._run(work))
+
+    def keyring(self) -> Keyring:
+        return Keyring(self.settings.master_key())
+
+    async def _run(self, work: Callable[[Tx], Awaitable[Result]]) -> Result:
+        db = Database(self.settings.database_url, max_size=1)
+        await db.open(timeout=10.0)
+        try:
+            async with db.transaction() as tx:
+                return await work(tx)
+        finally:
+            await db.close()
+
+
+@click.group()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="The data folder of a running demo or `serve`: its embedded database and, for a demo, its key.",
+)
+@click.pass_context
+def admin(context: click.Context, data: Path | None) -> None:
+    """Accounts, users, keys and secrets."""
+    key = data / "secret.key" if data else None
+    if key is not None and key.exists():
+        os.environ.pop("TONGDAI_SECRET_KEY", None)
+        os.environ["TONGDAI_SECRET_KEY_FILE"] = str(key)
+    settings = settings_module.load(context.obj)
+    if data is not None or not settings.database_url:
+        settings = replace(settings, database_url=connection_url(data or Path(settings.data_dir)))
+    context.obj = Admin(settings)
+
+
+@admin.command()
+@click.argument("name")
+@click.option("--max-channels", type=int, help="Calls at one time, all trunks together.")
+@click.option("--max-cps", type=float, help="New calls per second, all trunks together.")
+@click.pass_obj
+def create_account(self: Admin, name: str, max_channels: int | None, max_cps: float | None) -> None:
+    """A new tenant. Prints its id."""
+    made = self.run(lambda tx: accounts.create_account(tx, name, max_channels=max_channels, max_cps=max_cps))
+    click.echo(made.id)
+
+
+@admin.command()
+@click.pass_obj
+def list_accounts(self: Admin) -> None:
+    """All tenants: id and name."""
+    _table([(one.id, one.name) for one in self.run(_all_accounts)])
+
+
+@admin.command()
+@click.argument("account_id", type=int)
+@click.option("--email", required=True)
+@click.option("--name", required=True)
+@click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
+@click.password_option(help="At least 8 characters; asked for when it is left out.")
+@click.pass_obj
+def create_user(self: Admin, account_id: int, email: str, name: str, role: str, password: str) -> None:
+    """A new user of an account. Prints their id."""
+    made = self.run(
+        lambda tx: accounts.create_user(
+            tx, account_id, email=email, name=name, role=Role(role), password=password
+        )
+    )
+    click.echo(made.id)
+
+
+@admin.command()
+@click.argument("account_id", type=int)
+@click.argument("user_id", type=int)
+@click.argument("name")
+@click.pass_obj
+def issue_key(self: Admin, account_id: int, user_id: int, name: str) -> None:
+    """An API key that acts as a user. It is shown this once."""
+    click.echo(self.run(lambda tx: accounts.issue_api_key(tx, account_id, user_id, name)).key)
+
+
+@admin.command()
+@click.argument("account_id", type=int)
+@click.argument("key_id", type=int)
+@click.pass_obj
+def revoke_key(self: Admin, account_id: int, key_id: int) -> None:
+    """Make an API key of an account useless at once."""
+    self.run(lambda tx: accounts.revoke_api_key(tx, account_id, key_id))
+
+
+@admin.command()
+@click.argument("account_id", type=int)
+@click.pass_obj
+def list_keys(self: Admin, account_id: int) -> None:
+    """An account's API keys: id, first characters, name, when it was revoked."""
+    keys = self.run(lambda tx: accounts.list_api_keys(tx, account_id))
+    _table([(one.id, one.hint, one.name, one.revoked_at or "") for one in keys])
+
+
+@admin.command()
+@click.argument("name")
+@click.pass_obj
+def platform_key(self: Admin, name: str) -> None:
+    """A key for the platform's own operations, which opens no account. It is shown this once."""
+    click.echo(self.run(lambda tx: accounts.issue_platform_key(tx, name)).key)
+
+
+@admin.command()
+@click.argument("action", type=click.Choice(["issue", "show", "rotate"]))
+@click.argument("account_id", type=int)
+@click.argument("user_id", type=int)
+@click.option("--kind", type=click.Choice(SECRET_KINDS), default=SECRET_KINDS[0], show_default=True)
+@click.pass_obj
+def secret(self: Admin, action: str, account_id: int, user_id: int, kind: str) -> None:
+    """A user's secret key of a vendor's API. Rotating it makes every token from it invalid at once."""
+    keyring = self.keyring()
+    use = {
+        "issue": accounts.issue_client_secret,
+        "show": accounts.reveal_client_secret,
+        "rotate": accounts.rotate_client_secret,
+    }[action]
+    click.echo(self.run(lambda tx: use(tx, keyring, account_id, user_id, kind)))
+
+
+@admin.command()
+@click.argument("account_id", type=int)
+@click.pass_obj
+def list_trunks(self: Admin, account_id: int) -> None:
+    """An account's trunks: id, name, engine."""
+    trunks = self.run(lambda tx: routing.list_trunks(tx, account_id, limit=1000))
+    _table([(one.id, one.name, one.engine) for one in trunks])
+
+
+@admin.command()
+@click.argument("account_id", type=int)
+@click.pass_obj
+def list_hotlines(self: Admin, account_id: int) -> None:
+    """An account's hotlines: id, number, network, trunk."""
+    hotlines = self.run(lambda tx: routing.list_hotlines(tx, account_id, limit=1000))
+    _table([(one.id, one.number, one.network or "any", one.trunk_id) for one in hotlines])
+
+
+async def _all_accounts(tx: Tx) -> list[accounts.Account]:
+    found: list[accounts.Account] = []
+    while page := await accounts.list_accounts(tx, after=found[-1].id if found else 0):
+        found += page
+    return found
+
+
+def _table(rows: Sequence[Sequence[object]]) -> None:
+    for row in rows:
+        click.echo("\t".join(str(cell) for cell in row))

@@ -1,0 +1,166 @@
+"""`tongdai demo`: the whole platform on this machine, with two tenants and a simulated carrier."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import os
+import secrets
+import socket
+from pathlib import Path
+
+import click
+
+from tongdai import settings as settings_module
+from tongdai.cli.demo_seed import Credentials, seeded
+from tongdai.cli.processes import Postgres, carrier_spec, database_of, keep_running, role_specs
+from tongdai.kit import logs
+from tongdai.kit.crypto import Keyring
+from tongdai.kit.db import Database
+from tongdai.kit.private_files import write_private
+from tongdai.kit.supervisor import Stop, StopRequested, stop_signals
+from tongdai.settings import Settings
+
+HOST = "127.0.0.1"
+DEFAULT_FOLDER = Path(".data/demo")
+
+# The demo brings its own; what the environment says of a real platform must not reach it.
+OWN = ("TONGDAI_CONFIG", "TONGDAI_SECRET_KEY", "TONGDAI_DATABASE_URL", "TONGDAI_DATABASE_URL_FILE")
+
+GUIDE = """
+tongdai is ready.
+
+  address     {base_url}
+  API schema  {base_url}/schema
+  credentials {kept}
+  logs        {logs}
+
+Try AICallCenter's API. The last three digits of a number choose what the sandbox carrier does:
+001 listens, 002 rings out, 003 busy, 004 declines, 005 no such number, 006 voicemail, 007 presses 1 …
+
+  TOKEN=$(curl -s '{base_url}/api/users/generate-access-token?secret_key={secret}' \\
+    | python3 -c 'import json, sys; print(json.load(sys.stdin)["results"]["access_token"])')
+
+  curl -s {base_url}/api/campaigns/{campaign}/import -H 'Content-Type: application/json' -d '{{
+    "access_token": "'$TOKEN'", "contacts": [
+      {{"phone_number": "0912345001"}}, {{"phone_number": "0912345003"}}, {{"phone_number": "0912345004"}},
+      {{"phone_number": "0912345007"}}, {{"phone_number": "0912345008"}}]}}'
+
+  curl -s "{base_url}/api/campaigns/{campaign}/export?access_token=$TOKEN"
+  curl -s "{base_url}/api/users/call-log?access_token=$TOKEN"
+
+And our own:
+
+  curl -s {base_url}/v1/campaigns/{campaign} -H 'Authorization: Bearer {api_key}'
+
+Ctrl-C stops everything.
+"""
+
+
+@click.command()
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any free one."
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DEFAULT_FOLDER,
+    show_default=True,
+    help="Where everything is kept. A second start over the same folder goes on where the first ended.",
+)
+@click.option(
+    "--credentials",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write what opens the demo to this file (JSON, mode 0600) once the server answers.",
+)
+def demo(port: int, data: Path, credentials: Path | None) -> None:
+    """Run the whole platform with a demo tenant: no database, trunk or account needed.
+
+    TONGDAI_SANDBOX_SPEED=20 makes the simulated calls twenty times as fast.
+    """
+    for name in OWN:
+        os.environ.pop(name, None)
+    settings = _prepare(data.absolute(), _free_port(port))
+    logs.configure(settings.log_level)
+    with stop_signals() as stop:
+        try:
+            with database_of(settings, stop) as database:
+                _run(settings, database, credentials, stop)
+        except StopRequested:
+            pass
+    click.echo("Stopped.")
+
+
+def _prepare(data: Path, port: int) -> Settings:
+    """The settings of the demo, put into the environment for the child processes too."""
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key = data / "secret.key"
+    if not key.exists():
+        write_private(key, secrets.token_urlsafe(32) + "\n")
+    os.environ.update(
+        TONGDAI_DATA_DIR=str(data),
+        TONGDAI_SECRET_KEY_FILE=str(key),
+        TONGDAI_HOST=HOST,
+        TONGDAI_PORT=str(port),
+    )
+    return settings_module.load()
+
+
+def _free_port(port: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise click.ClickException(f"port {port} is not free: {error.strerror}; try --port 0") from error
+        return int(probe.getsockname()[1])
+
+
+def _run(settings: Settings, database: Postgres, credentials: Path | None, stop: Stop) -> None:
+    if credentials is not None:
+        # Whoever waits for the file must not read an earlier run's.
+        credentials.unlink(missing_ok=True)
+    kept = Path(settings.data_dir) / "credentials.json"
+    opened = asyncio.run(_seed(settings, database.url, kept))
+    folder = Path(settings.data_dir) / "logs"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    url = {"TONGDAI_DATABASE_URL": database.url}
+    specs = [carrier_spec(None, url, logs=folder), *role_specs(None, url, logs=folder)]
+    base_url = f"http://{HOST}:{settings.port}"
+
+    def tell() -> None:
+        if credentials is not None:
+            write_private(credentials, opened.as_file(base_url).decode() + "\n")
+        click.echo(
+            GUIDE.format(
+                base_url=base_url,
+                kept=credentials or kept,
+                logs=folder,
+                secret=opened.demo.aicallcenter.secret_key,
+                campaign=opened.demo.aicallcenter.campaign_id,
+                api_key=opened.demo.native.api_key,
+            )
+        )
+
+    keep_running(specs, database, stop, ready=lambda: _answers(settings.port), on_ready=tell)
+
+
+async def _seed(settings: Settings, url: str, kept: Path) -> Credentials:
+    db = Database(url, max_size=2)
+    await db.open()
+    try:
+        return await seeded(db, Keyring(settings.master_key()), kept)
+    finally:
+        await db.close()
+
+
+def _answers(port: int) -> bool:
+    """Whether the platform on this port says that it is ready."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=1.0)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,166 @@
+"""What the demo holds: two tenants with everything that a first try needs, made through the services."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from tongdai.domain import accounts, campaigns, routing, scripts
+from tongdai.domain.accounts import Account, PasswordHash, Role, User
+from tongdai.kit.crypto import Keyring
+from tongdai.kit.db import Database, Tx
+from tongdai.kit.private_files import write_private
+
+AICALLCENTER = "aicallcenter"
+CHANNELS = 100
+CALLS_PER_SECOND = 50.0
+NETWORKS = ("viettel", "vinaphone", "mobifone", "vietnamobile", "gmobile", "fixed")
+"""A hotline for each, so that a number of any network is called from its own."""
+
+SCRIPTS = ("order_reminder", "payment_notice", "voice_otp")
+Kind = Literal["voice", "otp"]
+
+
+class Key(msgspec.Struct, frozen=True):
+    api_key: str
+
+
+class AiCallCenter(msgspec.Struct, frozen=True):
+    secret_key: str
+    campaign_id: int
+    stopped_campaign_id: int
+    otp_campaign_id: int
+    stopped_otp_campaign_id: int
+
+
+class Tenant(msgspec.Struct, frozen=True):
+    native: Key
+    aicallcenter: AiCallCenter
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """What opens the demo. Kept in its data folder, because the database holds keys only as hashes."""
+
+    admin: Key
+    demo: Tenant
+    other: Tenant
+
+    def as_file(self, base_url: str) -> bytes:
+        """The JSON that `tongdai demo --credentials FILE` promises."""
+        return msgspec.json.format(
+            msgspec.json.encode(
+                {
+                    "base_url": base_url,
+                    "admin": self.admin,
+                    "native": self.demo.native,
+                    "aicallcenter": self.demo.aicallcenter,
+                    "other_tenant": self.other,
+                }
+            ),
+            indent=2,
+        )
+
+
+async def seeded(db: Database, keyring: Keyring, kept: Path) -> Credentials:
+    """The demo's credentials: those kept from before when they still open this database, else new ones.
+
+    The file is written before the commit: a crash between the two leaves a file that opens nothing, and is
+    replaced at the next start; the other order would leave tenants that nobody can open.
+    """
+    before = _read(kept)
+    if before is not None:
+        async with db.autocommit() as connection:
+            if await accounts.authenticate_key(connection, before.admin.api_key) is not None:
+                return before
+    passwords = [await accounts.hash_password(_random()) for _ in range(2)]
+    async with db.transaction() as tx:
+        made = Credentials(
+            admin=Key((await accounts.issue_platform_key(tx, "demo")).key),
+            demo=await _tenant(tx, keyring, "Cửa hàng Sao Mai", "demo@example.vn", passwords[0]),
+            other=await _tenant(tx, keyring, "Phòng khám An Bình", "other@example.vn", passwords[1]),
+        )
+        write_private(kept, msgspec.json.encode(made).decode())
+    return made
+
+
+def _read(kept: Path) -> Credentials | None:
+    try:
+        return msgspec.json.decode(kept.read_bytes(), type=Credentials)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def _random() -> str:
+    # The users have no console to log in to yet, so nobody is told their passwords.
+    return secrets.token_urlsafe(24)
+
+
+async def _tenant(tx: Tx, keyring: Keyring, name: str, email: str, password: PasswordHash) -> Tenant:
+    account = await accounts.create_account(tx, name)
+    user = await accounts.create_user(
+        tx, account.id, email=email, name=name, role=Role.OWNER, password=password
+    )
+    key = await accounts.issue_api_key(tx, account.id, user.id, "demo")
+    secret = await accounts.issue_client_secret(tx, keyring, account.id, user.id, AICALLCENTER)
+    hotlines = await _lines(tx, account)
+    script_ids = {
+        script: (await scripts.create_script(tx, account.id, script, scripts.demo_scripts()[script])).id
+        for script in SCRIPTS
+    }
+    plan: list[tuple[str, Kind, int, bool]] = [
+        ("Nhắc đơn hàng", "voice", script_ids["order_reminder"], True),
+        ("Nhắc đơn hàng (đã dừng)", "voice", script_ids["order_reminder"], False),
+        ("Mã OTP", "otp", script_ids["voice_otp"], True),
+        ("Mã OTP (đã dừng)", "otp", script_ids["voice_otp"], False),
+    ]
+    made = [await _campaign(tx, account, user, hotlines, *one) for one in plan]
+    return Tenant(Key(key.key), AiCallCenter(secret, *made))
+
+
+async def _lines(tx: Tx, account: Account) -> list[int]:
+    trunk = await routing.create_trunk(
+        tx, account.id, name="Sandbox", engine="sandbox", max_channels=CHANNELS, max_cps=CALLS_PER_SECOND
+    )
+    made = [
+        await routing.create_hotline(
+            tx,
+            account.id,
+            number=f"0247300{account.id % 100:02d}{at:02d}",
+            trunk_id=trunk.id,
+            network=network,
+        )
+        for at, network in enumerate(NETWORKS, start=1)
+    ]
+    return [hotline.id for hotline in made]
+
+
+async def _campaign(
+    tx: Tx,
+    account: Account,
+    user: User,
+    hotline_ids: list[int],
+    name: str,
+    kind: Kind,
+    script_id: int,
+    running: bool,
+) -> int:
+    """Dials at every hour of every day and tries each number once: no schedule, no retries."""
+    made = await campaigns.create_campaign(
+        tx,
+        account.id,
+        user.id,
+        name=name,
+        kind=kind,
+        purpose="otp" if kind == "otp" else "customer_care",
+        script_id=script_id,
+        hotline_ids=hotline_ids,
+        config=campaigns.CampaignConfig(),
+    )
+    caller = accounts.Caller(account.id, user.id, user.role, "account")
+    await campaigns.start_campaign(tx, caller, made.id)
+    if not running:
+        await campaigns.stop_campaign(tx, caller, made.id)
+    return made.id
