@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -143,3 +144,17 @@ def test_no_cap_is_ever_exceeded(
     assert all(cap.live <= (cap.max_channels or 0) for cap in caps.values())
     assert len(slots) == min(calls, room)
     assert len(slots) + len(left) == calls
+
+
+def test_no_call_starts_at_or_after_the_windows_end() -> None:
+    caps = limits(limit(101), limit(201, cps=10))
+    one = replace(plan(1, line(1, 1)), closes_at=NOW + timedelta(milliseconds=150))
+    slots, _ = lay_out([(due(n), one) for n in range(9)], {}, caps, NOW, HORIZON, {})
+    assert len(slots) == 2
+    assert all(slot.dial_before <= one.closes_at for slot in slots if one.closes_at)
+
+
+def test_a_plan_that_closed_since_it_was_made_takes_nothing() -> None:
+    caps = limits(limit(101), limit(201))
+    one = replace(plan(1, line(1, 1)), closes_at=NOW)
+    assert lay_out([(due(1), one)], {}, caps, NOW, HORIZON, {})[0] == []

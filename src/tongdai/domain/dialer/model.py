@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from tongdai.domain.campaigns import CampaignConfig
-from tongdai.domain.contacts import DialFormat
+from tongdai.domain.campaigns.model import CampaignConfig
+from tongdai.domain.contacts.model import DialFormat
 
 PACE = 0.98
 """Slots are laid at this part of the calls per second that a cap allows. What is left lets a call be late by
@@ -88,6 +88,12 @@ class Plan:
     campaign_limit: int
     account_limit: int
     lines: tuple[Line, ...]
+    closes_at: datetime | None = None
+    """When its schedule closes next. No call starts at or after that."""
+
+    def until(self, horizon: datetime) -> datetime:
+        """How far ahead its calls may be laid."""
+        return horizon if self.closes_at is None else min(horizon, self.closes_at)
 
     def limit_ids(self) -> set[int]:
         own = {self.campaign_limit, self.account_limit}
@@ -142,7 +148,7 @@ def room_of(
     """How many calls of a campaign could go out until the horizon if it had all capacity to itself."""
 
     def open_in(limit: Limit) -> int:
-        return min(limit.room(), limit.slots_until(now, horizon))
+        return min(limit.room(), limit.slots_until(now, plan.until(horizon)))
 
     by_trunk: dict[int, int] = {}
     for line in plan.lines:
@@ -215,7 +221,7 @@ def _place(
         moment = max(now, *(limit.next_slot_at for limit in chain if limit.paced()), now)
         full = min(limit.room() for limit in chain) == 0 or _unreserved(trunk, plan, reserve) == 0
         rank = (line.network != network, moment, hotline.live)
-        if not full and moment < horizon and (best is None or rank < best[0]):
+        if not full and moment < plan.until(horizon) and (best is None or rank < best[0]):
             best = (rank, line)
     if best is None:
         return None
@@ -227,4 +233,6 @@ def _take(call: DueCall, plan: Plan, line: Line, moment: datetime, chain: tuple[
     for limit in chain:
         limit.take(moment)
     lateness = LATENESS if any(limit.paced() for limit in chain) else UNPACED_LATENESS
-    return Slot(call, plan, line, moment, moment + lateness, tuple(sorted(limit.id for limit in chain)))
+    return Slot(
+        call, plan, line, moment, plan.until(moment + lateness), tuple(sorted(limit.id for limit in chain))
+    )

@@ -69,7 +69,8 @@ def _judge(
     if isinstance(opening, compliance.ClosedUntil):
         return f"schedule_closed: {opening.reason}", opening.until
     if isinstance(opening, compliance.ClosedForever):
-        return f"schedule_over: {opening.reason}", None
+        wrong = opening.reason == "bad_schedule"
+        return ("configuration_invalid" if wrong else f"schedule_over: {opening.reason}"), None
     own = [lines[id_] for id_ in row.hotline_ids if id_ in lines]
     usable = [line for line in own if line.enabled and is_reachable(line.engine)]
     if not usable:
@@ -85,6 +86,7 @@ def _judge(
         campaign_limit=row.limit_id,
         account_limit=row.account_limit_id,
         lines=tuple(line.line() for line in usable),
+        closes_at=opening.until,
     )
 
 

@@ -32,6 +32,9 @@ from tongdai.ports.telephony import Engine
 
 log = logging.getLogger(__name__)
 
+PREFIXES_KEPT_S = 60.0
+"""How long a change of the prefix table takes to be followed."""
+
 LoadScript = Callable[[Tx, int, int, int], Awaitable[scripts.Script]]
 """(tx, account, script, version) -> script."""
 
@@ -99,6 +102,7 @@ class Dialer:
         self._sweep_now = asyncio.Event()
         self._hinted: set[int] = set()
         self._prefixes: contacts.PrefixTable | None = None
+        self._prefixes_until = 0.0
         self._plans = Plans({}, frozenset(), None, {})
         self._turn = 0
 
@@ -192,8 +196,9 @@ class Dialer:
 
     async def _look_around(self) -> set[int]:
         async with self._db.transaction() as tx:
-            if self._prefixes is None:
+            if self._prefixes is None or asyncio.get_running_loop().time() >= self._prefixes_until:
                 self._prefixes = await contacts.load_prefixes(tx)
+                self._prefixes_until = asyncio.get_running_loop().time() + PREFIXES_KEPT_S
             now = self._clock.now()
             self._plans = await plan(
                 tx,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from tongdai.domain.calls import Outcome
-from tongdai.domain.campaigns import CampaignConfig
+from tongdai.domain.calls.model import Outcome
+from tongdai.domain.campaigns.model import CampaignConfig
 from tongdai.ports.telephony import AnsweredBy, EndCause, Ended, LegRef
 
 TimelineEntry = tuple[float, str, str | None]

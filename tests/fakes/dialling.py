@@ -1,0 +1,58 @@
+"""Running dialers in a test, and waiting for what they bring about."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from tongdai.domain import scripts
+from tongdai.domain.dialer import ClaimRules, Dialer, DialerConfig
+from tongdai.kit.clock import SystemClock
+from tongdai.kit.crypto import Keyring
+from tongdai.kit.db import Database
+from tongdai.ports.telephony import Engine
+
+PROMPT = DialerConfig(
+    rules=ClaimRules(end_margin=timedelta(seconds=1)),
+    refresh_s=0.1,
+    sweep_s=0.1,
+    upkeep_s=0.2,
+    engine_timeout_s=0.2,
+)
+"""Nothing waits long in a test."""
+
+
+@asynccontextmanager
+async def dialing(
+    db: Database, keyring: Keyring, engines: Mapping[str, Engine], config: DialerConfig = PROMPT
+) -> AsyncIterator[Dialer]:
+    """A dialer that runs until the block ends."""
+    dialer = Dialer(db, engines, keyring, SystemClock(), load_script=scripts.load_version, config=config)
+    stop = asyncio.Event()
+    running = asyncio.create_task(dialer.run(stop))
+    try:
+        yield dialer
+    finally:
+        stop.set()
+        await running
+
+
+async def eventually(look: Callable[[], Awaitable[Any]], timeout_s: float = 20.0) -> Any:
+    """What `look` returns once it is true. Fails with what it returned last."""
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    while True:
+        seen = await look()
+        if seen:
+            return seen
+        if asyncio.get_running_loop().time() > deadline:
+            raise AssertionError(f"it never came about: {seen!r}")
+        await asyncio.sleep(0.02)
+
+
+async def rows(db: Database, query: str, *values: object) -> list[tuple[Any, ...]]:
+    """What a test looks up itself, past all services."""
+    async with db.autocommit() as connection:
+        return await (await connection.execute(query, values)).fetchall()  # type: ignore[arg-type]
