@@ -104,7 +104,7 @@ def keep_running(
     ready: Callable[[], bool] | None = None,
     on_ready: Callable[[], None] | None = None,
 ) -> None:
-    """Run the processes until a stop is requested, then end them. `on_ready` is called once `ready` says so."""
+    """Run the processes until a stop is requested, then end them. Calls `on_ready` once `ready` says so."""
     supervisor = Supervisor(stop, database.watch)
     try:
         for spec in specs:

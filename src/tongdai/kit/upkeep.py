@@ -11,8 +11,8 @@ from tongdai.kit.db import Tx
 # Makes the partitions under the next ids of the big tables. The function takes its own lock.
 ENSURE_PARTITIONS = "SELECT ensure_partitions()"
 
-# Campaigns whose results per day are not the sum of those per minute. Reads counters alone, a thousand rows or so
-# for a campaign's day; the primary key serves it.
+# Campaigns whose results per day are not the sum of those per minute. Reads counters alone, a thousand rows
+# for the day of a campaign; the primary key serves it.
 COUNTER_DRIFT = """
 SELECT c.id AS campaign_id, coalesce(r.calls, 0)::bigint AS by_day, coalesce(m.calls, 0)::bigint AS by_minute
 FROM campaigns c
