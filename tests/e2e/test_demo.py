@@ -1,0 +1,250 @@
+"""`tongdai demo`: one command, everything runs; one signal, nothing is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+import pytest
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+PATIENCE_S = 90.0
+Found = TypeVar("Found")
+
+# The sandbox carrier's fixed numbers, and what AICallCenter's customer reads about each.
+EXPECTED = {
+    "0912345001": (40, "NORMAL CLEARING", ""),
+    "0912345002": (50, "NO ANSWER", ""),
+    "0912345003": (50, "USER BUSY", ""),
+    "0912345004": (50, "CALL REJECTED", ""),
+    "0912345005": (50, "UNALLOCATED NUMBER", ""),
+    "0912345006": (40, "VOICEMAIL_DETECTION", ""),
+    "0912345007": (40, "NORMAL CLEARING", "1"),
+    "0912345008": (40, "NORMAL CLEARING", "2"),
+    "0912345009": (40, "NORMAL CLEARING", ""),
+    "0912345010": (50, "NETWORK CONGESTION", ""),
+    "0912345011": (40, "NORMAL CLEARING", ""),
+    "0912345012": (50, "SUBSCRIBER ABSENT", ""),
+}
+
+
+@dataclass
+class Demo:
+    """A running `tongdai demo`."""
+
+    process: subprocess.Popen[str]
+    credentials: dict[str, Any]
+    file: Path
+    http: httpx.Client = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.http = httpx.Client(base_url=self.credentials["base_url"], timeout=20)
+
+    def family(self) -> list[psutil.Process]:
+        """Every process of it, the database's too."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def child(self, word: str) -> psutil.Process:
+        """The one child with this word on its command line."""
+        found = [one for one in psutil.Process(self.process.pid).children() if word in one.cmdline()]
+        assert len(found) == 1, (word, found)
+        return found[0]
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.http.close()
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE_S)
+
+    def token(self) -> str:
+        answer = self.http.get(
+            "/api/users/generate-access-token",
+            params={"secret_key": self.credentials["aicallcenter"]["secret_key"]},
+        )
+        return str(answer.json()["results"]["access_token"])
+
+
+def soon(what: Callable[[], Found | None], *, every: float = 0.1) -> Found:
+    """What `what` returns once it is not None, False or empty."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        found = what()
+        if found:
+            return found
+        time.sleep(every)
+    raise AssertionError("it did not come about in time")
+
+
+def ready(http: httpx.Client) -> bool:
+    try:
+        return http.get("/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Demo]:
+    """A demo over this folder, on a free port and a fast carrier; stopped at the end whatever happens."""
+    file = folder.parent / "credentials.json"
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("TONGDAI_")}
+    command = [sys.executable, "-m", "tongdai", "demo", "--port", "0"]
+    with (folder.parent / "output").open("a") as output:
+        process = subprocess.Popen(
+            [*command, "--data", str(folder), "--credentials", str(file)],
+            env={**environment, "TONGDAI_SANDBOX_SPEED": "20"},
+            stdout=output,
+            stderr=output,
+            text=True,
+        )
+    try:
+        soon(lambda: file.exists() or process.poll() is not None)
+        assert process.poll() is None, (folder.parent / "output").read_text()
+        yield Demo(process, json.loads(file.read_text()), file)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(PATIENCE_S)
+        file.unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo") / "data"
+
+
+@pytest.fixture(scope="module")
+def demo(folder: Path) -> Iterator[Demo]:
+    with running(folder) as one:
+        yield one
+
+
+def test_the_credentials_are_for_their_owner_alone_and_complete(demo: Demo, folder: Path) -> None:
+    assert stat.S_IMODE(demo.file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    for secret in (folder / "secret.key", folder / "credentials.json"):
+        assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    assert demo.credentials.keys() == {"base_url", "admin", "native", "aicallcenter", "other_tenant"}
+    assert demo.credentials["other_tenant"].keys() == {"native", "aicallcenter"}
+    ours, theirs = demo.credentials["aicallcenter"], demo.credentials["other_tenant"]["aicallcenter"]
+    assert ours.keys() == theirs.keys()
+    assert not set(ours.values()) & set(theirs.values())
+
+
+def test_it_is_healthy_ready_measured_and_described(demo: Demo) -> None:
+    assert demo.http.get("/healthz").json()["status"] == "ok"
+    assert demo.http.get("/readyz").status_code == 200
+    page = demo.http.get("/schema")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "/v1/campaigns" in page.text
+    assert "<script" not in page.text
+    assert demo.http.get("/schema/openapi.json").json()["openapi"].startswith("3.1")
+    metrics = demo.http.get("/metrics").text
+    assert 'tongdai_http_requests_total{method="GET",route="/readyz",status="200"}' in metrics
+
+
+def test_an_unknown_path_is_a_problem_document_and_counted_without_its_name(demo: Demo) -> None:
+    answer = demo.http.get("/no/such/0912345678")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    metrics = demo.http.get("/metrics").text
+    assert 'route="(none)",status="404"' in metrics
+    assert "0912345678" not in metrics
+
+
+def test_every_key_opens_its_own_door(demo: Demo) -> None:
+    credentials = demo.credentials
+    for key in (credentials["native"], credentials["other_tenant"]["native"], credentials["admin"]):
+        answer = demo.http.get("/v1/me", headers={"Authorization": f"Bearer {key['api_key']}"})
+        assert answer.status_code == 200, answer.text
+
+
+def test_every_sandbox_number_ends_as_documented(demo: Demo) -> None:
+    token, campaign = demo.token(), demo.credentials["aicallcenter"]["campaign_id"]
+    answer = demo.http.post(
+        f"/api/campaigns/{campaign}/import",
+        json={"access_token": token, "contacts": [{"phone_number": number} for number in EXPECTED]},
+    )
+    assert answer.json()["status"] == 1, answer.text
+    assert len(answer.json()["results"]) == len(EXPECTED)
+
+    def finished() -> dict[str, dict[str, Any]] | None:
+        page = demo.http.get(
+            f"/api/campaigns/{campaign}/export", params={"access_token": token, "limit": 100}
+        ).json()
+        rows = {row["callee_id"]: row for row in page["results"]["calls"]}
+        return rows if len(rows) == len(EXPECTED) else None
+
+    for number, row in soon(finished).items():
+        state, note, digit = EXPECTED[number]
+        assert (row["state"], row["note"]) == (state, note), row
+        assert row["key_press"].partition(" ")[0] == digit, row
+    log = demo.http.get("/api/users/call-log", params={"access_token": token, "limit": 100}).json()
+    assert {row["callee_id"] for row in log["results"]["calls"]} == EXPECTED.keys()
+
+
+@pytest.mark.parametrize("word", ["api", "dialer", "worker", "sandbox-carrier"])
+def test_a_process_that_is_killed_comes_back(demo: Demo, word: str) -> None:
+    before = demo.child(word)
+    before.kill()
+
+    def back() -> bool:
+        children = psutil.Process(demo.process.pid).children()
+        return any(one.pid != before.pid and word in one.cmdline() for one in children)
+
+    soon(back)
+    assert soon(lambda: ready(demo.http))
+
+
+def test_the_database_comes_back_when_it_is_killed(demo: Demo) -> None:
+    postgres = next(one for one in demo.family() if one.name() == "postgres" and "-D" in one.cmdline())
+    postgres.kill()
+    soon(lambda: not psutil.pid_exists(postgres.pid))
+    assert soon(lambda: ready(demo.http))
+    soon(
+        lambda: (
+            demo.http.get(
+                "/v1/me", headers={"Authorization": f"Bearer {demo.credentials['native']['api_key']}"}
+            ).status_code
+            == 200
+        )
+    )
+
+
+def test_it_stops_cleanly_and_a_second_start_goes_on(demo: Demo, folder: Path) -> None:
+    family = demo.family()
+    assert len(family) >= 5
+    before = demo.credentials
+    assert demo.stop() == 0
+    assert [one for one in family if one.is_running()] == []
+
+    with running(folder) as again:
+        without_address = {name: text for name, text in again.credentials.items() if name != "base_url"}
+        assert without_address == {name: text for name, text in before.items() if name != "base_url"}
+        campaign = again.credentials["aicallcenter"]["campaign_id"]
+        page = again.http.get(
+            f"/api/campaigns/{campaign}/export", params={"access_token": again.token()}
+        ).json()
+        assert page["results"]["total"] == len(EXPECTED)
+        family = again.family()
+        assert again.stop(signal.SIGINT) == 0
+        assert [one for one in family if one.is_running()] == []
+
+
+def test_nothing_outlives_a_demo_that_is_killed(folder: Path) -> None:
+    with running(folder) as one:
+        family = one.family()
+        one.process.kill()
+        one.process.wait(PATIENCE_S)
+        soon(lambda: not any(other.is_running() for other in family))
