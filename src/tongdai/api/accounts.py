@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 
 import msgspec
 from litestar import get, post
+from litestar.params import JSONBody
 from msgspec import Meta
 
-from tongdai.api.auth import FOR_PLATFORM
+from tongdai.api.auth import FOR_PLATFORM, Wired
 from tongdai.api.bodies import Channels, Cps, Name
 from tongdai.api.keys import IssuedKey, NewKeyName
 from tongdai.api.paging import Cursor, Limit, after, cut
@@ -17,7 +18,6 @@ from tongdai.api.params import AccountId, UserId
 from tongdai.api.problems import answers
 from tongdai.api.times import shown_time
 from tongdai.domain import accounts
-from tongdai.ports.services import Services
 
 TAGS = ["Platform"]
 
@@ -86,7 +86,7 @@ class NewUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     opt=FOR_PLATFORM,
     responses=answers(413),
 )
-async def create_account(services: Services, data: NewAccount) -> Account:
+async def create_account(services: Wired, data: JSONBody[NewAccount]) -> Account:
     """A new tenant, without users yet."""
     async with services.db.transaction() as tx:
         row = await accounts.create_account(
@@ -103,7 +103,7 @@ async def create_account(services: Services, data: NewAccount) -> Account:
     opt=FOR_PLATFORM,
     responses=answers(),
 )
-async def list_accounts(services: Services, limit: Limit = 100, cursor: Cursor = None) -> AccountPage:
+async def list_accounts(services: Wired, limit: Limit = 100, cursor: Cursor = None) -> AccountPage:
     """All tenants of the platform, oldest first."""
     async with services.db.transaction() as tx:
         rows = await accounts.list_accounts(tx, after=after(cursor), limit=limit + 1)
@@ -119,7 +119,7 @@ async def list_accounts(services: Services, limit: Limit = 100, cursor: Cursor =
     opt=FOR_PLATFORM,
     responses=answers(404),
 )
-async def get_account(services: Services, account_id: AccountId) -> Account:
+async def get_account(services: Wired, account_id: AccountId) -> Account:
     """One tenant."""
     async with services.db.transaction() as tx:
         return Account.of(await accounts.get_account(tx, account_id))
@@ -133,7 +133,7 @@ async def get_account(services: Services, account_id: AccountId) -> Account:
     opt=FOR_PLATFORM,
     responses=answers(404, 409, 413),
 )
-async def create_user(services: Services, account_id: AccountId, data: NewUser) -> User:
+async def create_user(services: Wired, account_id: AccountId, data: JSONBody[NewUser]) -> User:
     """A new person in an account. 409 when someone on the platform has this e-mail address."""
     role = accounts.Role(data.role)
     password = await accounts.hash_password(data.password)
@@ -153,7 +153,7 @@ async def create_user(services: Services, account_id: AccountId, data: NewUser) 
     responses=answers(404, 413),
 )
 async def create_user_key(
-    services: Services, account_id: AccountId, user_id: UserId, data: NewKeyName
+    services: Wired, account_id: AccountId, user_id: UserId, data: JSONBody[NewKeyName]
 ) -> IssuedKey:
     """A key that acts as this user. Its text is in this answer and nowhere else."""
     async with services.db.transaction() as tx:

@@ -11,6 +11,7 @@ from typing import Any
 
 from litestar import Request
 from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard
 
@@ -19,6 +20,10 @@ from tongdai.domain import accounts
 from tongdai.domain.accounts import Caller, Role
 from tongdai.kit.errors import ForbiddenError
 from tongdai.ports.services import Services
+
+Wired = NamedDependency[Services]
+CalledBy = NamedDependency[Caller]
+"""What each handler is given, by name: `services`, and `caller`, whom the guard has let in."""
 
 NEEDS_OWNER = {"needs": "owner"}
 NEEDS_VIEWER = {"needs": "viewer"}

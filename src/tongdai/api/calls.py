@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import get, post
-from litestar.params import Parameter
+from litestar.params import JSONBody, QueryParameter
 
+from tongdai.api.auth import CalledBy, Wired
 from tongdai.api.bodies import MAX_ID
 from tongdai.api.call_shapes import (
     CANCEL_BATCH,
@@ -25,19 +26,21 @@ from tongdai.domain.accounts import Caller
 from tongdai.domain.calls import CallFilter, Outcome
 from tongdai.kit.db import Tx
 from tongdai.kit.errors import InvalidError
-from tongdai.ports.services import Services
 
 TAGS = ["Calls"]
 
 OfCampaign = Annotated[
-    int | None, Parameter(ge=1, le=MAX_ID, query="campaign_id", description="Only calls of this campaign.")
+    int | None,
+    QueryParameter(ge=1, le=MAX_ID, name="campaign_id", description="Only calls of this campaign."),
 ]
-InState = Annotated[CallState | None, Parameter(query="state", description="Only calls in this state.")]
-WithOutcome = Annotated[Outcome | None, Parameter(query="outcome", description="Only calls that ended so.")]
+InState = Annotated[CallState | None, QueryParameter(name="state", description="Only calls in this state.")]
+WithOutcome = Annotated[
+    Outcome | None, QueryParameter(name="outcome", description="Only calls that ended so.")
+]
 ToNumber = Annotated[
     str | None,
-    Parameter(
-        query="number",
+    QueryParameter(
+        name="number",
         min_length=1,
         max_length=100,
         description="Only calls to this number, however people write it.",
@@ -47,8 +50,8 @@ ToNumber = Annotated[
 
 @get("/calls", operation_id="listCalls", summary="List calls", tags=TAGS, responses=answers(404))
 async def list_calls(
-    services: Services,
-    caller: Caller,
+    services: Wired,
+    caller: CalledBy,
     campaign: OfCampaign = None,
     in_state: InState = None,
     outcome: WithOutcome = None,
@@ -66,7 +69,7 @@ async def list_calls(
 
 
 @get("/calls/{call_id:str}", operation_id="getCall", summary="Get a call", tags=TAGS, responses=answers(404))
-async def get_call(services: Services, caller: Caller, call_id: CallId) -> CallDetail:
+async def get_call(services: Wired, caller: CalledBy, call_id: CallId) -> CallDetail:
     """One call with its attempts, their legs and what happened on them second by second."""
     async with services.db.transaction() as tx:
         return CallDetail.with_history(await calls.get_call(tx, caller.account_id, call_id))
@@ -80,7 +83,7 @@ async def get_call(services: Services, caller: Caller, call_id: CallId) -> CallD
     status_code=200,
     responses=answers(404, 413),
 )
-async def cancel_calls(services: Services, caller: Caller, data: CancelRequest) -> Cancelled:
+async def cancel_calls(services: Wired, caller: CalledBy, data: JSONBody[CancelRequest]) -> Cancelled:
     """What is queued is done with outcome `cancelled`, undialled. A call that is being dialled goes on.
 
     Sent again, it finds nothing more to cancel. At most 1,000 calls at a time.

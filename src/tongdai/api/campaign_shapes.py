@@ -269,7 +269,8 @@ def waiting_of(row: campaigns.Campaign | campaigns.Progress) -> Waiting | None:
 
 
 def _state(text: str) -> State:
-    return msgspec.convert(text, State)  # type: ignore[return-value]
+    state: State = msgspec.convert(text, State)
+    return state
 
 
 def _pairs(change: msgspec.Struct) -> list[tuple[str, Any]]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from litestar import get, patch, post
+from litestar.params import JSONBody
 
+from tongdai.api.auth import CalledBy, Wired
 from tongdai.api.campaign_shapes import Campaign, CampaignChange, CampaignPage, NewCampaign, Progress
 from tongdai.api.paging import Cursor, Limit, after, cut
 from tongdai.api.params import CampaignId
 from tongdai.api.problems import answers
 from tongdai.domain import campaigns
-from tongdai.domain.accounts import Caller
-from tongdai.ports.services import Services
 
 TAGS = ["Campaigns"]
 
@@ -22,7 +22,7 @@ TAGS = ["Campaigns"]
     tags=TAGS,
     responses=answers(404, 409, 413),
 )
-async def create_campaign(services: Services, caller: Caller, data: NewCampaign) -> Campaign:
+async def create_campaign(services: Wired, caller: CalledBy, data: JSONBody[NewCampaign]) -> Campaign:
     """A new campaign, as a draft; start it when it is ready. 404: a script, hotline or project is unknown."""
     async with services.db.transaction() as tx:
         row = await campaigns.create_campaign(
@@ -45,7 +45,7 @@ async def create_campaign(services: Services, caller: Caller, data: NewCampaign)
 
 @get("/campaigns", operation_id="listCampaigns", summary="List campaigns", tags=TAGS, responses=answers())
 async def list_campaigns(
-    services: Services, caller: Caller, limit: Limit = 100, cursor: Cursor = None
+    services: Wired, caller: CalledBy, limit: Limit = 100, cursor: Cursor = None
 ) -> CampaignPage:
     """The campaigns of the account, oldest first."""
     async with services.db.transaction() as tx:
@@ -61,7 +61,7 @@ async def list_campaigns(
     tags=TAGS,
     responses=answers(404),
 )
-async def get_campaign(services: Services, caller: Caller, campaign_id: CampaignId) -> Campaign:
+async def get_campaign(services: Wired, caller: CalledBy, campaign_id: CampaignId) -> Campaign:
     """One campaign with its configuration."""
     async with services.db.transaction() as tx:
         return Campaign.of(await campaigns.get_campaign(tx, caller.account_id, campaign_id))
@@ -75,7 +75,7 @@ async def get_campaign(services: Services, caller: Caller, campaign_id: Campaign
     responses=answers(404, 409, 413),
 )
 async def update_campaign(
-    services: Services, caller: Caller, campaign_id: CampaignId, data: CampaignChange
+    services: Wired, caller: CalledBy, campaign_id: CampaignId, data: JSONBody[CampaignChange]
 ) -> Campaign:
     """Change name, hotlines, configuration or caps. 409 unless it is a draft or paused."""
     async with services.db.transaction() as tx:
@@ -91,7 +91,7 @@ async def update_campaign(
     status_code=200,
     responses=answers(404, 409),
 )
-async def start_campaign(services: Services, caller: Caller, campaign_id: CampaignId) -> Campaign:
+async def start_campaign(services: Wired, caller: CalledBy, campaign_id: CampaignId) -> Campaign:
     """From draft or stopped to running. 409 from any other state."""
     async with services.db.transaction() as tx:
         row = await campaigns.start_campaign(tx, caller, campaign_id)
@@ -107,7 +107,7 @@ async def start_campaign(services: Services, caller: Caller, campaign_id: Campai
     status_code=200,
     responses=answers(404, 409),
 )
-async def pause_campaign(services: Services, caller: Caller, campaign_id: CampaignId) -> Campaign:
+async def pause_campaign(services: Wired, caller: CalledBy, campaign_id: CampaignId) -> Campaign:
     """From running to paused: nothing new is dialled, calls that are up go on. 409 from any other state."""
     async with services.db.transaction() as tx:
         return Campaign.of(await campaigns.pause_campaign(tx, caller, campaign_id))
@@ -121,7 +121,7 @@ async def pause_campaign(services: Services, caller: Caller, campaign_id: Campai
     status_code=200,
     responses=answers(404, 409),
 )
-async def resume_campaign(services: Services, caller: Caller, campaign_id: CampaignId) -> Campaign:
+async def resume_campaign(services: Wired, caller: CalledBy, campaign_id: CampaignId) -> Campaign:
     """From paused to running. 409 from any other state."""
     async with services.db.transaction() as tx:
         row = await campaigns.resume_campaign(tx, caller, campaign_id)
@@ -137,7 +137,7 @@ async def resume_campaign(services: Services, caller: Caller, campaign_id: Campa
     status_code=200,
     responses=answers(404, 409),
 )
-async def stop_campaign(services: Services, caller: Caller, campaign_id: CampaignId) -> Campaign:
+async def stop_campaign(services: Wired, caller: CalledBy, campaign_id: CampaignId) -> Campaign:
     """From running or paused to stopped. What is queued stays, and is dialled when it is started again."""
     async with services.db.transaction() as tx:
         return Campaign.of(await campaigns.stop_campaign(tx, caller, campaign_id))
@@ -150,7 +150,7 @@ async def stop_campaign(services: Services, caller: Caller, campaign_id: Campaig
     tags=TAGS,
     responses=answers(404),
 )
-async def get_progress(services: Services, caller: Caller, campaign_id: CampaignId) -> Progress:
+async def get_progress(services: Wired, caller: CalledBy, campaign_id: CampaignId) -> Progress:
     """How many calls are queued, up and done, by outcome, and why nothing is dialled when nothing is."""
     async with services.db.transaction() as tx:
         return Progress.of(await campaigns.progress(tx, caller.account_id, campaign_id))

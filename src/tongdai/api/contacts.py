@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import post
+from litestar.params import JSONBody
 from msgspec import Meta
 
+from tongdai.api.auth import CalledBy, Wired
 from tongdai.api.params import CampaignId
 from tongdai.api.problems import answers
 from tongdai.domain import campaigns
-from tongdai.domain.accounts import Caller
-from tongdai.ports.services import Services
 
 
 class NewContact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,7 +68,7 @@ class ImportReport(msgspec.Struct, frozen=True):
     responses=answers(404, 409, 413),
 )
 async def import_contacts(
-    services: Services, caller: Caller, campaign_id: CampaignId, data: ContactList
+    services: Wired, caller: CalledBy, campaign_id: CampaignId, data: JSONBody[ContactList]
 ) -> ImportReport:
     """Each accepted contact is a queued call at once, and is dialled as soon as the campaign may.
 

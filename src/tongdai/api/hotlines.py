@@ -7,17 +7,17 @@ from typing import Annotated
 
 import msgspec
 from litestar import get, patch, post
+from litestar.params import JSONBody
 from msgspec import UNSET, Meta, UnsetType
 
+from tongdai.api.auth import CalledBy, Wired
 from tongdai.api.bodies import Channels, Cps, Id
 from tongdai.api.paging import Cursor, Limit, after, cut
 from tongdai.api.params import HotlineId
 from tongdai.api.problems import answers
 from tongdai.api.times import shown_time
 from tongdai.domain import routing
-from tongdai.domain.accounts import Caller
 from tongdai.domain.contacts import shown
-from tongdai.ports.services import Services
 
 TAGS = ["Hotlines"]
 
@@ -100,7 +100,7 @@ class HotlineChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     tags=TAGS,
     responses=answers(404, 409, 413),
 )
-async def create_hotline(services: Services, caller: Caller, data: NewHotline) -> Hotline:
+async def create_hotline(services: Wired, caller: CalledBy, data: JSONBody[NewHotline]) -> Hotline:
     """A new hotline. 404 when the trunk is unknown, 409 when the account has this number already."""
     async with services.db.transaction() as tx:
         row = await routing.create_hotline(
@@ -118,7 +118,7 @@ async def create_hotline(services: Services, caller: Caller, data: NewHotline) -
 
 @get("/hotlines", operation_id="listHotlines", summary="List hotlines", tags=TAGS, responses=answers())
 async def list_hotlines(
-    services: Services, caller: Caller, limit: Limit = 100, cursor: Cursor = None
+    services: Wired, caller: CalledBy, limit: Limit = 100, cursor: Cursor = None
 ) -> HotlinePage:
     """The hotlines of the account, oldest first."""
     async with services.db.transaction() as tx:
@@ -134,7 +134,7 @@ async def list_hotlines(
     tags=TAGS,
     responses=answers(404),
 )
-async def get_hotline(services: Services, caller: Caller, hotline_id: HotlineId) -> Hotline:
+async def get_hotline(services: Wired, caller: CalledBy, hotline_id: HotlineId) -> Hotline:
     """One hotline."""
     async with services.db.transaction() as tx:
         return Hotline.of(await routing.get_hotline(tx, caller.account_id, hotline_id))
@@ -148,7 +148,7 @@ async def get_hotline(services: Services, caller: Caller, hotline_id: HotlineId)
     responses=answers(404, 409, 413),
 )
 async def update_hotline(
-    services: Services, caller: Caller, hotline_id: HotlineId, data: HotlineChange
+    services: Wired, caller: CalledBy, hotline_id: HotlineId, data: JSONBody[HotlineChange]
 ) -> Hotline:
     """A change holds from the next call on. 404 when the trunk is unknown, 409 when the number is taken."""
     async with services.db.transaction() as tx:

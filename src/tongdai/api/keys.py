@@ -6,15 +6,14 @@ from datetime import datetime
 
 import msgspec
 from litestar import delete, get, post
+from litestar.params import JSONBody
 
-from tongdai.api.auth import NEEDS_OWNER
+from tongdai.api.auth import NEEDS_OWNER, CalledBy, Wired
 from tongdai.api.bodies import Id, Name
 from tongdai.api.params import KeyId
 from tongdai.api.problems import answers
 from tongdai.api.times import shown_time
 from tongdai.domain import accounts
-from tongdai.domain.accounts import Caller
-from tongdai.ports.services import Services
 
 TAGS = ["Keys"]
 
@@ -75,7 +74,7 @@ class NewKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     opt=NEEDS_OWNER,
     responses=answers(),
 )
-async def list_keys(services: Services, caller: Caller) -> ApiKeyList:
+async def list_keys(services: Wired, caller: CalledBy) -> ApiKeyList:
     """All keys of the account, revoked ones included. For owners."""
     async with services.db.transaction() as tx:
         rows = await accounts.list_api_keys(tx, caller.account_id)
@@ -90,7 +89,7 @@ async def list_keys(services: Services, caller: Caller) -> ApiKeyList:
     opt=NEEDS_OWNER,
     responses=answers(404, 413),
 )
-async def create_key(services: Services, caller: Caller, data: NewKey) -> IssuedKey:
+async def create_key(services: Wired, caller: CalledBy, data: JSONBody[NewKey]) -> IssuedKey:
     """A key that acts as a user of the account. Its text is in this answer and nowhere else. For owners."""
     user_id = data.user_id or caller.user_id
     async with services.db.transaction() as tx:
@@ -106,7 +105,7 @@ async def create_key(services: Services, caller: Caller, data: NewKey) -> Issued
     opt=NEEDS_OWNER,
     responses=answers(404),
 )
-async def revoke_key(services: Services, caller: Caller, key_id: KeyId) -> None:
+async def revoke_key(services: Wired, caller: CalledBy, key_id: KeyId) -> None:
     """The key is refused from now on. 404 when it was revoked before. For owners."""
     async with services.db.transaction() as tx:
         await accounts.revoke_api_key(tx, caller.account_id, key_id)

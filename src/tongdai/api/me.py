@@ -7,9 +7,8 @@ from typing import Literal
 import msgspec
 from litestar import get
 
-from tongdai.api.auth import FOR_ANY_KEY
+from tongdai.api.auth import FOR_ANY_KEY, CalledBy
 from tongdai.api.problems import answers
-from tongdai.domain.accounts import Caller
 
 
 class Me(msgspec.Struct, frozen=True):
@@ -26,7 +25,7 @@ class Me(msgspec.Struct, frozen=True):
 
 
 @get("/me", operation_id="getMe", summary="Who am I?", tags=["Keys"], opt=FOR_ANY_KEY, responses=answers())
-async def get_me(caller: Caller) -> Me:
+async def get_me(caller: CalledBy) -> Me:
     """What the key of this request may do: its scope, account, user and role."""
     if caller.scope == "platform":
         return Me("platform", None, None, None)

@@ -11,15 +11,15 @@ import binascii
 from collections.abc import Sequence
 from typing import Annotated, Protocol, TypeVar
 
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from tongdai.api.bodies import MAX_ID
 from tongdai.kit.errors import InvalidError
 
-Limit = Annotated[int, Parameter(ge=1, le=1000, description="How many items to give at most.")]
+Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="How many items to give at most.")]
 Cursor = Annotated[
     str | None,
-    Parameter(
+    QueryParameter(
         min_length=1,
         max_length=40,
         description="Where to go on: `next` of the page before. Leave it out to begin.",

@@ -7,16 +7,16 @@ from typing import Annotated
 
 import msgspec
 from litestar import get, post
+from litestar.params import JSONBody
 from msgspec import Meta
 
+from tongdai.api.auth import CalledBy, Wired
 from tongdai.api.bodies import Name
 from tongdai.api.paging import Cursor, Limit, after, cut
 from tongdai.api.params import ProjectId
 from tongdai.api.problems import answers
 from tongdai.api.times import shown_time
 from tongdai.domain import accounts
-from tongdai.domain.accounts import Caller
-from tongdai.ports.services import Services
 
 TAGS = ["Projects"]
 
@@ -57,7 +57,7 @@ class NewProject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tags=TAGS,
     responses=answers(409, 413),
 )
-async def create_project(services: Services, caller: Caller, data: NewProject) -> Project:
+async def create_project(services: Wired, caller: CalledBy, data: JSONBody[NewProject]) -> Project:
     """A new, empty project. 409 when the code is taken."""
     async with services.db.transaction() as tx:
         row = await accounts.create_project(tx, caller.account_id, code=data.code, name=data.name)
@@ -66,7 +66,7 @@ async def create_project(services: Services, caller: Caller, data: NewProject) -
 
 @get("/projects", operation_id="listProjects", summary="List projects", tags=TAGS, responses=answers())
 async def list_projects(
-    services: Services, caller: Caller, limit: Limit = 100, cursor: Cursor = None
+    services: Wired, caller: CalledBy, limit: Limit = 100, cursor: Cursor = None
 ) -> ProjectPage:
     """The projects of the account, oldest first."""
     async with services.db.transaction() as tx:
@@ -82,7 +82,7 @@ async def list_projects(
     tags=TAGS,
     responses=answers(404),
 )
-async def get_project(services: Services, caller: Caller, project_id: ProjectId) -> Project:
+async def get_project(services: Wired, caller: CalledBy, project_id: ProjectId) -> Project:
     """One project."""
     async with services.db.transaction() as tx:
         return Project.of(await accounts.get_project(tx, caller.account_id, project_id))

@@ -10,7 +10,21 @@ from litestar.di import Provide
 from litestar.openapi.spec import SecurityScheme, Tag
 from litestar.types import ControllerRouterHandler
 
-from tongdai.api import accounts, auth, hotlines, keys, me, problems, projects, trunks
+from tongdai.api import (
+    accounts,
+    auth,
+    calls,
+    campaigns,
+    contacts,
+    hotlines,
+    keys,
+    me,
+    problems,
+    projects,
+    scripts,
+    templates,
+    trunks,
+)
 from tongdai.api.bodies import JsonBody, refuse_nul_in_query
 from tongdai.ports.services import Services
 
@@ -43,6 +57,11 @@ _HANDLERS: list[ControllerRouterHandler] = [
     *projects.HANDLERS,
     *trunks.HANDLERS,
     *hotlines.HANDLERS,
+    *scripts.HANDLERS,
+    *templates.HANDLERS,
+    *campaigns.HANDLERS,
+    *contacts.HANDLERS,
+    *calls.HANDLERS,
     *accounts.HANDLERS,
 ]
 

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import get, post, put
-from litestar.params import Parameter
+from litestar.params import JSONBody, QueryParameter
 from msgspec import Meta
 
-from tongdai.api.auth import NEEDS_VIEWER
+from tongdai.api.auth import NEEDS_VIEWER, CalledBy, Wired
 from tongdai.api.bodies import Name
 from tongdai.api.openapi import shaped_as
 from tongdai.api.paging import Cursor, Limit, after, cut
 from tongdai.api.params import ScriptId
 from tongdai.api.problems import FieldError, answers, field_errors
-from tongdai.domain import scripts
-from tongdai.domain.accounts import Caller
+from tongdai.api.times import shown_time
+from tongdai.domain import prompts, scripts
 from tongdai.domain.scripts import Step
-from tongdai.ports.services import Services
 
 TAGS = ["Scripts"]
 
 VersionWanted = Annotated[
-    int | None, Parameter(ge=1, le=2**31 - 1, description="Which version. Left out: the current one.")
+    int | None, QueryParameter(ge=1, le=2**31 - 1, description="Which version. Left out: the current one.")
 ]
 
 
@@ -61,7 +60,7 @@ class ScriptSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Set: no new campaign may use it."""
 
     @classmethod
-    def of(cls, row: scripts.ScriptRow) -> ScriptSummary:
+    def of(cls, row: scripts.ScriptEntry) -> ScriptSummary:
         return cls(**_summary(row))
 
 
@@ -82,7 +81,11 @@ class ScriptDetail(ScriptSummary, frozen=True, kw_only=True):
 
     @classmethod
     def with_body(cls, row: scripts.ScriptRow) -> ScriptDetail:
-        return cls(**_summary(row), script=_shown(row.body), required_fields=_required(row.body))
+        return cls(
+            **_summary(row),
+            script=msgspec.Raw(msgspec.json.encode(row.body)),
+            required_fields=sorted(scripts.required_fields(row.body)),
+        )
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -102,10 +105,13 @@ class Verdict(msgspec.Struct, frozen=True):
     tags=TAGS,
     responses=answers(404, 413),
 )
-async def create_script(services: Services, caller: Caller, data: NewScript) -> ScriptDetail:
+async def create_script(services: Wired, caller: CalledBy, data: JSONBody[NewScript]) -> ScriptDetail:
     """A new script, version 1. 400 lists each fault with its step and field."""
     async with services.db.transaction() as tx:
-        row = await scripts.create_script(tx, caller.account_id, data.name, bytes(data.script))
+        resolve = prompts.audio_resolver(tx, caller.account_id)
+        row = await scripts.create_script(
+            tx, caller.account_id, data.name, bytes(data.script), resolve_audio=resolve
+        )
     return ScriptDetail.with_body(row)
 
 
@@ -129,7 +135,7 @@ async def validate_script(data: Annotated[msgspec.Raw, shaped_as(ScriptBody)]) -
 
 @get("/scripts", operation_id="listScripts", summary="List scripts", tags=TAGS, responses=answers())
 async def list_scripts(
-    services: Services, caller: Caller, limit: Limit = 100, cursor: Cursor = None
+    services: Wired, caller: CalledBy, limit: Limit = 100, cursor: Cursor = None
 ) -> ScriptPage:
     """The scripts of the account, oldest first."""
     async with services.db.transaction() as tx:
@@ -146,7 +152,7 @@ async def list_scripts(
     responses=answers(404),
 )
 async def get_script(
-    services: Services, caller: Caller, script_id: ScriptId, version: VersionWanted = None
+    services: Wired, caller: CalledBy, script_id: ScriptId, version: VersionWanted = None
 ) -> ScriptDetail:
     """One script with its steps, in its current version or in one that was."""
     async with services.db.transaction() as tx:
@@ -162,14 +168,25 @@ async def get_script(
     responses=answers(404, 413),
 )
 async def replace_script(
-    services: Services, caller: Caller, script_id: ScriptId, data: NewScript
+    services: Wired, caller: CalledBy, script_id: ScriptId, data: JSONBody[NewScript]
 ) -> ScriptDetail:
     """Its next version. Campaigns that have an earlier one keep it."""
     async with services.db.transaction() as tx:
+        resolve = prompts.audio_resolver(tx, caller.account_id)
         row = await scripts.update_script(
-            tx, caller.account_id, script_id, bytes(data.script), name=data.name
+            tx, caller.account_id, script_id, bytes(data.script), name=data.name, resolve_audio=resolve
         )
     return ScriptDetail.with_body(row)
+
+
+def _summary(row: scripts.ScriptEntry | scripts.ScriptRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "version": row.version,
+        "created_at": shown_time(row.created_at),
+        "archived_at": shown_time(row.archived_at),
+    }
 
 
 HANDLERS = [create_script, validate_script, list_scripts, get_script, replace_script]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from litestar import delete, get, post, put
+from litestar.params import JSONBody
 
+from tongdai.api.auth import CalledBy, Wired
 from tongdai.api.campaign_shapes import (
     Campaign,
     CampaignFromTemplate,
@@ -15,9 +17,7 @@ from tongdai.api.paging import Cursor, Limit, after, cut
 from tongdai.api.params import TemplateId
 from tongdai.api.problems import answers
 from tongdai.domain import campaigns
-from tongdai.domain.accounts import Caller
 from tongdai.domain.campaigns import TemplateConfig
-from tongdai.ports.services import Services
 
 TAGS = ["Templates"]
 
@@ -29,7 +29,7 @@ TAGS = ["Templates"]
     tags=TAGS,
     responses=answers(404, 413),
 )
-async def create_template(services: Services, caller: Caller, data: NewTemplate) -> Template:
+async def create_template(services: Wired, caller: CalledBy, data: JSONBody[NewTemplate]) -> Template:
     """A new template. 404 when a script, hotline or project is unknown."""
     async with services.db.transaction() as tx:
         row = await campaigns.create_template(
@@ -40,7 +40,7 @@ async def create_template(services: Services, caller: Caller, data: NewTemplate)
 
 @get("/templates", operation_id="listTemplates", summary="List templates", tags=TAGS, responses=answers())
 async def list_templates(
-    services: Services, caller: Caller, limit: Limit = 100, cursor: Cursor = None
+    services: Wired, caller: CalledBy, limit: Limit = 100, cursor: Cursor = None
 ) -> TemplatePage:
     """The templates of the account, oldest first; archived ones too."""
     async with services.db.transaction() as tx:
@@ -56,7 +56,7 @@ async def list_templates(
     tags=TAGS,
     responses=answers(404),
 )
-async def get_template(services: Services, caller: Caller, template_id: TemplateId) -> Template:
+async def get_template(services: Wired, caller: CalledBy, template_id: TemplateId) -> Template:
     """One template."""
     async with services.db.transaction() as tx:
         return Template.of(await campaigns.get_template(tx, caller.account_id, template_id))
@@ -70,7 +70,7 @@ async def get_template(services: Services, caller: Caller, template_id: Template
     responses=answers(404, 413),
 )
 async def replace_template(
-    services: Services, caller: Caller, template_id: TemplateId, data: NewTemplate
+    services: Wired, caller: CalledBy, template_id: TemplateId, data: JSONBody[NewTemplate]
 ) -> Template:
     """Everything of the template anew. Campaigns that were made from it keep what they have."""
     async with services.db.transaction() as tx:
@@ -92,7 +92,7 @@ async def replace_template(
     tags=TAGS,
     responses=answers(404),
 )
-async def archive_template(services: Services, caller: Caller, template_id: TemplateId) -> None:
+async def archive_template(services: Wired, caller: CalledBy, template_id: TemplateId) -> None:
     """No campaign can be made from it any more. 404 when it was archived before."""
     async with services.db.transaction() as tx:
         await campaigns.archive_template(tx, caller.account_id, template_id)
@@ -106,7 +106,10 @@ async def archive_template(services: Services, caller: Caller, template_id: Temp
     responses=answers(404, 409, 413),
 )
 async def create_campaign_from_template(
-    services: Services, caller: Caller, template_id: TemplateId, data: CampaignFromTemplate
+    services: Wired,
+    caller: CalledBy,
+    template_id: TemplateId,
+    data: JSONBody[CampaignFromTemplate],
 ) -> Campaign:
     """A new campaign, as a draft, with everything that the template says."""
     async with services.db.transaction() as tx:

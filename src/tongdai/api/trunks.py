@@ -7,16 +7,16 @@ from typing import Annotated, Literal
 
 import msgspec
 from litestar import get, patch, post
+from litestar.params import JSONBody
 from msgspec import UNSET, Meta, UnsetType
 
+from tongdai.api.auth import CalledBy, Wired
 from tongdai.api.bodies import Channels, Cps, Name
 from tongdai.api.paging import Cursor, Limit, after, cut
 from tongdai.api.params import TrunkId
 from tongdai.api.problems import answers
 from tongdai.api.times import shown_time
 from tongdai.domain import routing
-from tongdai.domain.accounts import Caller
-from tongdai.ports.services import Services
 
 TAGS = ["Trunks"]
 
@@ -104,7 +104,7 @@ class TrunkChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     tags=TAGS,
     responses=answers(409, 413),
 )
-async def create_trunk(services: Services, caller: Caller, data: NewTrunk) -> Trunk:
+async def create_trunk(services: Wired, caller: CalledBy, data: JSONBody[NewTrunk]) -> Trunk:
     """A new trunk. 409 when another has this name."""
     async with services.db.transaction() as tx:
         row = await routing.create_trunk(
@@ -123,7 +123,7 @@ async def create_trunk(services: Services, caller: Caller, data: NewTrunk) -> Tr
 
 @get("/trunks", operation_id="listTrunks", summary="List trunks", tags=TAGS, responses=answers())
 async def list_trunks(
-    services: Services, caller: Caller, limit: Limit = 100, cursor: Cursor = None
+    services: Wired, caller: CalledBy, limit: Limit = 100, cursor: Cursor = None
 ) -> TrunkPage:
     """The trunks of the account, oldest first."""
     async with services.db.transaction() as tx:
@@ -139,7 +139,7 @@ async def list_trunks(
     tags=TAGS,
     responses=answers(404),
 )
-async def get_trunk(services: Services, caller: Caller, trunk_id: TrunkId) -> Trunk:
+async def get_trunk(services: Wired, caller: CalledBy, trunk_id: TrunkId) -> Trunk:
     """One trunk."""
     async with services.db.transaction() as tx:
         return Trunk.of(await routing.get_trunk(tx, caller.account_id, trunk_id))
@@ -152,7 +152,9 @@ async def get_trunk(services: Services, caller: Caller, trunk_id: TrunkId) -> Tr
     tags=TAGS,
     responses=answers(404, 409, 413),
 )
-async def update_trunk(services: Services, caller: Caller, trunk_id: TrunkId, data: TrunkChange) -> Trunk:
+async def update_trunk(
+    services: Wired, caller: CalledBy, trunk_id: TrunkId, data: JSONBody[TrunkChange]
+) -> Trunk:
     """A change holds from the next call on; calls that are up go on. 409 when another has this name."""
     async with services.db.transaction() as tx:
         row = await routing.update_trunk(
