@@ -1,0 +1,182 @@
+"""The carrier itself: live legs, ended ones that it remembers, and who controls which. No sockets."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+
+import msgspec
+
+from tongdai.adapters.sandbox.leg import Leg, Listener
+from tongdai.adapters.sandbox.log import CallLog
+from tongdai.adapters.sandbox.pace import Pace
+from tongdai.adapters.sandbox.protocol import Adopt, Adopted, Dial, Do, Taken, Told, encode
+from tongdai.ports.telephony import LegKnowledge
+
+REMEMBER_S = 900.0
+"""Real seconds that an ended leg's events can be replayed."""
+
+REMEMBER_LEGS = 200_000
+
+
+class Ended(msgspec.Struct, frozen=True, gc=False):
+    """A leg that ended: enough to replay it."""
+
+    received: float
+    """Epoch seconds of its hand-over."""
+    ended: float
+    """Monotonic seconds."""
+    events: bytes
+    sizes: tuple[int, ...]
+
+    def replay(self) -> Iterator[bytes]:
+        start = 0
+        for size in self.sizes:
+            yield self.events[start : start + size]
+            start += size
+
+
+class Memory:
+    """Ended legs, for a while. Knows up to which hand-over it may have forgotten something."""
+
+    def __init__(self, *, seconds: float = REMEMBER_S, legs: int = REMEMBER_LEGS) -> None:
+        self._seconds = seconds
+        self._limit = legs
+        self._ended: dict[int, Ended] = {}
+        self._order: deque[tuple[int, Ended]] = deque()
+        self.forgotten_until = 0.0
+        """Epoch seconds: a leg handed over later than this and not found was never here."""
+
+    def find(self, leg_id: int) -> Ended | None:
+        return self._ended.get(leg_id)
+
+    def remember(self, leg: Leg, received: float) -> None:
+        record = Ended(received, time.monotonic(), b"".join(leg.history), tuple(map(len, leg.history)))
+        self._ended[leg.dial.leg] = record
+        self._order.append((leg.dial.leg, record))
+        self._forget(record.ended)
+
+    def _forget(self, now: float) -> None:
+        order = self._order
+        while order and (len(order) > self._limit or order[0][1].ended + self._seconds < now):
+            leg_id, record = order.popleft()
+            if self._ended.get(leg_id) is record:
+                del self._ended[leg_id]
+            self.forgotten_until = max(self.forgotten_until, record.received)
+
+
+class Exchange:
+    """Serves any number of listeners. Every method returns at once; answers go to the listener."""
+
+    def __init__(self, log: CallLog, pace: Pace, *, seed: int, memory: Memory | None = None) -> None:
+        self._log = log
+        self._pace = pace
+        self._seed = seed
+        self._memory = memory or Memory()
+        self._live: dict[int, Leg] = {}
+        self._received: dict[int, float] = {}
+        self._disowned: dict[int, float] = {}
+        self.booted_at = time.time()
+        log.write("BOOT")
+
+    # -------------------------------------------------------------- asked by clients
+
+    def dial(self, listener: Listener, dial: Dial) -> None:
+        now = time.time()
+        refusal = self._refusal(dial, now)
+        listener.send(encode(Taken(dial.request, refusal)))
+        if refusal:
+            self._log.write("REFUSE", dial.leg, dial.trunk, dial.number, dial.caller, refusal)
+            return
+        self._log.write("INVITE", dial.leg, dial.trunk, dial.number, dial.caller)
+        leg = Leg(dial, self._seed, self, least_patience=self._pace.least_patience)
+        leg.owner = listener
+        self._live[dial.leg] = leg
+        self._received[dial.leg] = now
+        self._pace.begin(leg)
+
+    def do(self, listener: Listener, command: Do) -> None:
+        leg = self._live.get(command.leg)
+        if leg is not None and leg.owner is listener:
+            self._pace.catch_up(leg)
+            leg.do(command)
+            self._pace.moved(leg)
+
+    def adopt(self, listener: Listener, adopt: Adopt) -> None:
+        now = time.time()
+        known = [(leg_id, self._knowledge(leg_id, dial_at, now).value) for leg_id, dial_at in adopt.legs]
+        listener.send(encode(Adopted(adopt.request, known)))
+        for leg_id, knowledge in known:
+            if knowledge == LegKnowledge.REPLAYED:
+                self._hand_over(listener, leg_id)
+
+    def ack(self, listener: Listener, count: int) -> None:
+        listener.acked = count
+        self._pace.acked(listener)
+
+    def gone(self, listener: Listener) -> None:
+        """A client is no more. Its calls go on, with nobody to command them."""
+        listener.waiting.clear()
+        orphans = [leg for leg in self._live.values() if leg.owner is listener]
+        for leg in orphans:
+            leg.owner = None
+        for leg in orphans:
+            self._pace.moved(leg)
+
+    # -------------------------------------------------------------- told by legs
+
+    def log(self, leg: Leg, event: str, *, cause: str = "", by: str = "", digit: str = "") -> None:
+        dial = leg.dial
+        self._log.write(event, dial.leg, dial.trunk, dial.number, dial.caller, cause, by, digit)
+
+    def tell(self, leg: Leg, told: Told) -> None:
+        encoded = encode(told)
+        leg.history.append(encoded)
+        owner = leg.owner
+        if owner is not None:
+            owner.sent += 1
+            owner.send(encoded)
+        if told.what == "ended":
+            del self._live[told.leg]
+            self._memory.remember(leg, self._received.pop(told.leg))
+        elif told.what != "ringing":
+            self._pace.told(leg)
+
+    # -------------------------------------------------------------- helpers
+
+    def _refusal(self, dial: Dial, now: float) -> str:
+        if now > dial.before:
+            return "too late"
+        if dial.leg in self._live:
+            return "a leg with this id is up"
+        if dial.leg in self._disowned:
+            return "the leg was asked for and declared never seen"
+        return ""
+
+    def _knowledge(self, leg_id: int, dial_at: float, now: float) -> LegKnowledge:
+        if leg_id in self._live or self._memory.find(leg_id) is not None:
+            return LegKnowledge.REPLAYED
+        if dial_at <= max(self.booted_at, self._memory.forgotten_until):
+            return LegKnowledge.FORGOTTEN
+        self._disown(leg_id, now)
+        return LegKnowledge.NEVER_SEEN
+
+    def _disown(self, leg_id: int, now: float) -> None:
+        """From now on the leg will not be dialled. Kept as long as legs are: `dial_before` has passed by then."""
+        self._disowned.pop(leg_id, None)
+        self._disowned[leg_id] = now
+        if len(self._disowned) > REMEMBER_LEGS:
+            self._disowned = {leg: since for leg, since in self._disowned.items() if since + REMEMBER_S > now}
+
+    def _hand_over(self, listener: Listener, leg_id: int) -> None:
+        leg = self._live.get(leg_id)
+        record = self._memory.find(leg_id)
+        events = leg.history if leg is not None else list(record.replay()) if record is not None else []
+        listener.sent += len(events)
+        for encoded in events:
+            listener.send(encoded)
+        if leg is not None:
+            leg.owner = listener
+            leg.held = 0
+            self._pace.told(leg)

@@ -1,0 +1,245 @@
+"""What the sandbox carrier and its clients say to each other, and how it is framed.
+
+A frame is four bytes of length, most significant first, and a MessagePack array of messages. Everything that
+one turn of the event loop produces for one peer goes out in one frame. Times of day are epoch seconds; `at`
+and every other duration are the carrier's seconds. Nothing here carries what is said to the person: a play
+is a number of seconds, and whether a secret code is in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import msgspec
+
+logger = logging.getLogger(__name__)
+
+PROTOCOL_VERSION = 1
+
+MAX_FRAME = 256 * 1024 * 1024
+"""Bytes. Room for the replay of all remembered legs; anything above is not our protocol."""
+
+_HEADER = struct.Struct(">IBI")
+_ARRAY_32 = 0xDD
+_UNIX_PATH_LIMIT = 107
+
+
+class _Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    pass
+
+
+# ------------------------------------------------------------------ client to carrier
+
+
+class Hello(_Message, frozen=True, tag=1):
+    """The first message of a client."""
+
+    version: int
+    name: str
+
+
+class Dial(_Message, frozen=True, tag=2):
+    """One originate; answered by `Taken(request)`. `before` is epoch seconds."""
+
+    request: int
+    leg: int
+    trunk: int
+    number: str
+    caller: str
+    ring_s: float
+    max_s: float
+    detect: bool
+    before: float
+
+
+Verb = Literal["play", "stop", "timer", "untimer", "record", "unrecord", "transfer", "hangup"]
+
+
+class Do(_Message, frozen=True, tag=3):
+    """A command on a leg. `ordinal` numbers the commands of a leg from 1."""
+
+    leg: int
+    ordinal: int
+    verb: Verb
+    id: int = 0
+    seconds: float = 0.0
+    flag: bool = False
+    """play: a secret code is in it. record: a digit stops it."""
+    target: str = ""
+
+
+class Adopt(_Message, frozen=True, tag=4):
+    """Take legs over: pairs of leg id and slot in epoch seconds. Answered by `Adopted(request)`."""
+
+    request: int
+    legs: list[tuple[int, float]]
+
+
+class Ack(_Message, frozen=True, tag=5):
+    """The client has dealt with so many of the `Told` that this connection brought."""
+
+    count: int
+
+
+FromClient = Hello | Dial | Do | Adopt | Ack
+
+
+# ------------------------------------------------------------------ carrier to client
+
+
+class Welcome(_Message, frozen=True, tag=101):
+    """Answers `Hello`. A client whose version differs hangs up."""
+
+    version: int
+    booted_at: float
+    speed: float
+
+
+class Taken(_Message, frozen=True, tag=102):
+    """A dial request was accepted, or refused for the reason given."""
+
+    request: int
+    refusal: str = ""
+
+
+class Adopted(_Message, frozen=True, tag=103):
+    """What is known of each leg: `LegKnowledge` values. Replayed events follow in the same frame or later."""
+
+    request: int
+    legs: list[tuple[int, str]]
+
+
+What = Literal["ringing", "answered", "digit", "played", "timer", "recorded", "transferred", "ended"]
+
+
+class Told(_Message, frozen=True, tag=104):
+    """One event of a leg. Which of the last fields matter follows from `what`, as in the telephony port."""
+
+    leg: int
+    seq: int
+    at: float
+    what: What
+    id: int = 0
+    seconds: float | None = None
+    """answered, ended: second of the answer. recorded, transferred: how long."""
+    flag: bool = False
+    """played: completed. transferred: connected."""
+    text: str = ""
+    """answered: by whom. digit: the digit. ended: the cause."""
+
+
+FromCarrier = Welcome | Taken | Adopted | Told
+
+_encoder = msgspec.msgpack.Encoder()
+encode = _encoder.encode
+
+
+class Wire(asyncio.Protocol):
+    """One connection, either side: cuts frames, and gathers what is sent during a turn into one frame."""
+
+    def __init__(self, messages: Any) -> None:
+        self._decoder: msgspec.msgpack.Decoder[list[Any]] = msgspec.msgpack.Decoder(list[messages])
+        self._buffer = bytearray()
+        self._out: list[bytes] = []
+        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+
+    def received(self, messages: list[Any]) -> None:
+        raise NotImplementedError
+
+    def lost(self) -> None:
+        raise NotImplementedError
+
+    def send(self, encoded: bytes) -> None:
+        if not self._out:
+            self._loop.call_soon(self._flush)
+        self._out.append(encoded)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._flush()
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._out.clear()
+        self.lost()
+
+    def data_received(self, data: bytes) -> None:
+        buffer = self._buffer
+        buffer += data
+        start, available = 0, len(buffer)
+        while available - start >= 4:
+            size = int.from_bytes(buffer[start : start + 4], "big")
+            if size > MAX_FRAME:
+                self._abort("a frame is too large")
+                return
+            if available - start - 4 < size:
+                break
+            body = bytes(buffer[start + 4 : start + 4 + size])
+            start += 4 + size
+            try:
+                messages = self._decoder.decode(body)
+            except msgspec.DecodeError:
+                self._abort("a frame is not our protocol")
+                return
+            self.received(messages)
+        del buffer[:start]
+
+    def _flush(self) -> None:
+        out = self._out
+        if not out:
+            return
+        self._out = []
+        if self._transport is not None:
+            body = b"".join(out)
+            self._transport.write(_HEADER.pack(len(body) + 5, _ARRAY_32, len(out)) + body)
+
+    def _abort(self, reason: str) -> None:
+        logger.warning("connection dropped", extra={"reason": reason})
+        self._buffer.clear()
+        if self._transport is not None:
+            self._transport.abort()
+
+
+# ------------------------------------------------------------------ addresses
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a carrier listens: a unix socket, or a loopback host and port."""
+
+    path: Path | None
+    host: str = ""
+    port: int = 0
+
+    def __str__(self) -> str:
+        return str(self.path) if self.path else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """`/run/x.sock` (anything with a slash) or `127.0.0.1:4500`.
+
+    Raises ValueError for a host that is not loopback (the protocol has no authentication), and for a path
+    longer than the system takes.
+    """
+    if "/" in text:
+        path = Path(text.removeprefix("unix:"))
+        if len(str(path).encode()) > _UNIX_PATH_LIMIT:
+            raise ValueError(f"a unix socket's path has at most {_UNIX_PATH_LIMIT} bytes: {path}")
+        return Address(path)
+    host, _, port = text.rpartition(":")
+    host = host.strip("[]")
+    if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+        raise ValueError("the sandbox carrier listens on loopback only")
+    return Address(None, host, int(port))
