@@ -66,11 +66,11 @@ async def update_script(
     Raises ScriptNotFoundError (for a stranger's script and an archived one too), ScriptInvalidError.
     """
     new_name = None if name is None else _checked_name(name)
-    # The version's number first: a stranger hears that there is no such script, whatever they sent.
-    version = await store.next_version(tx, account_id, script_id, new_name)
-    if version is None:
+    # Before the body is looked at: a stranger hears that there is no such script, whatever they sent.
+    if not await store.hold_script(tx, account_id, script_id):
         raise ScriptNotFoundError(script_id=script_id)
     script = await _checked(body, resolve_audio)
+    version = await store.next_version(tx, account_id, script_id, new_name)
     await store.add_version(tx, account_id, script_id, version, script)
     return await get_script(tx, account_id, script_id)
 

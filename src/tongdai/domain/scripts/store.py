@@ -14,10 +14,15 @@ ADD_SCRIPT: Final[Sql] = """
 INSERT INTO scripts (account_id, name) VALUES (%s, %s) RETURNING id
 """
 
-# The next version's number. Two writers of one script wait for one another here. Served by the primary key.
+# A script that may get a version. Two writers of one script wait for one another here. Served by the primary key.
+HOLD_SCRIPT: Final[Sql] = """
+SELECT id FROM scripts WHERE account_id = %s AND id = %s AND archived_at IS NULL FOR NO KEY UPDATE
+"""
+
+# The next version's number, of a script that is held. Served by the primary key.
 NEXT_VERSION: Final[Sql] = """
 UPDATE scripts SET version = version + 1, name = coalesce(%s, name)
-WHERE account_id = %s AND id = %s AND archived_at IS NULL
+WHERE account_id = %s AND id = %s
 RETURNING version
 """
 
@@ -60,11 +65,17 @@ async def add_script(tx: Tx, account_id: int, name: str) -> int:
     return int(row[0])
 
 
-async def next_version(tx: Tx, account_id: int, script_id: int, name: str | None) -> int | None:
-    """None: there is no such script, or it is archived."""
+async def hold_script(tx: Tx, account_id: int, script_id: int) -> bool:
+    """False: there is no such script, or it is archived."""
+    cursor = await tx.execute(HOLD_SCRIPT, (account_id, script_id))
+    return await cursor.fetchone() is not None
+
+
+async def next_version(tx: Tx, account_id: int, script_id: int, name: str | None) -> int:
     cursor = await tx.execute(NEXT_VERSION, (name, account_id, script_id))
     row = await cursor.fetchone()
-    return None if row is None else int(row[0])
+    assert row is not None  # the caller holds it
+    return int(row[0])
 
 
 async def add_version(tx: Tx, account_id: int, script_id: int, version: int, script: Script) -> None:
@@ -77,8 +88,10 @@ async def script(tx: Tx, account_id: int, script_id: int, version: int | None) -
     row = await cursor.fetchone()
     if row is None:
         return None
-    *entry, body = row
-    return ScriptRow(*entry, with_clips(_decoded(body), {}))
+    id, account, name, shown_version, created_at, archived_at, body = row
+    return ScriptRow(
+        id, account, name, shown_version, created_at, archived_at, with_clips(_decoded(body), {})
+    )
 
 
 async def scripts(tx: Tx, account_id: int, after: int, limit: int) -> list[ScriptEntry]:
