@@ -188,9 +188,8 @@ def test_only_its_user_may_reach_it(folder: Path) -> None:
         assert modes(folder, "pgpass", "postgres.log", "supervisor.lock", "postgres.lock") == [0o600] * 4
         listener = psutil.Process(server.pid)
         assert listener.net_connections("inet") == []
-        assert [c.laddr for c in listener.net_connections("unix") if c.laddr] == [
-            str(folder / "run" / ".s.PGSQL.5432")
-        ]
+        (socket,) = [str(c.laddr) for c in listener.net_connections("unix") if c.laddr]
+        assert socket == str(folder / "run" / ".s.PGSQL.5432")
 
 
 def test_a_wrong_password_is_refused(folder: Path) -> None:
