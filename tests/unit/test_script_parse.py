@@ -126,6 +126,8 @@ def test_a_prompt_may_be_one_string() -> None:
         (gather(terminator="5"), "terminator"),
         (gather(prompt=[{"text": "a"}, {"text": ""}]), "prompt.1.text"),
         (gather(prompt=[{}]), "prompt.0"),
+        (gather(prompt=[{"text": "a"}] * 21), "prompt"),
+        (gather(on={str(n): "bye" for n in range(101)}, max_digits=3), "on"),
         (gather(prompt=[{"text": "a", "audio_file_id": 1}]), "prompt.0"),
         (gather(retry_prompt="{"), "retry_prompt.0.text"),
         (gather(prompt=[{"audio_file_id": -1}]), "prompt.0.audio_file_id"),
@@ -205,6 +207,12 @@ def test_two_hundred_steps_are_taken_and_one_more_is_not() -> None:
 
     assert len(parse_script(chain(200)).steps) == 200
     assert paths(chain(201)) == ["steps"]
+
+
+def test_a_script_is_no_larger_as_an_object_than_as_bytes() -> None:
+    parts = [{"text": "ư" * 2000}] * 20
+    steps = {f"s{i}": gather(prompt=parts, on={"1": f"s{i + 1}"}) for i in range(20)}
+    assert faults(script({**steps, "s20": BYE})) == [("", "the script is larger than 1000000 bytes")]
 
 
 def test_a_step_that_nothing_leads_to_is_a_fault() -> None:

@@ -27,6 +27,8 @@ Pause = Annotated[float, Meta(ge=0, le=5)]
 Tries = Annotated[int, Meta(ge=1, le=5)]
 Repeats = Annotated[int, Meta(ge=1, le=3)]
 DigitCount = Annotated[int, Meta(ge=1, le=32)]
+MAX_PARTS = 20
+MAX_CHOICES = 100
 
 CONFIRM_TEXT = "Xin quý khách nhấn một phím bất kỳ để nghe mã xác thực."
 
@@ -65,10 +67,10 @@ class GatherStep(_Step, frozen=True, kw_only=True, tag="gather"):
     `max_digits` above 1 the value ends at `terminator`, at `max_digits`, or after `timeout_s` of silence.
     """
 
-    prompt: tuple[Part, ...] = ()
-    retry_prompt: tuple[Part, ...] = ()
+    prompt: Annotated[tuple[Part, ...], Meta(max_length=MAX_PARTS)] = ()
+    retry_prompt: Annotated[tuple[Part, ...], Meta(max_length=MAX_PARTS)] = ()
     """Said before the prompt when it is repeated."""
-    on: dict[str, str] = {}
+    on: Annotated[dict[str, str], Meta(max_length=MAX_CHOICES)] = {}
     next: str | None = None
     min_digits: DigitCount = 1
     max_digits: DigitCount = 1
@@ -88,7 +90,9 @@ class Case(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown
     """One way out of a branch. Exactly one of `equals`, `one_of` and `present`."""
 
     equals: str | None = None
-    one_of: tuple[str, ...] | None = msgspec.field(default=None, name="in")
+    one_of: Annotated[tuple[str, ...], Meta(max_length=MAX_CHOICES)] | None = msgspec.field(
+        default=None, name="in"
+    )
     present: bool | None = None
     """True: there is a value. False: there is none."""
     next: str | None = None
@@ -97,7 +101,7 @@ class Case(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown
 class BranchStep(_Step, frozen=True, kw_only=True, tag="branch"):
     """Go on by a contact's field, or, without `field`, by what the last gather took. First match wins."""
 
-    cases: tuple[Case, ...]
+    cases: Annotated[tuple[Case, ...], Meta(max_length=MAX_CHOICES)]
     field: str | None = None
     otherwise: str | None = msgspec.field(default=None, name="else")
 

@@ -11,6 +11,7 @@ from tongdai.domain.scripts.errors import ScriptInvalidError
 from tongdai.domain.scripts.model import KINDS, MAX_STEPS, Script, Step, with_clips
 
 MAX_BYTES = 1_000_000
+TOO_LARGE = f"the script is larger than {MAX_BYTES} bytes"
 STEP_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 _TOP = frozenset({"start", "steps", "kind", "voicemail", "confirm_human", "confirm_text"})
@@ -32,6 +33,8 @@ def parse_script(raw: object) -> Script:
     faults = check_script(script)
     if faults:
         raise ScriptInvalidError(faults)
+    if len(msgspec.json.encode(script)) > MAX_BYTES:
+        raise ScriptInvalidError([("", TOO_LARGE)])
     return script
 
 
@@ -41,7 +44,7 @@ def _decode(raw: object) -> object:
     if not isinstance(raw, (bytes, str)):
         return raw
     if len(raw) > MAX_BYTES:
-        raise ScriptInvalidError([("", f"the script is larger than {MAX_BYTES} bytes")])
+        raise ScriptInvalidError([("", TOO_LARGE)])
     try:
         decoded: object = msgspec.json.decode(raw)
     except RecursionError:
