@@ -17,7 +17,7 @@ from tongdai.api import problems
 from tongdai.app.health import healthz, readyz
 from tongdai.app.metrics import MeteredLitestar, Metrics, show_metrics
 from tongdai.app.schema_page import SchemaPage
-from tongdai.facades import aicallcenter
+from tongdai.facades.aicallcenter.routes import routes as aicallcenter_routes
 from tongdai.ports.services import Services
 
 ABOUT = (
@@ -28,7 +28,7 @@ ABOUT = (
 
 def create_app(services: Services, *, metrics: bool = True) -> Litestar:
     """The whole web side over `services`. Its lifespan opens and closes the pool and the hinter."""
-    handlers = [*api.routes(services), *aicallcenter.routes(services), healthz, readyz]
+    handlers = [*api.routes(services), *aicallcenter_routes(services), healthz, readyz]
     app = MeteredLitestar(
         route_handlers=[*handlers, show_metrics] if metrics else handlers,
         lifespan=[lambda _: _running(services)],
