@@ -8,6 +8,7 @@ from tongdai.domain.campaigns.errors import (
     PartNotFoundError,
     TemplateNotFoundError,
 )
+from tongdai.domain.campaigns.importing import import_contacts
 from tongdai.domain.campaigns.model import (
     LOST_RULE,
     TRANSITIONS,
@@ -76,6 +77,7 @@ __all__ = [
     "finish_dry_campaigns",
     "get_campaign",
     "get_template",
+    "import_contacts",
     "list_campaigns",
     "list_templates",
     "next_step",

@@ -1,0 +1,204 @@
+"""SQL about imports: a handful of contacts in one statement, many through COPY."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg.rows import class_row
+
+from tongdai.kit.db import Sql, Tx
+
+SHARDS = 16
+"""Rows that hold one campaign's intake: a connection counts into one of them."""
+
+# Whether a campaign takes contacts now. A finished one never dials again; an OTP is worthless later.
+_OPEN: Sql = """
+    (state <> 'finished' AND (kind <> 'otp' OR state = 'running')
+     AND (state <> 'stopped' OR NOT coalesce((config ->> 'refuse_when_stopped')::boolean, false)))"""
+
+_FACTS: Sql = f"""
+    id, account_id, user_id, kind, state, {_OPEN} AS open,
+    coalesce((config ->> 'allow_duplicates')::boolean, true) AS allow_duplicates,
+    coalesce((config ->> 'otp_seconds')::integer, 60) AS otp_seconds"""
+
+# A small import in one round trip: is the campaign there and open, which numbers are new to it (only where it
+# forbids duplicates), the calls, and their count. A campaign that finishes by running dry is locked, so that
+# it does not finish over our calls. By primary keys.
+ADD_FEW: Sql = f"""
+    WITH closable AS MATERIALIZED (
+        SELECT {_FACTS} FROM campaigns
+         WHERE id = %(campaign_id)s AND account_id = %(account_id)s AND NOT takes_imports FOR SHARE
+    ), campaign AS MATERIALIZED (
+        SELECT {_FACTS} FROM campaigns
+         WHERE id = %(campaign_id)s AND account_id = %(account_id)s AND takes_imports
+         UNION ALL SELECT * FROM closable
+    ), given AS MATERIALIZED (
+        SELECT g.*
+          FROM campaign AS c,
+               unnest(%(numbers)s::text[], %(givens)s::text[], %(fields)s::text[], %(secrets)s::bytea[])
+               WITH ORDINALITY AS g (number, number_given, fields, secret, ord)
+         WHERE c.open AND (c.kind <> 'otp' OR g.secret IS NOT NULL)
+    ), fresh AS (
+        INSERT INTO campaign_numbers (campaign_id, number, account_id)
+        SELECT c.id, g.number, c.account_id FROM given AS g, campaign AS c
+         WHERE NOT c.allow_duplicates ORDER BY g.number
+            ON CONFLICT DO NOTHING
+        RETURNING number
+    ), added AS (
+        INSERT INTO calls (account_id, campaign_id, user_id, number, number_given, fields, secret, expires_at)
+        SELECT c.account_id, c.id, c.user_id, g.number, g.number_given, g.fields::jsonb,
+               CASE WHEN c.kind = 'otp' THEN g.secret END,
+               CASE WHEN c.kind = 'otp' THEN clock_timestamp() + make_interval(secs => c.otp_seconds) END
+          FROM given AS g, campaign AS c
+         WHERE c.allow_duplicates OR g.number IN (SELECT number FROM fresh)
+         ORDER BY g.ord
+        RETURNING id, number
+    ), counted AS (
+        INSERT INTO campaign_intake AS kept (campaign_id, shard, account_id, calls)
+        SELECT c.id, pg_backend_pid() %% {SHARDS}, c.account_id, n.calls
+          FROM campaign AS c, (SELECT count(*) AS calls FROM added) AS n
+         WHERE n.calls > 0
+            ON CONFLICT (campaign_id, shard) DO UPDATE SET calls = kept.calls + excluded.calls
+    )
+    SELECT kind, state, open, ARRAY(SELECT id FROM added) AS ids, ARRAY(SELECT number FROM added) AS numbers
+      FROM campaign"""  # noqa: S608
+
+# Whether the codes of a campaign's contacts matter. By primary key.
+IS_OTP: Sql = """
+    SELECT FROM campaigns WHERE id = %(campaign_id)s AND account_id = %(account_id)s AND kind = 'otp'"""
+
+# What a big import must know, the moment it began, and a longer time limit for its transaction alone.
+BEGIN_MANY: Sql = f"""
+    SELECT {_FACTS}, clock_timestamp() AS began_at,
+           set_config('transaction_timeout', %(timeout_ms)s::text, true) AS timeout
+      FROM campaigns WHERE id = %(campaign_id)s AND account_id = %(account_id)s"""  # noqa: S608
+
+# Which of these numbers the campaign was not given before. In key order, so that two imports never wait for
+# each other in a circle. By primary key of campaign_numbers.
+CLAIM_NUMBERS: Sql = """
+    INSERT INTO campaign_numbers (campaign_id, number, account_id)
+    SELECT %(campaign_id)s, number, %(account_id)s FROM unnest(%(numbers)s::text[]) AS g (number)
+     ORDER BY number
+        ON CONFLICT DO NOTHING
+ RETURNING number"""
+
+# That many call ids, as runs of consecutive ones: (first, how many). Others draw from the sequence too.
+TAKE_IDS: Sql = """
+    SELECT min(id), count(*)
+      FROM (SELECT id, id - row_number() OVER () AS run
+              FROM (SELECT nextval('call_ids') AS id FROM generate_series(1, %s)) AS drawn) AS numbered
+     GROUP BY run ORDER BY 1"""
+
+COPY_CALLS: Sql = """
+    COPY calls (id, account_id, campaign_id, user_id, number, number_given, fields) FROM STDIN"""
+COPY_OTPS: Sql = """
+    COPY calls (id, account_id, campaign_id, user_id, number, number_given, fields, secret, expires_at)
+    FROM STDIN"""
+COPY_INVALID: Sql = """
+    COPY calls (id, account_id, campaign_id, user_id, number, number_given, fields,
+                state, outcome, called_at, done_at, note)
+    FROM STDIN"""
+
+# Ends a big import: the floor goes down to where it began, because the dialer may have moved it past that
+# meanwhile; and the calls are counted. Nothing where the campaign has closed since. By primary keys.
+END_MANY: Sql = f"""
+    WITH campaign AS (
+        UPDATE campaigns
+           SET floor_at = least(floor_at, %(began_at)s),
+               floor_id = CASE WHEN floor_at < %(began_at)s THEN floor_id ELSE 0 END
+         WHERE id = %(campaign_id)s AND account_id = %(account_id)s AND {_OPEN}
+        RETURNING id, account_id
+    )
+    INSERT INTO campaign_intake AS kept (campaign_id, shard, account_id, calls)
+    SELECT id, pg_backend_pid() %% {SHARDS}, account_id, %(calls)s FROM campaign
+        ON CONFLICT (campaign_id, shard) DO UPDATE SET calls = kept.calls + excluded.calls"""  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class FewAdded:
+    kind: str
+    state: str
+    open: bool
+    ids: list[int]
+    numbers: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    id: int
+    account_id: int
+    user_id: int
+    kind: str
+    state: str
+    open: bool
+    allow_duplicates: bool
+    otp_seconds: int
+    began_at: datetime
+    timeout: str
+
+
+async def add_few(
+    tx: Tx,
+    account_id: int,
+    campaign_id: int,
+    *,
+    numbers: Sequence[str],
+    givens: Sequence[str],
+    fields: Sequence[bytes],
+    secrets: Sequence[bytes | None],
+) -> FewAdded | None:
+    """None: the account has no such campaign."""
+    values = {
+        "account_id": account_id,
+        "campaign_id": campaign_id,
+        "numbers": list(numbers),
+        "givens": list(givens),
+        "fields": [one.decode() for one in fields],
+        "secrets": list(secrets),
+    }
+    async with tx.cursor(row_factory=class_row(FewAdded)) as cursor:
+        await cursor.execute(ADD_FEW, values)
+        return await cursor.fetchone()
+
+
+async def is_otp(tx: Tx, account_id: int, campaign_id: int) -> bool:
+    cursor = await tx.execute(IS_OTP, {"account_id": account_id, "campaign_id": campaign_id})
+    return cursor.rowcount == 1
+
+
+async def begin_many(tx: Tx, account_id: int, campaign_id: int, timeout_ms: int) -> Opened | None:
+    """None: the account has no such campaign."""
+    values = {"account_id": account_id, "campaign_id": campaign_id, "timeout_ms": timeout_ms}
+    async with tx.cursor(row_factory=class_row(Opened)) as cursor:
+        await cursor.execute(BEGIN_MANY, values)
+        return await cursor.fetchone()
+
+
+async def claim_numbers(tx: Tx, account_id: int, campaign_id: int, numbers: Sequence[str]) -> set[str]:
+    values = {"account_id": account_id, "campaign_id": campaign_id, "numbers": list(numbers)}
+    cursor = await tx.execute(CLAIM_NUMBERS, values)
+    return {row[0] for row in await cursor.fetchall()}
+
+
+async def take_ids(tx: Tx, count: int) -> list[int]:
+    cursor = await tx.execute(TAKE_IDS, (count,))
+    return [first + n for first, length in await cursor.fetchall() for n in range(length)]
+
+
+async def copy_rows(tx: Tx, statement: Sql, chunks: AsyncIterator[bytes]) -> None:
+    async with tx.cursor() as cursor, cursor.copy(statement) as copy:
+        async for chunk in chunks:
+            await copy.write(chunk)
+
+
+async def end_many(tx: Tx, campaign: Opened, calls: int) -> bool:
+    """False: the campaign has closed since the import began."""
+    values = {
+        "account_id": campaign.account_id,
+        "campaign_id": campaign.id,
+        "began_at": campaign.began_at,
+        "calls": calls,
+    }
+    return (await tx.execute(END_MANY, values)).rowcount == 1
