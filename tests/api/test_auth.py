@@ -35,7 +35,7 @@ async def test_without_a_key_nothing_is_answered_but_how_to_send_one(nobody: Api
     ],
 )
 async def test_what_is_no_key_does_not_open(nobody: Api, header: str) -> None:
-    answer = await nobody.http.get("/v1/me", headers={"Authorization": header.encode("latin-1")})
+    answer = await nobody.http.get("/v1/me", headers={b"Authorization": header.encode("latin-1")})
 
     assert answer.status_code == 401
 
