@@ -375,11 +375,25 @@ def test_an_entry_without_a_terminator_takes_every_key() -> None:
 def test_a_terminator_after_a_full_entry_does_not_reach_the_next_menu() -> None:
     call = Call(entry())
     call.answer()
-    call.press("9999", at=3.0)
-    call.press("#", at=3.4)
-    assert call.runner.step_id == "menu"
-    call.press("1", at=5.0)
+    assert call.press("9999", at=3.0)[-1] == say(5, "Mời chọn")
+    assert call.press("#", at=3.4) == []
+    assert call.press("1", at=5.0) == [StopPlay(5), HangUp()]
     assert call.runner.result == "one"
+    assert [key for key, _ in call.runner.key_presses] == list("9999#1")
+
+
+def test_a_terminator_typed_ahead_with_a_full_entry_does_not_reach_the_next_menu() -> None:
+    call = Call(entry())
+    call.press("9999#1", at=3.0)
+    assert call.answer() == [HangUp()]
+    assert call.runner.result == "one"
+
+
+def test_a_second_terminator_is_a_key_of_the_next_menu() -> None:
+    call = Call(entry())
+    call.answer()
+    call.press("9999#", at=3.0)
+    assert call.press("#", at=3.4) == [StopPlay(5), say(6, "Mời chọn")]
 
 
 def test_a_hash_long_after_a_full_entry_is_a_key_of_the_next_menu() -> None:

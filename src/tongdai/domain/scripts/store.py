@@ -14,7 +14,7 @@ ADD_SCRIPT: Final[Sql] = """
 INSERT INTO scripts (account_id, name) VALUES (%s, %s) RETURNING id
 """
 
-# A script that may get a version. Two writers of one script wait for each other here. Served by the primary key.
+# A script that may get a version; two writers of one script wait here. Served by the primary key.
 HOLD_SCRIPT: Final[Sql] = """
 SELECT id FROM scripts WHERE account_id = %s AND id = %s AND archived_at IS NULL FOR NO KEY UPDATE
 """
