@@ -245,7 +245,7 @@ def test_every_press_is_kept_with_its_second() -> None:
     call.answer(answered_at=4.3)
     call.press("2", at=9.3)
     call.press("9", at=33.29)
-    call.press("#", at=33.4)
+    call.press("#", at=33.3)
     call.press("1", at=33.9)
     call.press("5", at=35.0)
     call.press("A", at=36.0)

@@ -105,7 +105,7 @@ class Runner:
     @property
     def key_presses(self) -> list[tuple[str, int]]:
         """(key, whole second since the answer), every press in order. Second 0 includes what came before."""
-        # Engines' clocks are floats: 9.3 - 4.3 must be second 5, not 4.
+        # Engines' clocks are floats: 33.3 - 4.3 is a hair under 29, and must be second 29.
         start = self._answered_at or 0.0
         return [(key, max(0, int(round(at - start, 3)))) for key, at in self._keys.presses]
 
