@@ -1,20 +1,45 @@
-"""The command line: parse, call, print. Everything heavy is imported by the command that needs it."""
+"""The command line: parse, call, print.
+
+A command's module is imported when the command is asked for: a role's process starts in half the time.
+"""
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import click
 
-from tongdai.cli.admin import admin
-from tongdai.cli.demo import demo
-from tongdai.cli.serve import migrate, sandbox_carrier, serve
+from tongdai.kit.errors import TongdaiError
+from tongdai.settings import SettingsError
 
 __all__ = ["main"]
 
+COMMANDS = {
+    "demo": "tongdai.cli.demo",
+    "serve": "tongdai.cli.serve",
+    "migrate": "tongdai.cli.serve",
+    "sandbox-carrier": "tongdai.cli.serve",
+    "admin": "tongdai.cli.admin",
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+class Commands(click.Group):
+    """The commands by name, each loaded from its module at first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(COMMANDS[cmd_name]), cmd_name.replace("-", "_"))
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="tongdai")
 @click.option(
     "--config",
@@ -27,18 +52,8 @@ def cli(context: click.Context, config: Path | None) -> None:
     context.obj = config
 
 
-cli.add_command(demo)
-cli.add_command(serve)
-cli.add_command(migrate)
-cli.add_command(sandbox_carrier)
-cli.add_command(admin)
-
-
 def main() -> None:
     """The entry point of the program. An error that the user can mend is one line, not a traceback."""
-    from tongdai.kit.errors import TongdaiError
-    from tongdai.settings import SettingsError
-
     try:
         cli(prog_name="tongdai")
     except (SettingsError, TongdaiError) as error:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tongdai import settings as settings_module
-from tongdai.cli.processes import bring_up_to_date, database_of, keep_running, role_specs
 from tongdai.kit import logs
 from tongdai.kit.running import run_until_stopped
 from tongdai.kit.supervisor import StopRequested, die_with_parent, stop_signals
 from tongdai.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from tongdai.bootstrap import Platform
 
 ROLES = ("all", "api", "dialer", "worker")
 
@@ -27,7 +30,8 @@ parent_option = click.option("--parent", type=int, hidden=True, help="End when t
 def serve(config: Path | None, role: str, parent: int | None) -> None:
     """Run the platform, or one role of it.
 
-    `all` runs the other roles as child processes, and an embedded PostgreSQL when no database_url is set.
+    `all` runs the other roles and a sandbox carrier as child processes, and an embedded PostgreSQL when no
+    database_url is set.
     """
     if parent is not None:
         die_with_parent(parent)
@@ -52,23 +56,25 @@ def _serve_role(settings: Settings, role: str) -> None:
     run_until_stopped(partial(worker.run_dialer if role == "dialer" else worker.run_jobs, platform))
 
 
-async def _serve_api(platform: object, stop: asyncio.Event) -> None:
+async def _serve_api(platform: Platform, stop: asyncio.Event) -> None:
     from tongdai.app import create_app, server
-    from tongdai.bootstrap import Platform
 
-    assert isinstance(platform, Platform)
     settings = platform.settings
     app = create_app(platform.services, metrics=settings.metrics)
     await server.serve(app, settings.host, settings.port, stop)
 
 
 def _serve_all(settings: Settings, config: Path | None) -> None:
+    from tongdai.cli.processes import carrier_spec, database_of, keep_running, role_specs
+
     settings.master_key()
     with stop_signals() as stop:
         try:
             with database_of(settings, stop) as database:
-                specs = role_specs(config, {"TONGDAI_DATABASE_URL": database.url})
-                keep_running(specs, database, stop)
+                extra = {"TONGDAI_DATABASE_URL": database.url}
+                # With an address of its own the carrier is somebody else's to run.
+                carrier = [] if settings.sandbox_address else [carrier_spec(config, extra)]
+                keep_running([*carrier, *role_specs(config, extra)], database, stop)
         except StopRequested:
             return
 
@@ -77,6 +83,8 @@ def _serve_all(settings: Settings, config: Path | None) -> None:
 @click.pass_obj
 def migrate(config: Path | None) -> None:
     """Bring the database to the schema of this version. Safe from several machines at once."""
+    from tongdai.cli.processes import bring_up_to_date
+
     settings = settings_module.load(config)
     logs.configure(settings.log_level)
     if not settings.database_url:
