@@ -133,7 +133,7 @@ def demo(folder: Path) -> Iterator[Demo]:
 def test_the_credentials_are_for_their_owner_alone_and_complete(demo: Demo, folder: Path) -> None:
     assert stat.S_IMODE(demo.file.stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    for secret in (folder / "secret.key", folder / "credentials.json"):
+    for secret in (folder / "secret.key", folder / "tenants.json"):
         assert stat.S_IMODE(secret.stat().st_mode) == 0o600
     assert demo.credentials.keys() == {"base_url", "admin", "native", "aicallcenter", "other_tenant"}
     assert demo.credentials["other_tenant"].keys() == {"native", "aicallcenter"}

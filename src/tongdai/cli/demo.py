@@ -32,7 +32,7 @@ tongdai is ready.
 
   address     {base_url}
   API schema  {base_url}/schema
-  credentials {kept}
+  credentials {credentials}
   logs        {logs}
 
 Try AICallCenter's API. The last three digits of a number choose what the sandbox carrier does:
@@ -71,7 +71,8 @@ Ctrl-C stops everything.
 @click.option(
     "--credentials",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write what opens the demo to this file (JSON, mode 0600) once the server answers.",
+    help="Write what opens the demo to this file (JSON, 0600) once the server answers. "
+    "[default: credentials.json in the data folder]",
 )
 def demo(port: int, data: Path, credentials: Path | None) -> None:
     """Run the whole platform with a demo tenant: no database, trunk or account needed.
@@ -85,7 +86,7 @@ def demo(port: int, data: Path, credentials: Path | None) -> None:
     with stop_signals() as stop:
         try:
             with database_of(settings, stop) as database:
-                _run(settings, database, credentials, stop)
+                _run(settings, database, (credentials or data / "credentials.json").absolute(), stop)
         except StopRequested:
             pass
     click.echo("Stopped.")
@@ -116,12 +117,10 @@ def _free_port(port: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def _run(settings: Settings, database: Postgres, credentials: Path | None, stop: Stop) -> None:
-    if credentials is not None:
-        # Whoever waits for the file must not read an earlier run's.
-        credentials.unlink(missing_ok=True)
-    kept = Path(settings.data_dir) / "credentials.json"
-    opened = asyncio.run(_seed(settings, database.url, kept))
+def _run(settings: Settings, database: Postgres, credentials: Path, stop: Stop) -> None:
+    # Whoever waits for the file must not read an earlier run's.
+    credentials.unlink(missing_ok=True)
+    opened = asyncio.run(_seed(settings, database.url))
     folder = Path(settings.data_dir) / "logs"
     folder.mkdir(mode=0o700, exist_ok=True)
     url = {"TONGDAI_DATABASE_URL": database.url}
@@ -129,12 +128,11 @@ def _run(settings: Settings, database: Postgres, credentials: Path | None, stop:
     base_url = f"http://{HOST}:{settings.port}"
 
     def tell() -> None:
-        if credentials is not None:
-            write_private(credentials, opened.as_file(base_url).decode() + "\n")
+        write_private(credentials, opened.as_file(base_url).decode() + "\n")
         click.echo(
             GUIDE.format(
                 base_url=base_url,
-                kept=credentials or kept,
+                credentials=credentials,
                 logs=folder,
                 secret=opened.demo.aicallcenter.secret_key,
                 campaign=opened.demo.aicallcenter.campaign_id,
@@ -145,11 +143,11 @@ def _run(settings: Settings, database: Postgres, credentials: Path | None, stop:
     keep_running(specs, database, stop, ready=lambda: _answers(settings.port), on_ready=tell)
 
 
-async def _seed(settings: Settings, url: str, kept: Path) -> Credentials:
+async def _seed(settings: Settings, url: str) -> Credentials:
     db = Database(url, max_size=2)
     await db.open()
     try:
-        return await seeded(db, Keyring(settings.master_key()), kept)
+        return await seeded(db, Keyring(settings.master_key()), Path(settings.data_dir) / "tenants.json")
     finally:
         await db.close()
 
