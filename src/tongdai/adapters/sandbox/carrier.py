@@ -115,20 +115,20 @@ def _bind(address: Address) -> socket.socket:
     """A listening socket. A unix socket's file that nobody answers on is a dead carrier's, and replaced."""
     if address.path is None:
         return socket.create_server((address.host, address.port), backlog=1024)
-    path = str(address.path)
-    with socket.socket(socket.AF_UNIX) as probe:
+    with address.socket_path() as path:
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(path)
+            except (ConnectionRefusedError, FileNotFoundError):
+                address.path.unlink(missing_ok=True)
+            else:
+                raise OSError(f"a sandbox carrier is listening on {address} already")
+        listener = socket.socket(socket.AF_UNIX)
+        before = os.umask(0o177)
         try:
-            probe.connect(path)
-        except (ConnectionRefusedError, FileNotFoundError):
-            address.path.unlink(missing_ok=True)
-        else:
-            raise OSError(f"a sandbox carrier is listening on {path} already")
-    listener = socket.socket(socket.AF_UNIX)
-    before = os.umask(0o177)
-    try:
-        listener.bind(path)
-    finally:
-        os.umask(before)
+            listener.bind(path)
+        finally:
+            os.umask(before)
     listener.listen(1024)
     return listener
 
@@ -155,13 +155,11 @@ def run_carrier(listen: str, log_path: Path | str, speed: float = 1.0, seed: int
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="tongdai-sandbox-carrier", description="A simulated telephone carrier."
-    )
+    parser = argparse.ArgumentParser(prog="tongdai-sandbox-carrier", description="A simulated carrier.")
     parser.add_argument("--listen", required=True, help="unix socket path, or loopback host:port")
     parser.add_argument("--log", required=True, type=Path, help="file to append the call log to")
     parser.add_argument(
-        "--speed", type=float, default=1.0, help="carrier seconds per second (1000 on: no waiting)"
+        "--speed", type=float, default=1.0, help="carrier seconds per second; from 1000: no wait"
     )
     parser.add_argument("--seed", type=int, default=0, help="whose evening it is")
     given = parser.parse_args(arguments)

@@ -79,8 +79,8 @@ class SandboxEngine:
     """`ports.telephony.Engine` on a sandbox carrier at `address` (unix socket path or loopback host:port).
 
     The stream tells EngineBack at every connection, the first included. At full speed the carrier holds a
-    leg's clock until the consumer of `events()` asks for the next event, so a consumer that commands before it
-    asks loses no carrier time. A prompt's words stay in this process: the carrier is told seconds.
+    leg's clock until the consumer of `events()` asks for the next event, so a consumer that commands before
+    it asks loses no carrier time. A prompt's words stay in this process: the carrier is told seconds.
     """
 
     capabilities = CAPABILITIES
@@ -95,6 +95,7 @@ class SandboxEngine:
         self._events: deque[LegEvent | EngineGone | EngineBack] = deque()
         self._arrival: asyncio.Future[None] | None = None
         self._uncounted = 0
+        self._delivering = False
         self._consumed = 0
         self._stopped = False
 
@@ -120,7 +121,9 @@ class SandboxEngine:
         queue = self._events
         while True:
             while queue:
+                self._delivering = True
                 yield queue.popleft()
+                self._delivering = False
                 self._count_consumed()
             if self._stopped:
                 return
@@ -148,7 +151,7 @@ class SandboxEngine:
     async def command(self, leg_id: int, ordinal: int, command: Command) -> None:
         """Never raises for a lost connection: whoever adopts the leg repeats its commands."""
         if self._wire is not None:
-            self._wire.send(encode(_to_wire(leg_id, ordinal, command)))
+            self._wire.send(encode(to_wire(leg_id, ordinal, command)))
 
     async def adopt(self, legs: Sequence[LegRef]) -> dict[int, LegKnowledge]:
         if not legs:
@@ -201,7 +204,7 @@ class SandboxEngine:
 
     def _tell(self, event: EngineGone | EngineBack) -> None:
         self._events.append(event)
-        self._uncounted = len(self._events)
+        self._uncounted = len(self._events) + self._delivering
         self._wake()
 
     def _wake(self) -> None:
@@ -242,7 +245,8 @@ class SandboxEngine:
         loop, address = asyncio.get_running_loop(), self._address
         try:
             if address.path is not None:
-                _, link = await loop.create_unix_connection(_Link, str(address.path))
+                with address.socket_path() as path:
+                    _, link = await loop.create_unix_connection(_Link, path)
             else:
                 _, link = await loop.create_connection(_Link, address.host, address.port)
         except OSError:
@@ -307,7 +311,8 @@ def spoken_seconds(item: PromptItem) -> float:
             return len(item.digits) * SPOKEN_DIGIT_S
 
 
-def _to_wire(leg_id: int, ordinal: int, command: Command) -> Do:
+def to_wire(leg_id: int, ordinal: int, command: Command) -> Do:
+    """What the carrier is told of a command: seconds, and never what is said in them."""
     match command:
         case Play():
             seconds = sum(map(spoken_seconds, command.items))

@@ -163,7 +163,7 @@ class Exchange:
         return LegKnowledge.NEVER_SEEN
 
     def _disown(self, leg_id: int, now: float) -> None:
-        """From now on the leg will not be dialled. Kept as long as legs are: `dial_before` has passed by then."""
+        """From now on the leg is not dialled. Kept for as long as legs are: by then it is too late for it."""
         self._disowned.pop(leg_id, None)
         self._disowned[leg_id] = now
         if len(self._disowned) > REMEMBER_LEGS:

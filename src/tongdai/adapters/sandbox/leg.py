@@ -1,7 +1,7 @@
 """One simulated call: its own clock, what is due on it, and what commands do to it. No I/O.
 
-The leg's clock moves from one due thing to the next (`step`) or to the moment of a command (`advance`), so every
-`at` is exact in carrier seconds however late the machine was. Who calls `step` when is the pace's business.
+The leg's clock moves from one due thing to the next (`step`) or to the moment of a command (`advance`), so
+every `at` is exact in carrier seconds however late the machine was. When `step` is called is up to the pace.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tongdai.ports.telephony import AnsweredBy, EndCause
 
 
 class Due(IntEnum):
-    """What can be due on a leg. The order settles ties: a digit at the very end of a prompt is pressed first."""
+    """What can be due on a leg. The order settles ties: a digit at a prompt's very end precedes the end."""
 
     RING = 0
     ANSWER = 1

@@ -92,8 +92,10 @@ def invited_more_than_once(lines: Iterable[Line]) -> dict[int, int]:
 
 
 def busiest_second(lines: Iterable[Line]) -> dict[int, int]:
-    """Per trunk, the most INVITEs in any second, wherever it begins: two that are a second apart or more are not in
-    the same one."""
+    """Per trunk, the most INVITEs in any second, wherever it begins.
+
+    Two that are a second apart or more are not in the same one.
+    """
     times: dict[int, list[float]] = defaultdict(list)
     for line in lines:
         if line.event == "INVITE":
@@ -124,7 +126,7 @@ def most_channels(lines: Iterable[Line]) -> dict[int, int]:
 
 
 def mean_channels(lines: Iterable[Line], since: float, until: float) -> dict[int, float]:
-    """Per trunk, the channels in use on average between two moments of `mono`: for "how much of a cap was used"."""
+    """Per trunk, the channels in use on average between two moments of `mono`."""
     begun: dict[int, Line] = {}
     used: dict[int, float] = defaultdict(float)
     for line in lines:

@@ -1,9 +1,9 @@
 """How fast a leg's clock runs against the world's.
 
-`TimedPace` is a clock: a carrier second takes 1/speed of a real one. `FreePace` (from `FULL_SPEED` on) does not
-sleep: what is due happens at once, except that a leg waits for its client to deal with an event that may draw
-a command before its clock moves on, and that silence is only broken after real time, so that a slow client is not
-hung up on. Each leg's order and seconds are the same in both.
+`TimedPace` is a clock: a carrier second takes 1/speed of a real one. `FreePace` (from `FULL_SPEED` on) does
+not sleep: what is due happens at once, except that a leg waits for its client to deal with an event that may
+draw a command before its clock moves on, and that silence is only broken after real time, so that a slow
+client is not hung up on. Each leg's order and seconds are the same in both.
 """
 
 from __future__ import annotations

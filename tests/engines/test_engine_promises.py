@@ -1,0 +1,499 @@
+"""What every telephony engine promises to the dialer, as the port says it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from tests.engines.conftest import FarEnd
+from tests.fakes.ear import PROMPT, Ear, hearing
+
+from tongdai.adapters.sandbox.log import invited_more_than_once, most_channels
+from tongdai.ports.telephony import (
+    Answered,
+    AnsweredBy,
+    CancelTimer,
+    Command,
+    DialRequest,
+    Digit,
+    EndCause,
+    Ended,
+    EngineBack,
+    EngineGone,
+    EngineRefused,
+    EngineUnreachable,
+    HangUp,
+    LegEvent,
+    LegKnowledge,
+    LegRef,
+    Play,
+    PlaybackEnded,
+    RecordingEnded,
+    Ringing,
+    Speech,
+    SpokenCode,
+    StartRecording,
+    StartTimer,
+    StopPlay,
+    TimerFired,
+    Transfer,
+    TransferEnded,
+)
+
+pytestmark = pytest.mark.anyio
+
+LEG = 7_000_000_001
+_more_legs = count(8_000_000_001)
+
+
+def _request(number: str, leg_id: int = LEG, **changes: Any) -> DialRequest:
+    fields: dict[str, Any] = {
+        "leg_id": leg_id,
+        "trunk_id": 3,
+        "number": number,
+        "caller": "02873001234",
+        "ring_s": 30.0,
+        "max_s": 300.0,
+        "detect_machine": False,
+        "dial_before": datetime.now(UTC) + timedelta(seconds=20),
+    }
+    return DialRequest(**(fields | changes))
+
+
+def _one_prompt(event: LegEvent) -> Sequence[Command]:
+    """Speaks five seconds and hangs up."""
+    match event:
+        case Answered():
+            return (PROMPT,)
+        case PlaybackEnded():
+            return (HangUp(),)
+    return ()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+# ------------------------------------------------------------------ how a call begins
+
+
+async def test_an_answered_call_rings_is_answered_speaks_and_ends(far_end: FarEnd) -> None:
+    async with hearing(far_end.client(), _one_prompt) as ear:
+        await ear.engine.originate(_request(far_end.number("listens")))
+        ended = await ear.until_ended(LEG)
+        ringing, answered, played, _ = ear.heard[LEG]
+    assert isinstance(ringing, Ringing)
+    assert isinstance(answered, Answered)
+    assert isinstance(played, PlaybackEnded)
+    assert answered.by is AnsweredBy.UNKNOWN
+    assert answered.answered_at == answered.at
+    assert (played.id, played.completed) == (1, True)
+    assert played.at - answered.at == pytest.approx(66 / 14 + 0.3, abs=0.01)
+    assert (ended.cause, ended.answered_at) == (EndCause.NORMAL, answered.at)
+    assert far_end.events_of(LEG) == ["INVITE", "RINGING", "ANSWER", "BYE"]
+
+
+async def test_events_are_numbered_from_one_without_gaps(far_end: FarEnd) -> None:
+    async with hearing(far_end.client(), _one_prompt) as ear:
+        await ear.engine.originate(_request(far_end.number("presses_1")))
+        await ear.until_ended(LEG)
+        assert [event.seq for event in ear.heard[LEG]] == list(range(1, len(ear.heard[LEG]) + 1))
+
+
+async def test_a_phone_that_nobody_picks_up_is_given_up_after_the_ring_time(far_end: FarEnd) -> None:
+    async with hearing(far_end.client()) as ear:
+        await ear.engine.originate(_request(far_end.number("rings_out"), ring_s=25.0))
+        ended = await ear.until_ended(LEG)
+    assert (ended.cause, ended.at, ended.answered_at) == (EndCause.NO_ANSWER, 25.0, None)
+
+
+async def test_a_long_ring_is_waited_for(far_end: FarEnd) -> None:
+    async with hearing(far_end.client()) as ear:
+        await ear.engine.originate(_request(far_end.number("rings_long")))
+        answered = await ear.until_heard(LEG, Answered)
+    assert 20.0 < answered.at < 30.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause"),
+    [
+        ("busy", EndCause.BUSY),
+        ("declines", EndCause.REJECTED),
+        ("unallocated", EndCause.UNALLOCATED),
+        ("congestion", EndCause.CONGESTION),
+        ("unreachable", EndCause.UNREACHABLE),
+    ],
+)
+async def test_a_call_that_is_refused_says_why(far_end: FarEnd, kind: str, cause: EndCause) -> None:
+    async with hearing(far_end.client()) as ear:
+        await ear.engine.originate(_request(far_end.number(kind)))
+        ended = await ear.until_ended(LEG)
+    assert (ended.cause, ended.answered_at) == (cause, None)
+
+
+# ------------------------------------------------------------------ who answers
+
+
+@pytest.mark.parametrize(("kind", "by"), [("listens", AnsweredBy.HUMAN), ("machine", AnsweredBy.MACHINE)])
+async def test_the_answer_is_told_once_it_is_known_who_answered(
+    far_end: FarEnd, kind: str, by: AnsweredBy
+) -> None:
+    async with hearing(far_end.client(), _one_prompt) as ear:
+        await ear.engine.originate(_request(far_end.number(kind), detect_machine=True))
+        answered = await ear.until_heard(LEG, Answered)
+    assert isinstance(answered, Answered)
+    assert answered.by is by
+    assert 0.5 < answered.at - answered.answered_at < 3.0
+
+
+async def test_a_person_who_hangs_up_during_detection_has_answered_all_the_same(far_end: FarEnd) -> None:
+    async with hearing(far_end.client()) as ear:
+        await ear.engine.originate(_request(far_end.number("hangs_up"), detect_machine=True))
+        ended = await ear.until_ended(LEG)
+        assert ear.kinds(LEG) == ["Ringing", "Ended"]
+    assert ended.cause is EndCause.NORMAL
+    assert ended.answered_at is not None
+    assert ended.answered_at < ended.at
+
+
+# ------------------------------------------------------------------ what is heard and said
+
+
+@pytest.mark.parametrize(("kind", "digit"), [("presses_1", "1"), ("presses_2", "2")])
+async def test_a_digit_is_told_with_its_second(far_end: FarEnd, kind: str, digit: str) -> None:
+    async with hearing(far_end.client(), _one_prompt) as ear:
+        await ear.engine.originate(_request(far_end.number(kind)))
+        await ear.until_ended(LEG)
+        _, answered, pressed, played, _ = ear.heard[LEG]
+    assert isinstance(pressed, Digit)
+    assert pressed.digit == digit
+    assert 1.0 <= pressed.at - answered.at <= 3.0
+    assert pressed.at < played.at
+
+
+async def test_a_prompt_that_is_stopped_ends_there_and_then(far_end: FarEnd) -> None:
+    def barge_in(event: LegEvent) -> Sequence[Command]:
+        match event:
+            case Digit():
+                return (StopPlay(1), Play(2, (Speech("Cảm ơn quý khách"),)))
+            case PlaybackEnded(id=2):
+                return (HangUp(),)
+            case Answered():
+                return (PROMPT,)
+        return ()
+
+    async with hearing(far_end.client(), barge_in) as ear:
+        await ear.engine.originate(_request(far_end.number("presses_1")))
+        await ear.until_ended(LEG)
+        pressed = next(event for event in ear.heard[LEG] if isinstance(event, Digit))
+        stopped, completed = (event for event in ear.heard[LEG] if isinstance(event, PlaybackEnded))
+    assert (stopped.id, stopped.completed, stopped.at) == (1, False, pressed.at)
+    assert (completed.id, completed.completed) == (2, True)
+    assert completed.at - pressed.at == pytest.approx(16 / 14 + 0.3, abs=0.01)
+
+
+async def test_prompts_wait_for_each_other(far_end: FarEnd) -> None:
+    def two_prompts(event: LegEvent) -> Sequence[Command]:
+        return (PROMPT, Play(2, PROMPT.items)) if isinstance(event, Answered) else ()
+
+    async with hearing(far_end.client(), two_prompts) as ear:
+        await ear.engine.originate(_request(far_end.number("listens")))
+        await ear.until(lambda: len(ear.heard[LEG]) == 4)
+        _, answered, first, second = ear.heard[LEG]
+    assert first.at - answered.at == pytest.approx(second.at - first.at, abs=0.01)
+
+
+async def test_a_timer_fires_at_its_second_and_a_cancelled_one_never(far_end: FarEnd) -> None:
+    def two_timers(event: LegEvent) -> Sequence[Command]:
+        match event:
+            case Answered():
+                return (StartTimer(1, 2.0), StartTimer(2, 3.5), CancelTimer(1))
+            case TimerFired():
+                return (HangUp(),)
+        return ()
+
+    async with hearing(far_end.client(), two_timers) as ear:
+        await ear.engine.originate(_request(far_end.number("listens")))
+        await ear.until_ended(LEG)
+        _, answered, fired, ended = ear.heard[LEG]
+    assert isinstance(fired, TimerFired)
+    assert fired.id == 2
+    assert fired.at - answered.at == pytest.approx(3.5)
+    assert ended.at == fired.at
+
+
+async def test_a_recording_tells_how_long_it_was(far_end: FarEnd) -> None:
+    def record(event: LegEvent) -> Sequence[Command]:
+        match event:
+            case Answered():
+                return (StartRecording(1, 2.5, stop_on_digit=False),)
+            case RecordingEnded():
+                return (HangUp(),)
+        return ()
+
+    async with hearing(far_end.client(), record) as ear:
+        await ear.engine.originate(_request(far_end.number("listens")))
+        await ear.until_ended(LEG)
+        recorded = next(event for event in ear.heard[LEG] if isinstance(event, RecordingEnded))
+    assert recorded.seconds == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize(("kind", "connected"), [("listens", True), ("busy", False)])
+async def test_a_transfer_tells_whether_it_was_connected(far_end: FarEnd, kind: str, connected: bool) -> None:
+    def transfer(event: LegEvent) -> Sequence[Command]:
+        match event:
+            case Answered():
+                return (Transfer(1, far_end.number(kind), 30.0),)
+            case TransferEnded():
+                return (HangUp(),)
+        return ()
+
+    async with hearing(far_end.client(), transfer) as ear:
+        await ear.engine.originate(_request(far_end.number("listens")))
+        await ear.until_ended(LEG)
+        transferred = next(event for event in ear.heard[LEG] if isinstance(event, TransferEnded))
+    assert transferred.connected is connected
+    assert (transferred.seconds > 0) is connected
+
+
+async def test_a_spoken_code_stays_in_this_process(far_end: FarEnd) -> None:
+    def read_code(event: LegEvent) -> Sequence[Command]:
+        match event:
+            case Answered():
+                return (Play(1, (SpokenCode("739154"), SpokenCode("739154"))),)
+            case PlaybackEnded():
+                return (HangUp(),)
+        return ()
+
+    async with hearing(far_end.client(), read_code) as ear:
+        await ear.engine.originate(_request(far_end.number("listens")))
+        await ear.until_ended(LEG)
+        _, answered, played, _ = ear.heard[LEG]
+    assert played.at - answered.at == pytest.approx(12 * 0.9)
+    assert "CODE" in far_end.events_of(LEG)
+    assert not any("739154" in str(line) for line in far_end.lines())
+
+
+# ------------------------------------------------------------------ how a call ends
+
+
+async def test_a_call_that_still_rings_can_be_cancelled(slow_far_end: FarEnd) -> None:
+    async with hearing(slow_far_end.client()) as ear:
+        await ear.engine.originate(_request(slow_far_end.number("rings_out")))
+        await ear.until_heard(LEG, Ringing)
+        await ear.command(LEG, HangUp())
+        ended = await ear.until_ended(LEG)
+    assert (ended.cause, ended.answered_at) == (EndCause.CANCELLED, None)
+    assert slow_far_end.events_of(LEG) == ["INVITE", "RINGING", "CANCEL"]
+
+
+async def test_the_absolute_limit_ends_a_call_that_nobody_ends(far_end: FarEnd) -> None:
+    def speak_for_ever(event: LegEvent) -> Sequence[Command]:
+        return (Play(event.seq, PROMPT.items),) if isinstance(event, Answered | PlaybackEnded) else ()
+
+    async with hearing(far_end.client(), speak_for_ever) as ear:
+        await ear.engine.originate(_request(far_end.number("listens"), max_s=60.0))
+        ended = await ear.until_ended(LEG)
+    assert ended.cause is EndCause.NORMAL
+    assert ended.answered_at is not None
+    assert ended.at - ended.answered_at == pytest.approx(60.0)
+
+
+async def test_a_leg_that_has_ended_ignores_everything(far_end: FarEnd) -> None:
+    async with hearing(far_end.client(), _one_prompt) as ear:
+        await ear.engine.originate(_request(far_end.number("listens")))
+        await ear.until_ended(LEG)
+        for command in (PROMPT, StopPlay(1), StartTimer(1, 1.0), HangUp()):
+            await ear.command(LEG, command)
+        await ear.engine.originate(_request(far_end.number("busy"), LEG + 1))
+        await ear.until_ended(LEG + 1)
+        assert ear.kinds(LEG)[-1] == "Ended"
+        assert ear.kinds(LEG).count("Ended") == 1
+
+
+async def test_a_repeated_command_is_done_once(far_end: FarEnd) -> None:
+    async with hearing(far_end.client()) as ear:
+        await ear.engine.originate(_request(far_end.number("listens")))
+        await ear.until_heard(LEG, Answered)
+        for _ in range(3):
+            await ear.engine.command(LEG, 1, PROMPT)
+        await ear.engine.command(LEG, 2, StartTimer(1, 60.0))
+        await ear.until_heard(LEG, TimerFired)
+        assert ear.kinds(LEG).count("PlaybackEnded") == 1
+
+
+# ------------------------------------------------------------------ what is refused
+
+
+async def test_a_request_after_its_last_moment_does_not_ring(far_end: FarEnd) -> None:
+    async with hearing(far_end.client()) as ear:
+        late = _request(far_end.number("listens"), dial_before=_now() - timedelta(milliseconds=1))
+        with pytest.raises(EngineRefused):
+            await ear.engine.originate(late)
+    assert "INVITE" not in far_end.events_of(LEG)
+
+
+async def test_a_leg_that_is_up_is_not_dialled_again(slow_far_end: FarEnd) -> None:
+    async with hearing(slow_far_end.client()) as ear:
+        await ear.engine.originate(_request(slow_far_end.number("rings_out")))
+        with pytest.raises(EngineRefused):
+            await ear.engine.originate(_request(slow_far_end.number("rings_out")))
+    assert slow_far_end.events_of(LEG).count("INVITE") == 1
+
+
+async def test_an_engine_is_no_guard_against_dialling_an_ended_leg_again(far_end: FarEnd) -> None:
+    """Which is why our own record of the leg must be one."""
+    async with hearing(far_end.client()) as ear:
+        await ear.engine.originate(_request(far_end.number("busy")))
+        await ear.until_ended(LEG)
+        await ear.engine.originate(_request(far_end.number("busy")))
+        await ear.until(lambda: ear.kinds(LEG).count("Ended") == 2)
+    assert invited_more_than_once(far_end.lines()) == {LEG: 2}
+
+
+# ------------------------------------------------------------------ several clients, and their deaths
+
+
+async def test_each_client_hears_of_its_own_calls_only(far_end: FarEnd) -> None:
+    async with (
+        hearing(far_end.client(), _one_prompt) as one,
+        hearing(far_end.client(), _one_prompt) as other,
+    ):
+        await one.engine.originate(_request(far_end.number("listens"), LEG))
+        await other.engine.originate(_request(far_end.number("listens"), LEG + 1))
+        await asyncio.gather(one.until_ended(LEG), other.until_ended(LEG + 1))
+        assert (set(one.heard), set(other.heard)) == ({LEG}, {LEG + 1})
+
+
+async def test_a_client_cannot_command_the_calls_of_another(far_end: FarEnd) -> None:
+    async with hearing(far_end.client()) as one, hearing(far_end.client()) as other:
+        await one.engine.originate(_request(far_end.number("listens")))
+        await one.until_heard(LEG, Answered)
+        await other.engine.command(LEG, 1, HangUp())
+        await other.engine.originate(_request(far_end.number("busy"), LEG + 1))
+        await other.until_ended(LEG + 1)
+    assert "BYE" not in far_end.events_of(LEG)
+
+
+async def test_an_adopted_call_is_told_again_from_the_first_event_and_goes_on(slow_far_end: FarEnd) -> None:
+    async with hearing(slow_far_end.client()) as one, hearing(slow_far_end.client()) as other:
+        await one.engine.originate(_request(slow_far_end.number("listens")))
+        await one.until_heard(LEG, Answered)
+        known = await other.engine.adopt([LegRef(LEG, _now())])
+        await other.until_heard(LEG, Answered)
+        assert known == {LEG: LegKnowledge.REPLAYED}
+        assert other.heard[LEG] == one.heard[LEG]
+        before = len(one.heard[LEG])
+        await other.command(LEG, PROMPT)
+        await other.until_heard(LEG, PlaybackEnded)
+        await other.command(LEG, HangUp())
+        await other.until_ended(LEG)
+        assert len(one.heard[LEG]) == before
+        assert [event.seq for event in other.heard[LEG]] == [1, 2, 3, 4]
+
+
+async def test_a_call_that_ended_meanwhile_is_told_again_whole(far_end: FarEnd) -> None:
+    async with hearing(far_end.client(), _one_prompt) as one:
+        await one.engine.originate(_request(far_end.number("presses_1")))
+        await one.until_ended(LEG)
+        async with hearing(far_end.client()) as other:
+            assert await other.engine.adopt([LegRef(LEG, _now())]) == {LEG: LegKnowledge.REPLAYED}
+            await other.until_ended(LEG)
+            assert other.heard[LEG] == one.heard[LEG]
+
+
+async def test_a_leg_that_was_never_seen_will_not_be_dialled_later(far_end: FarEnd) -> None:
+    async with hearing(far_end.client()) as one, hearing(far_end.client()) as other:
+        assert await one.engine.adopt([LegRef(LEG, _now())]) == {LEG: LegKnowledge.NEVER_SEEN}
+        with pytest.raises(EngineRefused):
+            await other.engine.originate(_request(far_end.number("listens")))
+    assert "INVITE" not in far_end.events_of(LEG)
+
+
+async def test_an_engine_that_restarted_does_not_claim_to_know(far_end: FarEnd) -> None:
+    slot = _now()
+    async with hearing(far_end.client()) as ear:
+        far_end.kill()
+        far_end.start()
+        await ear.until(lambda: ear.news == [EngineBack(), EngineGone(), EngineBack()])
+        assert await ear.engine.adopt([LegRef(LEG, slot)]) == {LEG: LegKnowledge.FORGOTTEN}
+        assert await ear.engine.adopt([LegRef(LEG + 1, _now())]) == {LEG + 1: LegKnowledge.NEVER_SEEN}
+    assert [line.event for line in far_end.lines()] == ["BOOT", "BOOT"]
+
+
+async def test_calls_stay_up_when_their_client_goes(slow_far_end: FarEnd) -> None:
+    async with hearing(slow_far_end.client()) as first:
+        await first.engine.originate(_request(slow_far_end.number("listens")))
+        await first.until_heard(LEG, Answered)
+        await first.command(LEG, PROMPT)
+    async with hearing(slow_far_end.client()) as second:
+        assert await second.engine.adopt([LegRef(LEG, _now())]) == {LEG: LegKnowledge.REPLAYED}
+        await second.until_heard(LEG, PlaybackEnded)
+        assert slow_far_end.events_of(LEG) == ["INVITE", "RINGING", "ANSWER"]
+        await second.engine.command(LEG, 2, HangUp())
+        ended = await second.until_ended(LEG)
+    assert ended.cause is EndCause.NORMAL
+
+
+async def test_a_call_that_nobody_adopts_ends_at_its_limit(slow_far_end: FarEnd) -> None:
+    async with hearing(slow_far_end.client()) as first:
+        await first.engine.originate(_request(slow_far_end.number("listens"), max_s=20.0))
+        await first.until_heard(LEG, Answered)
+    async with hearing(slow_far_end.client()) as second:
+        await second.engine.adopt([LegRef(LEG, _now())])
+        await second.until_ended(LEG)
+    assert [line.by for line in slow_far_end.lines() if line.event == "BYE"] == ["limit"]
+
+
+async def test_nothing_is_handed_over_while_the_engine_is_away(far_end: FarEnd) -> None:
+    async with hearing(far_end.client()) as ear:
+        far_end.kill()
+        await ear.until(lambda: ear.news == [EngineBack(), EngineGone()])
+        assert not ear.engine.reachable
+        with pytest.raises(EngineUnreachable):
+            await ear.engine.originate(_request(far_end.number("listens")))
+        with pytest.raises(EngineUnreachable):
+            await ear.engine.adopt([LegRef(LEG, _now())])
+        await ear.command(LEG, HangUp())
+        far_end.start()
+        await ear.until(lambda: ear.news[-1] == EngineBack())
+        assert ear.engine.reachable
+
+
+async def test_an_answer_that_never_comes_is_unreachable_not_refused(far_end: FarEnd) -> None:
+    async with hearing(far_end.client()) as ear:
+        far_end.freeze()
+        asked = asyncio.ensure_future(ear.engine.originate(_request(far_end.number("listens"))))
+        await asyncio.sleep(0)
+        far_end.kill()
+        with pytest.raises(EngineUnreachable):
+            await asked
+
+
+# ------------------------------------------------------------------ many at once
+
+
+async def test_nothing_is_lost_with_five_hundred_calls_at_once(far_end: FarEnd) -> None:
+    legs = [next(_more_legs) for _ in range(500)]
+    async with hearing(far_end.client(), _one_prompt) as ear:
+        requests = [_request(f"09{leg % 89 + 10}{leg % 1_000_003:06d}"[:10], leg) for leg in legs]
+        begun = time.monotonic()
+        await asyncio.gather(*(ear.engine.originate(request) for request in requests))
+        await _until_all_ended(ear, legs)
+        assert time.monotonic() - begun < 20.0
+        for leg in legs:
+            assert [event.seq for event in ear.heard[leg]] == list(range(1, len(ear.heard[leg]) + 1))
+            assert ear.kinds(leg).count("Ended") == 1
+    lines = far_end.lines()
+    assert sorted(line.leg for line in lines if line.event == "INVITE") == legs
+    assert sorted(line.leg for line in lines if line.event in {"BYE", "CANCEL", "REJECT"}) == legs
+    assert 0 < most_channels(lines)[3] <= 500
+
+
+async def _until_all_ended(ear: Ear, legs: list[int]) -> None:
+    await ear.until(lambda: all(leg in ear.heard and isinstance(ear.heard[leg][-1], Ended) for leg in legs))
