@@ -55,4 +55,4 @@ async def eventually(look: Callable[[], Awaitable[Any]], timeout_s: float = 20.0
 async def rows(db: Database, query: str, *values: object) -> list[tuple[Any, ...]]:
     """What a test looks up itself, past all services."""
     async with db.autocommit() as connection:
-        return await (await connection.execute(query, values)).fetchall()  # type: ignore[arg-type]
+        return await (await connection.execute(query, values)).fetchall()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from tests import factories
 from tests.fakes.dialling import PROMPT, dialing, eventually, rows
@@ -14,10 +14,11 @@ from tests.fakes.engine import PlayedEngine, answers_and_ends, ends_with, is_cut
 
 from tongdai.domain import campaigns, dialer
 from tongdai.domain.campaigns import CampaignConfig, NewContact, RetryRule
-from tongdai.kit.clock import SystemClock
+from tongdai.domain.compliance import Schedule, Window
+from tongdai.kit.clock import VIETNAM, SystemClock
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
-from tongdai.ports.telephony import EndCause, Ended, LegKnowledge, Ringing
+from tongdai.ports.telephony import DialRequest, EndCause, Ended, EngineRefused, LegKnowledge, Ringing
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +38,7 @@ class Desk:
         kind: campaigns.Kind = "voice",
         state: str = "running",
         channels: int | None = None,
-        cps: float | None = None,
+        cps: float | None = 50,
         takes_imports: bool = True,
         hotline_ids: list[int] | None = None,
     ) -> int:
@@ -78,18 +79,44 @@ class Desk:
             call = await self.call(call_id)
             return call if call["state"] == "done" else None
 
-        return await eventually(look)
+        found: dict[str, object] = await eventually(look)
+        return found
 
     async def live(self) -> list[int]:
         return [live for (live,) in await rows(self.db, "SELECT live FROM limits WHERE live <> 0")]
 
+    async def configure(self, campaign_id: int, config: object) -> None:
+        """Store a configuration as it is, past every check."""
+        await rows(
+            self.db,
+            "UPDATE campaigns SET config = %s WHERE id = %s RETURNING 1",
+            msgspec.json.encode(config).decode(),
+            campaign_id,
+        )
+
     async def reason(self, campaign_id: int) -> str | None:
-        return (await rows(self.db, "SELECT waiting_reason FROM campaigns WHERE id = %s", campaign_id))[0][0]
+        found = await rows(self.db, "SELECT waiting_reason FROM campaigns WHERE id = %s", campaign_id)
+        return None if found[0][0] is None else str(found[0][0])
+
+
+class TooLateOnce(PlayedEngine):
+    """The first request reaches it after its last moment; it refuses that, and takes the next."""
+
+    async def originate(self, request: DialRequest) -> None:
+        if self.dialled or self.refused:
+            return await super().originate(request)
+        self.refused.append(request)
+        await asyncio.sleep((request.dial_before - datetime.now(UTC)).total_seconds() + 0.01)
+        raise EngineRefused("too late")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused: list[DialRequest] = []
 
 
 @pytest.fixture
-async def desk(db: Database, keyring: Keyring) -> AsyncIterator[Desk]:
-    yield Desk(db, keyring, (await factories.cast(db, keyring)).owner)
+async def desk(db: Database, keyring: Keyring) -> Desk:
+    return Desk(db, keyring, (await factories.cast(db, keyring)).owner)
 
 
 async def test_an_imported_contact_is_called_and_its_end_is_written(desk: Desk) -> None:
@@ -160,18 +187,13 @@ async def test_a_retry_is_never_early(desk: Desk) -> None:
 
 
 async def test_a_slot_that_was_missed_is_given_back_and_does_not_count(desk: Desk) -> None:
-    """The engine is unreachable at the slot, so it was certainly not sent."""
     campaign = await desk.campaign()
-    engine = PlayedEngine()
-    async with dialing(desk.db, desk.keyring, {"sandbox": engine}) as one:
-        # Hold the sending back until the legs are committed, then let the engine go.
-        engine.reachable = False
+    engine = TooLateOnce()
+    async with dialing(desk.db, desk.keyring, {"sandbox": engine}):
         (call,) = await desk.give(campaign, "0912345678")
-        assert await desk.reason(campaign) in (None, "engine_unreachable", "nothing_queued")
-        engine.reachable = True
         end = await desk.done(call)
-        assert one.dialer_id > 0
-    assert end["attempts"] == 1
+    assert (end["outcome"], end["attempts"], len(engine.dialled)) == ("answered", 1, 1)
+    assert engine.refused[0].leg_id != engine.dialled[0].leg_id
     assert await desk.live() == []
 
 
@@ -281,11 +303,8 @@ async def test_one_person_has_one_call_at_a_time_over_all_campaigns(desk: Desk) 
 
 async def test_a_person_who_opted_out_is_not_called_by_any_campaign(desk: Desk) -> None:
     campaign = await desk.campaign()
-    await rows(
-        desk.db,
-        "INSERT INTO persons (account_id, number, opted_out_at) VALUES (%s, '84912345678', now()) RETURNING 1",
-        desk.owner.account_id,
-    )
+    opted_out = "INSERT INTO persons (account_id, number, opted_out_at) VALUES (%s, %s, now()) RETURNING 1"
+    await rows(desk.db, opted_out, desk.owner.account_id, "84912345678")
     engine = PlayedEngine()
     async with dialing(desk.db, desk.keyring, {"sandbox": engine}):
         (call,) = await desk.give(campaign, "0912345678")
@@ -336,32 +355,74 @@ async def test_a_code_is_sealed_until_the_call_and_wiped_after_it(desk: Desk) ->
     assert (end["outcome"], end["secret"]) == ("answered", None)
 
 
+YESTERDAY = datetime.now(VIETNAM).date() - timedelta(days=1)
+TOMORROW = datetime.now(VIETNAM).date() + timedelta(days=1)
+ALWAYS = (Window(weekdays=(1, 2, 3, 4, 5, 6, 7), start="00:00", end="24:00"),)
+
+
 @pytest.mark.parametrize(
-    ("config", "reason"),
+    ("schedule", "reason"),
     [
-        (None, "nothing_queued"),
-        (CampaignConfig.__call__, "schedule"),
+        (Schedule(windows=ALWAYS, start_date=TOMORROW), "schedule_closed: not_started"),
+        (Schedule(windows=ALWAYS, end_date=YESTERDAY), "schedule_over: schedule_ended"),
+        (Schedule(windows=()), "schedule_over: never_opens"),
     ],
-    ids=["nothing queued", "window closed"],
+    ids=["begins tomorrow", "ended yesterday", "no window at all"],
 )
-async def test_a_running_campaign_that_does_not_dial_says_why(
-    desk: Desk, config: object, reason: str
+async def test_outside_its_schedule_nobody_is_called_and_the_campaign_says_why(
+    desk: Desk, schedule: Schedule, reason: str
 ) -> None:
-    closed = {"windows": [], "start_date": None, "end_date": None}
     campaign = await desk.campaign()
-    if reason == "schedule":
-        await rows(
-            desk.db,
-            "UPDATE campaigns SET config = jsonb_build_object('schedule', %s::jsonb) WHERE id = %s RETURNING 1",
-            __import__("json").dumps(closed),
-            campaign,
-        )
-        await desk.give(campaign, "0912345678")
+    await desk.configure(campaign, CampaignConfig(schedule=schedule))
+    other = await desk.campaign()
+    engine = PlayedEngine()
 
     async def says() -> bool:
-        return (await desk.reason(campaign) or "").startswith(reason)
+        return await desk.reason(campaign) == reason
+
+    async with dialing(desk.db, desk.keyring, {"sandbox": engine}):
+        (kept,) = await desk.give(campaign, "0912345678")
+        await eventually(says)
+        (called,) = await desk.give(other, "0912345679")
+        await desk.done(called)
+    assert (await desk.call(kept))["state"] == "queued"
+    assert [request.number for request in engine.dialled] == ["0912345679"]
+
+
+async def test_a_schedule_that_cannot_be_understood_calls_nobody(desk: Desk) -> None:
+    campaign = await desk.campaign()
+    await desk.configure(campaign, {"schedule": {"windows": "always"}})
+    engine = PlayedEngine()
+
+    async def says() -> bool:
+        return await desk.reason(campaign) == "configuration_invalid"
+
+    async with dialing(desk.db, desk.keyring, {"sandbox": engine}):
+        await desk.give(campaign, "0912345678")
+        await eventually(says)
+    assert engine.dialled == []
+
+
+async def test_a_running_campaign_with_nothing_to_dial_says_so(desk: Desk) -> None:
+    campaign = await desk.campaign()
+
+    async def says() -> bool:
+        return await desk.reason(campaign) == "nothing_queued"
 
     async with dialing(desk.db, desk.keyring, {"sandbox": PlayedEngine()}):
+        await eventually(says)
+
+
+async def test_a_campaign_whose_engine_is_away_says_so(desk: Desk) -> None:
+    campaign = await desk.campaign()
+    engine = PlayedEngine()
+    engine.reachable = False
+
+    async def says() -> bool:
+        return await desk.reason(campaign) == "engine_unreachable"
+
+    async with dialing(desk.db, desk.keyring, {"sandbox": engine}):
+        await desk.give(campaign, "0912345678")
         await eventually(says)
 
 
@@ -429,4 +490,3 @@ async def test_a_call_below_its_campaigns_floor_is_found_again(desk: Desk) -> No
     )
     async with dialing(desk.db, desk.keyring, {"sandbox": PlayedEngine()}, replace(PROMPT, upkeep_s=0.1)):
         assert (await desk.done(call))["outcome"] == "answered"
-    assert timedelta(0) < timedelta(hours=1)

@@ -10,12 +10,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, InterfaceError, OperationalError
 from psycopg import Error as DatabaseError
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
-__all__ = ["Database", "DatabaseError", "Sql", "Tx"]
+__all__ = ["TRANSIENT_ERRORS", "Database", "DatabaseError", "Sql", "Tx"]
+
+TRANSIENT_ERRORS = (OperationalError, InterfaceError)
+"""What a database says when it is away, in a hurry or in conflict: the same statement may succeed later."""
 
 Tx = AsyncConnection[TupleRow]
 """A connection inside a transaction."""

@@ -57,12 +57,17 @@ async def claim(
     dialer_id: int,
     rules: ClaimRules,
     prefixes: contacts.PrefixTable,
+    code_trunks: frozenset[int],
     turn: int,
 ) -> Claim:
-    """Claim due calls of these campaigns within all caps. Empty when there is no room or nothing due."""
+    """Claim due calls of these campaigns within all caps. Empty when there is no room or nothing due.
+
+    `code_trunks`: limits of the trunks on which one-time-code campaigns run, due or not; a share of them is
+    kept for codes.
+    """
     limits, now = await store.lock_limits(tx, set().union(*(plan.limit_ids() for plan in plans)))
     horizon = now + rules.horizon
-    reserve = _reserve(plans, limits, rules.otp_reserve)
+    reserve = {id_: rules.otp_reserve.channels(limits[id_]) for id_ in code_trunks & limits.keys()}
     rooms = [(plan, room_of(plan, limits, now, horizon, reserve)) for plan in plans]
     full = frozenset(
         plan.campaign_id
@@ -89,11 +94,6 @@ async def claim(
     legs = await _commit(tx, slots, limits, dialer_id, rules.end_margin) if slots else ()
     await _move_floors(tx, claimed, left, now)
     return Claim(tuple(legs), now, dry, full, paced and bool(left or not slots))
-
-
-def _reserve(plans: Sequence[Plan], limits: Mapping[int, Limit], otp: OtpReserve) -> dict[int, int]:
-    trunks = {line.trunk_limit for plan in plans if plan.is_otp for line in plan.lines}
-    return {trunk: otp.channels(limits[trunk]) for trunk in trunks}
 
 
 def _no_channel(plan: Plan, limits: Mapping[int, Limit]) -> bool:

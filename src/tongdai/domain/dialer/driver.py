@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from tongdai.domain.calls import Outcome
-from tongdai.domain.live import LegFacts, LegResult, Session
+from tongdai.domain.live import LegFacts, LegResult, NumberedCommand, Session
+from tongdai.kit.db import DatabaseError
 from tongdai.ports.telephony import (
     DialRequest,
     Engine,
@@ -17,10 +18,15 @@ from tongdai.ports.telephony import (
     EngineGone,
     EngineRefused,
     EngineUnreachable,
+    HangUp,
     LegEvent,
 )
 
 log = logging.getLogger(__name__)
+
+
+LAST_ORDINAL = 1_000_000
+"""Above every command of a script."""
 
 
 class DatabaseClock:
@@ -114,8 +120,11 @@ class Driver:
         for facts in legs:
             try:
                 self._sessions[facts.leg_id] = await self._make_session(facts)
+            except DatabaseError:
+                self._on_result(LegResult(facts, None))
+                continue
             except Exception:
-                # A script that cannot be loaded is our fault, and must not stop other calls.
+                # A script that cannot be followed is our fault, and must not stop other calls.
                 log.exception("a leg has no session", extra={"leg": facts.leg_id})
                 self._on_result(LegResult(facts, Outcome.FAILED))
                 continue
@@ -167,7 +176,9 @@ class Driver:
             else:
                 self._finish(facts.leg_id, LegResult(facts, Outcome.FAILED))
         except EngineUnreachable:
+            # Nobody drives it now: recovery asks about it once its time has passed.
             log.warning("whether a leg was sent is unknown", extra={"leg": facts.leg_id})
+            self.forget([facts.leg_id])
 
     def give_back(self, facts: LegFacts) -> None:
         """It was certainly not sent: the call is as if it had not been claimed."""
@@ -198,7 +209,14 @@ class Driver:
         session = self._sessions.get(event.leg_id)
         if session is None:
             return
-        commands, result = session.on(event)
+        try:
+            commands, result = session.on(event)
+        except Exception:
+            log.exception("a script failed on a call", extra={"leg": event.leg_id})
+            commands, result = (
+                (NumberedCommand(LAST_ORDINAL, HangUp()),),
+                LegResult(session.facts, Outcome.FAILED),
+            )
         for numbered in commands:
             try:
                 await engine.command(event.leg_id, numbered.ordinal, numbered.command)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from tongdai.domain import live
 from tongdai.domain.live import LegResult
 from tongdai.kit.clock import Clock
-from tongdai.kit.db import Database, DatabaseError
+from tongdai.kit.db import TRANSIENT_ERRORS, Database, DatabaseError
 
 log = logging.getLogger(__name__)
 
@@ -64,14 +64,28 @@ class Ender:
             try:
                 async with self._db.transaction() as tx:
                     await live.end_legs(tx, batch, self._clock.now())
-            except DatabaseError:
+            except TRANSIENT_ERRORS:
                 log.warning(
                     "ends could not be written and are kept", extra={"ends": len(batch)}, exc_info=True
                 )
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 2.0)
+            except DatabaseError:
+                await self._write_apart(batch)
+                return
             else:
                 written = {result.facts.leg_id for result in batch}
                 self._pending -= written
                 self._on_ended(written)
                 return
+
+    async def _write_apart(self, batch: list[LegResult]) -> None:
+        """Something in the batch can never be written: it must not hold up the others."""
+        if len(batch) == 1:
+            leg_id = batch[0].facts.leg_id
+            log.exception("an end cannot be written", extra={"leg": leg_id})
+            self._pending.discard(leg_id)
+            return
+        half = len(batch) // 2
+        await self._write(batch[:half])
+        await self._write(batch[half:])

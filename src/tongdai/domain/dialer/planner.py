@@ -29,6 +29,12 @@ class Plans:
     next_due_at: datetime | None
     waiting: Mapping[int, Waiting]
 
+    def code_trunks(self) -> frozenset[int]:
+        """Limits of the trunks that a running one-time-code campaign uses."""
+        return frozenset(
+            line.trunk_limit for one in self.dialable.values() if one.is_otp for line in one.lines
+        )
+
 
 async def plan(
     tx: Tx, now: datetime, *, is_reachable: Callable[[str], bool], is_holiday: Callable[[date], bool]

@@ -17,7 +17,7 @@ from tongdai.domain.dialer.driver import Driver
 from tongdai.domain.dialer.store import recovering as store
 from tongdai.domain.live import LegFacts, LegResult
 from tongdai.kit.clock import Clock
-from tongdai.kit.db import Database
+from tongdai.kit.db import Database, DatabaseError
 from tongdai.ports.telephony import Engine, EngineUnreachable, LegKnowledge
 
 log = logging.getLogger(__name__)
@@ -88,8 +88,7 @@ class Recovery:
         if engine is None or not engine.reachable:
             await self._keep_unknown(legs, now)
             return
-        for facts in legs:
-            await self._driver.adopt_session(facts)
+        legs = [facts for facts in legs if await self._hold(facts)]
         try:
             known = await engine.adopt([facts.ref() for facts in legs])
         except EngineUnreachable:
@@ -105,6 +104,18 @@ class Recovery:
                 self._driver.forget([facts.leg_id])
                 forgotten.append(facts)
         await self._keep_unknown(forgotten, now)
+
+    async def _hold(self, facts: LegFacts) -> bool:
+        """False: it cannot be driven (its script or its secret cannot be read), so it stays unknown."""
+        try:
+            await self._driver.adopt_session(facts)
+        except DatabaseError:
+            raise
+        except Exception:
+            log.exception("an adopted leg has no session", extra={"leg": facts.leg_id})
+            await self._keep_unknown([facts], self._clock.now())
+            return False
+        return True
 
     async def _keep_unknown(self, legs: Sequence[LegFacts], now: datetime) -> None:
         """Unknown is not dead: it keeps what it holds until its absolute limit; only then it is lost."""

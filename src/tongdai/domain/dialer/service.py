@@ -104,6 +104,7 @@ class Dialer:
         self._prefixes: contacts.PrefixTable | None = None
         self._prefixes_until = 0.0
         self._plans = Plans({}, frozenset(), None, {})
+        self._full: set[int] = set()
         self._turn = 0
 
     @property
@@ -130,6 +131,9 @@ class Dialer:
         stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    task.result()
             self._registered.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._ender.drained(), self._config.grace_s)
@@ -208,7 +212,7 @@ class Dialer:
             )
             await calls.expire_otps(tx, now, 1000)
             if self._plans.waiting:
-                await claiming.say_waiting(tx, self._plans.waiting, now)
+                await claiming.say_waiting(tx, {**self._plans.waiting, **self._still_full()}, now)
         return set(self._plans.due)
 
     async def _claim_due(self, due: set[int]) -> float | None:
@@ -217,8 +221,7 @@ class Dialer:
             plans = [self._plans.dialable[campaign] for campaign in sorted(due)]
             result = await self._claim_once(plans)
             due -= result.dry
-            if result.full:
-                await self._say_full(result)
+            await self._say_full(plans, result)
             if result.paced and due:
                 return self._config.rules.horizon.total_seconds() * 0.4
             if not result.legs:
@@ -235,6 +238,7 @@ class Dialer:
                 dialer_id=self._dialer_id,
                 rules=self._rules(),
                 prefixes=self._prefixes,
+                code_trunks=self._plans.code_trunks(),
                 turn=self._turn,
             )
             self._database_clock.read(result.now)
@@ -245,10 +249,16 @@ class Dialer:
         rules = self._config.rules
         return replace(rules, budget=min(rules.budget, self._driver.room(self._config.max_calls)))
 
-    async def _say_full(self, result: Claim) -> None:
-        reasons: dict[int, Waiting] = dict.fromkeys(result.full, ("channels_full", None))
-        async with self._db.transaction() as tx:
-            await claiming.say_waiting(tx, reasons, self._clock.now())
+    async def _say_full(self, plans: list[Plan], result: Claim) -> None:
+        """A campaign without a free channel says so until a claim finds room for it."""
+        self._full -= {plan.campaign_id for plan in plans}
+        self._full |= result.full
+        if result.full:
+            async with self._db.transaction() as tx:
+                await claiming.say_waiting(tx, self._still_full(), self._clock.now())
+
+    def _still_full(self) -> dict[int, Waiting]:
+        return dict.fromkeys(self._full & self._plans.due, ("channels_full", None))
 
     # ------------------------------------------------------------------ upkeep
 
