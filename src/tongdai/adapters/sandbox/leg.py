@@ -32,6 +32,9 @@ class Due(IntEnum):
     TRANSFER_END = 9
 
 
+_NEVER = (math.inf, Due.RING, 0, 0)
+
+
 class Listener(Protocol):
     """The client that controls a leg and hears of it."""
 
@@ -130,12 +133,12 @@ class Leg:
 
     def step(self) -> None:
         """Do the earliest due thing."""
+        first = min(self._pending, default=_NEVER)
         idle_at = self.next_idle()
-        if not self._pending or idle_at < min(self._pending)[0]:
+        if idle_at < first[0]:
             self.advance(round(idle_at, 3))
             self._hang_up("limit" if self.limit_at == idle_at else "callee")
             return
-        first = min(self._pending)
         self._pending.remove(first)
         self.advance(first[0])
         _STEPS[first[1]](self, first[2], first[3])
@@ -208,7 +211,6 @@ class Leg:
 
     def _answer(self, _order: int, _id: int) -> None:
         self.answered_at = self.now
-        self._pending.clear()
         self.limit_at = self.now + self.dial.max_s
         self.silence_at = self.now + self.patience
         self._recorder.log(self, "ANSWER")
@@ -255,14 +257,15 @@ class Leg:
     # -------------------------------------------------------------- helpers
 
     def _schedule_fate(self) -> None:
-        plan = self._plan
-        if plan.rings_at is not None:
+        plan, ring_s = self._plan, self.dial.ring_s
+        if plan.rings_at is not None and plan.rings_at < ring_s:
             self._at(plan.rings_at, Due.RING)
-        if plan.answers_at is not None:
+        if plan.answers_at is not None and plan.answers_at <= ring_s:
             self._at(plan.answers_at, Due.ANSWER)
-        if plan.refused_at is not None:
+        elif plan.refused_at is not None and plan.refused_at <= ring_s:
             self._at(plan.refused_at, Due.REFUSE)
-        self._at(self.dial.ring_s, Due.RING_OUT)
+        else:
+            self._at(ring_s, Due.RING_OUT)
 
     def _at(self, at: float, due: Due, id: int = 0) -> int:
         self._order += 1
