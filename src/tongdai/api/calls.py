@@ -31,16 +31,13 @@ TAGS = ["Calls"]
 
 OfCampaign = Annotated[
     int | None,
-    QueryParameter(ge=1, le=MAX_ID, name="campaign_id", description="Only calls of this campaign."),
+    QueryParameter(ge=1, le=MAX_ID, description="Only calls of this campaign."),
 ]
 InState = Annotated[CallState | None, QueryParameter(name="state", description="Only calls in this state.")]
-WithOutcome = Annotated[
-    Outcome | None, QueryParameter(name="outcome", description="Only calls that ended so.")
-]
+WithOutcome = Annotated[Outcome | None, QueryParameter(description="Only calls that ended so.")]
 ToNumber = Annotated[
     str | None,
     QueryParameter(
-        name="number",
         min_length=1,
         max_length=100,
         description="Only calls to this number, however people write it.",
@@ -52,7 +49,7 @@ ToNumber = Annotated[
 async def list_calls(
     services: Wired,
     caller: CalledBy,
-    campaign: OfCampaign = None,
+    campaign_id: OfCampaign = None,
     in_state: InState = None,
     outcome: WithOutcome = None,
     number: ToNumber = None,
@@ -60,9 +57,9 @@ async def list_calls(
     cursor: Cursor = None,
 ) -> CallPage:
     """The calls of the account, oldest first; those that match every filter that is given."""
-    wanted = CallFilter(campaign, in_state, outcome and outcome.value, _canonical(number))
+    wanted = CallFilter(campaign_id, in_state, outcome and outcome.value, _canonical(number))
     async with services.db.transaction() as tx:
-        await _require_campaign(tx, caller, campaign)
+        await _require_campaign(tx, caller, campaign_id)
         rows = await calls.list_calls(tx, caller.account_id, wanted, after(cursor), limit + 1)
     shown, further = cut(rows, limit)
     return CallPage([Call.of(row) for row in shown], further)

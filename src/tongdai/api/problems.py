@@ -132,13 +132,21 @@ def field_errors(error: TongdaiError) -> list[FieldError]:
     return [FieldError(str(path), str(message)) for path, message in pairs]
 
 
-def _parameter_error(_: Request[Any, Any, Any], error: ValidationException) -> Response[Problem]:
+def _parameter_error(request: Request[Any, Any, Any], error: ValidationException) -> Response[Problem]:
     """Litestar's own complaint about path and query parameters, in our shape."""
     found = error.extra if isinstance(error.extra, list) else []
     if any(one.get("source") == "body" for one in found):
         return _answer(400, detail="A JSON body is needed.", errors=[FieldError("", "There is no body.")])
-    errors = [FieldError(str(one.get("key", "")), str(one.get("message", ""))) for one in found]
+    errors = [
+        FieldError(_sent_name(request, str(one.get("key", ""))), str(one.get("message", ""))) for one in found
+    ]
     return _answer(400, detail="Some parameters are not valid; see errors.", errors=errors)
+
+
+def _sent_name(request: Request[Any, Any, Any], argument: str) -> str:
+    """What the sender calls a handler's argument: `state`, which the framework keeps for itself, has another."""
+    field = request.route_handler.parsed_fn_signature.parameters.get(argument)
+    return getattr(field and field.kwarg_definition, "name", None) or argument
 
 
 def _http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:

@@ -1,0 +1,180 @@
+"""Campaigns through their life, and the templates that they are made from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.api.conftest import Api
+from tests.api.world import World, build, campaign_body
+
+pytestmark = pytest.mark.anyio
+
+SCHEDULE = {
+    "start_date": "2026-12-01",
+    "end_date": None,
+    "windows": [{"weekdays": [1, 2, 3, 4, 5], "start": "08:00", "end": "20:00"}],
+    "skip_holidays": True,
+}
+
+
+@pytest.fixture
+async def world(owner: Api) -> World:
+    return await build(owner)
+
+
+async def state_of(api: Api, campaign_id: int) -> str:
+    state: str = (await api.get(f"/campaigns/{campaign_id}")).json()["state"]
+    return state
+
+
+async def test_a_campaign_begins_as_a_draft_with_every_default_shown(owner: Api, world: World) -> None:
+    made = await owner.made("/campaigns", campaign_body(world.script_id, world.hotline_id))
+
+    assert made["state"] == "draft"
+    assert made["script_version"] == 1
+    assert made["waiting"] is None
+    assert made["config"]["schedule"] is None
+    assert made["config"]["ring_seconds"] == 30
+    assert made["created_at"].endswith("+07:00")
+    assert (await owner.get(f"/campaigns/{made['id']}")).json() == made
+
+
+async def test_a_configuration_is_kept_as_it_was_sent(owner: Api, world: World) -> None:
+    config = {
+        "schedule": SCHEDULE,
+        "retries": {"busy": {"times": 2, "after_seconds": 300}},
+        "max_attempts": 3,
+    }
+
+    made = await owner.made("/campaigns", campaign_body(world.script_id, world.hotline_id, config=config))
+
+    assert made["config"].items() >= config.items()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"schedule": SCHEDULE | {"windows": [{"weekdays": [8], "start": "08:00", "end": "20:00"}]}},
+        {"schedule": SCHEDULE | {"windows": [{"weekdays": [1], "start": "8 o'clock", "end": "20:00"}]}},
+        {"schedule": SCHEDULE | {"windows": [{"weekdays": [1], "start": "08:00", "end": "25:00"}]}},
+        {"schedule": SCHEDULE | {"start_date": "soon"}},
+        {"retries": {"answered": {"times": 1, "after_seconds": 60}}},
+        {"retries": {"busy": {"times": -1, "after_seconds": 60}}},
+        {"retry": {}},
+        {"ring_seconds": 1},
+        {"max_attempts": 10**30},
+    ],
+)
+async def test_a_configuration_that_could_be_misread_is_refused(
+    owner: Api, world: World, config: dict[str, Any]
+) -> None:
+    answer = await owner.post("/campaigns", campaign_body(world.script_id, world.hotline_id, config=config))
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["path"].startswith("config")
+
+
+async def test_a_campaign_is_started_paused_resumed_and_stopped(colleague: Api, world: World) -> None:
+    path = f"/campaigns/{world.campaign_id}"
+
+    for action, state in [
+        ("start", "running"),
+        ("pause", "paused"),
+        ("resume", "running"),
+        ("stop", "stopped"),
+        ("start", "running"),
+    ]:
+        answer = await colleague.post(f"{path}/{action}")
+        assert (answer.status_code, answer.json()["state"]) == (200, state)
+        assert await state_of(colleague, world.campaign_id) == state
+
+
+@pytest.mark.parametrize("action", ["pause", "resume", "stop"])
+async def test_what_a_draft_cannot_do_is_a_conflict(owner: Api, world: World, action: str) -> None:
+    answer = await owner.post(f"/campaigns/{world.campaign_id}/{action}")
+
+    assert answer.status_code == 409
+    assert await state_of(owner, world.campaign_id) == "draft"
+
+
+async def test_a_viewer_watches_and_does_not_touch(viewer: Api, world: World) -> None:
+    path = f"/campaigns/{world.campaign_id}"
+
+    assert (await viewer.get(f"{path}/progress")).status_code == 200
+    for action in ("start", "pause", "resume", "stop"):
+        assert (await viewer.post(f"{path}/{action}")).status_code == 403
+    assert (
+        await viewer.post(f"{path}/contacts", {"contacts": [{"number": "0912345679"}]})
+    ).status_code == 403
+    assert await state_of(viewer, world.campaign_id) == "draft"
+
+
+async def test_a_campaign_is_changed_while_it_is_a_draft_or_paused(owner: Api, world: World) -> None:
+    path = f"/campaigns/{world.campaign_id}"
+    change = {"name": "Tết", "max_channels": 5, "config": {"ring_seconds": 20}}
+
+    changed = (await owner.send("PATCH", path, change)).json()
+
+    assert (changed["name"], changed["max_channels"], changed["config"]["ring_seconds"]) == ("Tết", 5, 20)
+    await owner.post(f"{path}/start")
+    assert (await owner.send("PATCH", path, {"name": "no"})).status_code == 409
+    await owner.post(f"{path}/pause")
+    assert (await owner.send("PATCH", path, {"max_channels": None})).json()["max_channels"] is None
+    assert (await owner.get(path)).json()["name"] == "Tết"
+
+
+async def test_progress_counts_and_says_why_nothing_is_dialled(owner: Api, world: World) -> None:
+    progress = (await owner.get(f"/campaigns/{world.campaign_id}/progress")).json()
+
+    assert progress["state"] == "draft"
+    assert [progress[name] for name in ("accepted", "queued", "dialing", "done")] == [1, 1, 0, 0]
+    assert progress["outcomes"] == {}
+    assert progress["next_due_at"].endswith("+07:00")
+    assert progress["waiting"] is None
+
+
+async def test_the_reason_for_waiting_is_shown_with_its_times(
+    owner: Api, world: World, services: Any
+) -> None:
+    await owner.post(f"/campaigns/{world.campaign_id}/start")
+    async with services.db.transaction() as tx:
+        await tx.execute(
+            "UPDATE campaigns SET waiting_reason = 'window_closed', waiting_since = '2026-11-21 14:00+00',"
+            " waiting_until = '2026-11-22 01:00+00' WHERE id = %s",
+            (world.campaign_id,),
+        )
+    waiting = {
+        "reason": "window_closed",
+        "since": "2026-11-21T21:00:00+07:00",
+        "until": "2026-11-22T08:00:00+07:00",
+    }
+
+    assert (await owner.get(f"/campaigns/{world.campaign_id}/progress")).json()["waiting"] == waiting
+    assert (await owner.get(f"/campaigns/{world.campaign_id}")).json()["waiting"] == waiting
+
+
+async def test_a_template_is_kept_changed_and_archived(owner: Api, world: World) -> None:
+    path = f"/templates/{world.template_id}"
+    made = (await owner.get(path)).json()
+    body = campaign_body(world.script_id, world.hotline_id, name="Mới", fields=["ten"])
+
+    changed = (await owner.send("PUT", path, body)).json()
+
+    assert changed.items() >= {"name": "Mới", "fields": ["ten"], "project_id": None}.items()
+    assert made["project_id"] == world.project_id
+    assert (await owner.send("DELETE", path)).status_code == 204
+    assert (await owner.send("DELETE", path)).status_code == 404
+    assert (await owner.send("PUT", path, body)).status_code == 404
+    assert (await owner.get(path)).json()["archived_at"] is not None
+    assert (await owner.post(f"{path}/campaigns", {"name": "x"})).status_code == 404
+
+
+async def test_a_campaign_from_a_template_has_everything_that_it_says(owner: Api, world: World) -> None:
+    template = (await owner.get(f"/templates/{world.template_id}")).json()
+
+    made = await owner.made(f"/templates/{world.template_id}/campaigns", {"name": "Đợt 1"})
+
+    same = ("kind", "purpose", "script_id", "hotline_ids", "config", "max_channels", "max_cps", "project_id")
+    assert {name: made[name] for name in same} == {name: template[name] for name in same}
+    assert (made["template_id"], made["name"], made["state"]) == (world.template_id, "Đợt 1", "draft")

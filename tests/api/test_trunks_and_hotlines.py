@@ -1,0 +1,76 @@
+"""Trunks, and the hotlines on them."""
+
+from __future__ import annotations
+
+import pytest
+from tests.api.conftest import Api
+from tests.api.world import HOTLINE, TRUNK
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_trunk_is_as_it_was_made(owner: Api, viewer: Api) -> None:
+    made = await owner.made("/trunks", TRUNK)
+
+    assert made.items() >= (TRUNK | {"dial_format": "national", "enabled": True}).items()
+    assert (await viewer.get(f"/trunks/{made['id']}")).json() == made
+    assert (await viewer.get("/trunks")).json() == {"items": [made], "next": None}
+
+
+async def test_what_a_change_leaves_out_stays(owner: Api) -> None:
+    made = await owner.made("/trunks", TRUNK)
+
+    changed = await owner.send("PATCH", f"/trunks/{made['id']}", {"max_cps": None, "dial_format": "plus"})
+
+    assert changed.json() == made | {"max_cps": None, "dial_format": "plus"}
+    assert (await owner.get(f"/trunks/{made['id']}")).json() == changed.json()
+
+
+async def test_two_trunks_of_an_account_do_not_share_a_name(owner: Api, stranger: Api) -> None:
+    await owner.made("/trunks", TRUNK)
+
+    assert (await owner.post("/trunks", TRUNK)).status_code == 409
+    assert (await stranger.post("/trunks", TRUNK)).status_code == 201
+
+
+async def test_a_trunk_without_the_contract_values_is_refused(owner: Api) -> None:
+    assert (await owner.post("/trunks", {"name": "x", "engine": "sandbox"})).status_code == 400
+    assert (await owner.post("/trunks", TRUNK | {"max_cps": 0})).status_code == 400
+    assert (await owner.post("/trunks", TRUNK | {"max_channels": "30"})).status_code == 400
+
+
+@pytest.mark.parametrize("written", ["02473001234", "+84 247 300 1234", "84.24.7300.1234", "(024) 7300-1234"])
+async def test_a_hotline_is_shown_as_people_write_it(owner: Api, written: str) -> None:
+    trunk = await owner.made("/trunks", TRUNK)
+
+    made = await owner.made("/hotlines", {"number": written, "trunk_id": trunk["id"]})
+
+    assert made["number"] == HOTLINE
+
+
+async def test_a_hotline_moves_to_another_trunk_and_network(owner: Api) -> None:
+    one = await owner.made("/trunks", TRUNK)
+    other = await owner.made("/trunks", TRUNK | {"name": "Viettel"})
+    made = await owner.made("/hotlines", {"number": HOTLINE, "trunk_id": one["id"]})
+
+    change = {"trunk_id": other["id"], "network": "viettel"}
+    changed = await owner.send("PATCH", f"/hotlines/{made['id']}", change)
+
+    assert changed.json() == made | change
+
+
+async def test_a_hotline_is_added_once(owner: Api) -> None:
+    trunk = await owner.made("/trunks", TRUNK)
+    body = {"number": HOTLINE, "trunk_id": trunk["id"]}
+    await owner.made("/hotlines", body)
+
+    assert (await owner.post("/hotlines", body)).status_code == 409
+
+
+async def test_what_is_no_number_is_refused_with_its_place(owner: Api) -> None:
+    trunk = await owner.made("/trunks", TRUNK)
+
+    answer = await owner.post("/hotlines", {"number": "hello", "trunk_id": trunk["id"]})
+
+    assert answer.status_code == 400
+    assert [error["path"] for error in answer.json()["errors"]] == ["number"]
