@@ -68,7 +68,7 @@ def test_a_code_that_came_as_a_number_gets_its_zeros_back(code: object, text: st
     assert body.contacts == [NewContact("0901234567", {}, text)]
 
 
-UNUSABLE_NUMBERS: tuple[object, ...] = (None, True, 1.5, [], {}, "0901\x00234567")
+UNUSABLE_NUMBERS: tuple[object, ...] = (None, True, 1.5, [], {})
 
 
 @pytest.mark.parametrize(
@@ -76,30 +76,11 @@ UNUSABLE_NUMBERS: tuple[object, ...] = (None, True, 1.5, [], {}, "0901\x00234567
     [
         *(None, 1, "0901234567", [], ["0901234567"], {}, {"phone": "0901234567"}),
         *({"phone_number": value} for value in UNUSABLE_NUMBERS),
-        {"phone_number": "0901234567", "ho_ten": "a\x00b"},
-        {"phone_number": "0901234567", "a\x00": "b"},
-        {"phone_number": "0901234567", "a": [{"b": ["\x00"]}]},
-        {"phone_number": "0901234567", "a": [{"b\x00": 1}]},
     ],
 )
 def test_an_element_that_cannot_be_used_is_skipped_and_counted(element: object) -> None:
     good = {"phone_number": "0901234568"}
     assert parse_import(body_of([element, good])) == ImportBody(None, [NewContact("0901234568", {})], 2)
-
-
-def test_a_written_backslash_u0000_is_text_and_no_nul() -> None:
-    body = parse_import(body_of([{"phone_number": "0901234567", "a": "\\u0000"}]))
-    assert body.contacts == [NewContact("0901234567", {"a": "\\u0000"})]
-
-
-@pytest.mark.parametrize(("levels", "kept"), [(32, 1), (33, 0), (900, 0)])
-def test_a_field_nested_beyond_reason_skips_its_element(levels: int, kept: int) -> None:
-    for opening, closing in (("[", "]"), ('{"a":', "}")):
-        nested = opening * levels + "1" + closing * levels
-        text = '{"contacts":[{"phone_number":"0901234567","a":' + nested + "}]}"
-        contacts = parse_import(text.encode()).contacts
-        assert contacts is not None
-        assert len(contacts) == kept
 
 
 @pytest.mark.parametrize("contacts", [None, {}, {"phone_number": "0901234567"}, "[]", "", 1, True, 1.5])
@@ -210,17 +191,6 @@ def test_a_form_may_hold_contacts_as_json() -> None:
 @pytest.mark.parametrize("text", ["null", "{}", '"[]"', "5"])
 def test_contacts_as_json_need_the_same_shape(text: str) -> None:
     assert parse_import(b"access_token=t&contacts=" + quote(text).encode()) == ImportBody("t", None, 0)
-
-
-@pytest.mark.parametrize("field", ["[a]=%00", "[a%00]=b"])
-def test_a_nul_in_a_form_skips_its_element(field: str) -> None:
-    form = f"contacts[0][phone_number]=0901234567&contacts[0]{field}&contacts[1][phone_number]=0901234568"
-    assert parse_import(form.encode()) == ImportBody(None, [NewContact("0901234568", {})], 2)
-
-
-def test_a_nul_in_json_in_a_form_skips_its_element() -> None:
-    form = "contacts=" + quote('[{"phone_number":"0901234567","a":"\\u0000"}]')
-    assert parse_import(form.encode()) == ImportBody(None, [], 1)
 
 
 def test_a_multipart_body_is_read() -> None:
@@ -340,6 +310,6 @@ def test_limits_are_clamped_and_what_is_no_number_is_the_default(query: str, lim
 
 @given(query=st.binary(max_size=200), header=st.binary(max_size=50))
 def test_no_query_and_no_header_raise(query: bytes, header: bytes) -> None:
-    scope = {**scope_of(query), "headers": [(b"authorization", b"Bearer " + header)]}
+    scope: Any = {**scope_of(query), "headers": [(b"authorization", b"Bearer " + header)]}
     read_token(scope)
     read_results_query(scope, 10_000)

@@ -2,7 +2,7 @@
 
 Nothing here trusts a content type: a body is JSON when it starts like JSON, multipart when it starts with a
 boundary, and a form otherwise. Nothing raises on a customer's input: a body that cannot be read has no
-contacts, an element that cannot be stored is skipped, as the document says, and a bad number is its default.
+contacts, an element without a number is skipped as the document says, a bad limit or time is its default.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from tongdai.domain.campaigns import NewContact
 DEFAULT_LIMIT: Final = 10
 # Reading a longer body takes some milliseconds, for which other requests should not wait.
 _INLINE_BYTES: Final = 256 * 1024
+# With all its spaces and brackets; what is accepted is stored, and shown in every export.
+_LONGEST_NUMBER: Final = 100
 _MOST_FORM_FIELDS: Final = 200_000
 _MOST_QUERY_FIELDS: Final = 100
-_DEEPEST_FIELD: Final = 32
 _BOM: Final = b"\xef\xbb\xbf"
 _LARGEST_ID: Final = 2**63 - 1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -46,7 +47,7 @@ class ClientGoneError(Exception):
 class ImportBody:
     token: str | None = None
     contacts: list[NewContact] | None = None
-    """Those with a phone number that can be stored; None when `contacts` is no list or cannot be read."""
+    """Those that name a phone number; None when `contacts` is no list or cannot be read."""
     received: int = 0
     """How many elements there were, usable or not."""
     hides_token: bool = False
@@ -157,9 +158,7 @@ def parse_import(body: bytes | bytearray) -> ImportBody:
     token = token if isinstance(token, str) else None
     if not isinstance(contacts, list):
         return ImportBody(token)
-    # One look at the whole body spares a look at every text in it. In a form a NUL has too many spellings.
-    plain = _is_json(body) and b"\\u0000" not in body
-    usable = [contact for element in contacts if (contact := _contact(element, plain=plain)) is not None]
+    usable = [contact for element in contacts if (contact := _contact(element)) is not None]
     return ImportBody(token, usable, len(contacts))
 
 
@@ -244,21 +243,16 @@ def _nested(pairs: Iterator[tuple[str, str]]) -> Mapping[str, Any]:
 # ---------------------------------------------------------------- elements of contacts
 
 
-def _contact(element: object, *, plain: bool) -> NewContact | None:
-    """A contact as it may be stored; None for an element to skip. `plain`: there is no NUL in it."""
+def _contact(element: object) -> NewContact | None:
+    """A contact as it was given, to be judged by the campaign; None for an element that names no number."""
     if type(element) is not dict:
         return None
     given = element.pop("phone_number", None)
     if type(given) is int:
         given = str(given)
-    elif type(given) is not str:
+    elif type(given) is not str or len(given) > _LONGEST_NUMBER:
         return None
-    code = element.pop("otp_code", None)
-    if not (_is_flat(element) if plain else _is_storable(element, _DEEPEST_FIELD)):
-        return None
-    if not plain and "\x00" in given:
-        return None
-    return NewContact(given, element, _otp_text(code))
+    return NewContact(given, element, _otp_text(element.pop("otp_code", None)))
 
 
 def _otp_text(code: object) -> str | None:
@@ -266,24 +260,3 @@ def _otp_text(code: object) -> str | None:
     if type(code) is int:
         return f"{code:06d}"
     return code if isinstance(code, str) else None
-
-
-def _is_flat(fields: Mapping[str, Any]) -> bool:
-    """Whether no field is nested beyond reason; nearly all are plain values, and cost one comparison."""
-    for value in fields.values():
-        if type(value) in (dict, list) and not _is_storable(value, _DEEPEST_FIELD):
-            return False
-    return True
-
-
-def _is_storable(value: object, depth: int) -> bool:
-    """Whether jsonb takes a value: no NUL in any text (PostgreSQL has none), and no deeper than `depth`."""
-    if isinstance(value, str):
-        return "\x00" not in value
-    if depth == 0:
-        return not isinstance(value, dict | list)
-    if isinstance(value, list):
-        return all(_is_storable(one, depth - 1) for one in value)
-    if isinstance(value, dict):
-        return all("\x00" not in key and _is_storable(one, depth - 1) for key, one in value.items())
-    return True
