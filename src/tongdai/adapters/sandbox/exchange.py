@@ -85,11 +85,11 @@ class Exchange:
     def dial(self, listener: Listener, dial: Dial) -> None:
         now = time.time()
         refusal = self._refusal(dial, now)
+        event = "REFUSE" if refusal else "INVITE"
+        self._log.write(event, dial.leg, dial.trunk, dial.number, dial.caller, refusal)
         listener.send(encode(Taken(dial.request, refusal)))
         if refusal:
-            self._log.write("REFUSE", dial.leg, dial.trunk, dial.number, dial.caller, refusal)
             return
-        self._log.write("INVITE", dial.leg, dial.trunk, dial.number, dial.caller)
         leg = Leg(dial, self._seed, self, least_patience=self._pace.least_patience)
         leg.owner = listener
         self._live[dial.leg] = leg

@@ -144,6 +144,7 @@ class FreePace:
         owner = leg.owner
         if owner is not None:
             leg.held = owner.sent
+            leg.paced = 0.0
             owner.waiting.append((owner.sent, time.monotonic(), leg))
 
     def moved(self, leg: Leg) -> None:
