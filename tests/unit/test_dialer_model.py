@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tongdai.domain.campaigns import CampaignConfig
 from tongdai.domain.dialer.model import (
     LATENESS,
+    LEAD,
     PACE,
     DueCall,
     Limit,
@@ -63,12 +64,20 @@ def test_calls_are_spaced_by_the_calls_per_second_of_the_trunk() -> None:
     caps = limits(limit(101), limit(201, cps=50))
     one = plan(1, line(1, 1))
     slots, left = lay_out([(due(n), one) for n in range(30)], {}, caps, NOW, HORIZON, {})
-    moments = [slot.dial_at for slot in slots]
-    assert moments[0] == NOW
-    gaps = [(b - a).total_seconds() for a, b in itertools.pairwise(moments)]
-    assert gaps == [pytest.approx(1 / (50 * PACE), abs=1e-6)] * len(gaps)
-    assert moments[-1] < HORIZON
+    assert slots[0].dial_at == NOW
+    spacing = timedelta(seconds=1 / (50 * PACE))
+    # From the last moment at which one may be on time to the first moment of the next.
+    gaps = [after.dial_at - (before.dial_before - LATENESS) for before, after in itertools.pairwise(slots)]
+    assert gaps == [pytest.approx(spacing, abs=timedelta(microseconds=1))] * len(gaps)
+    assert slots[-1].dial_at < HORIZON
     assert len(left) == 30 - len(slots)
+
+
+def test_an_idle_trunk_is_used_at_once_and_may_be_used_as_late_as_a_claim_takes_to_commit() -> None:
+    caps = limits(limit(101), limit(201, cps=50))
+    one = plan(1, line(1, 1))
+    (slot,), _ = lay_out([(due(1), one)], {}, caps, NOW, HORIZON, {})
+    assert (slot.dial_at, slot.dial_before) == (NOW, NOW + LEAD + LATENESS)
 
 
 def test_a_slot_that_was_not_used_is_not_made_up_in_a_burst() -> None:

@@ -23,6 +23,10 @@ UNCAPPED = 1_000_000
 LATENESS = timedelta(milliseconds=20)
 """How late a paced call may be sent. A slot missed by more is given up and claimed anew."""
 
+LEAD = timedelta(milliseconds=30)
+"""What a claim may take to commit. A slot that begins sooner may be used up to then, and the next one is
+spaced from there: on an idle trunk a call goes out at once, and our own commit makes none miss its slot."""
+
 UNPACED_LATENESS = timedelta(seconds=5)
 """How late a call may be sent where no cap on calls per second applies."""
 
@@ -226,13 +230,16 @@ def _place(
     if best is None:
         return None
     (_, moment, _), line = best
-    return _take(call, plan, line, moment, (*own, limits[line.hotline_limit], limits[line.trunk_limit]))
+    return _take(call, plan, line, moment, now, (*own, limits[line.hotline_limit], limits[line.trunk_limit]))
 
 
-def _take(call: DueCall, plan: Plan, line: Line, moment: datetime, chain: tuple[Limit, ...]) -> Slot:
+def _take(
+    call: DueCall, plan: Plan, line: Line, moment: datetime, now: datetime, chain: tuple[Limit, ...]
+) -> Slot:
+    latest = max(moment, now + LEAD)
     for limit in chain:
-        limit.take(moment)
+        limit.take(latest)
     lateness = LATENESS if any(limit.paced() for limit in chain) else UNPACED_LATENESS
     return Slot(
-        call, plan, line, moment, plan.until(moment + lateness), tuple(sorted(limit.id for limit in chain))
+        call, plan, line, moment, plan.until(latest + lateness), tuple(sorted(limit.id for limit in chain))
     )

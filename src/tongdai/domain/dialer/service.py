@@ -213,6 +213,8 @@ class Dialer:
             await calls.expire_otps(tx, now, 1000)
             if self._plans.waiting:
                 await claiming.say_waiting(tx, {**self._plans.waiting, **self._still_full()}, now)
+        for campaign in self._plans.due:
+            await self._preload(self._plans.dialable[campaign])
         return set(self._plans.due)
 
     async def _claim_due(self, due: set[int]) -> float | None:
@@ -279,12 +281,24 @@ class Dialer:
 
     # ------------------------------------------------------------------ told by the parts
 
-    async def _make_session(self, facts: LegFacts) -> Session:
-        script = self._scripts.get((facts.script_id, facts.script_version))
+    async def _preload(self, one: Plan) -> None:
+        """Have the script at hand before the first slot, which does not wait for it."""
+        try:
+            await self._script(one.account_id, one.script_id, one.script_version)
+        except scripts.ScriptNotFoundError:
+            log.exception("a campaign's script cannot be loaded", extra={"campaign": one.campaign_id})
+
+    async def _script(self, account_id: int, script_id: int, version: int) -> scripts.Script:
+        """Versions never change, so one that was loaded is kept."""
+        script = self._scripts.get((script_id, version))
         if script is None:
             async with self._db.transaction() as tx:
-                script = await self._load_script(tx, facts.account_id, facts.script_id, facts.script_version)
-            self._scripts[facts.script_id, facts.script_version] = script
+                script = await self._load_script(tx, account_id, script_id, version)
+            self._scripts[script_id, version] = script
+        return script
+
+    async def _make_session(self, facts: LegFacts) -> Session:
+        script = await self._script(facts.account_id, facts.script_id, facts.script_version)
         code = None if facts.secret is None else self._keyring.open(facts.secret, context="otp").decode()
         return Session(facts, script, code)
 
