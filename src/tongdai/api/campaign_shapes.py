@@ -63,7 +63,7 @@ class NewCampaign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The campaign keeps the version that is current now."""
     hotline_ids: HotlineIds
     """The numbers it may show; the one of the callee's network is taken first."""
-    config: Settings = Settings()
+    config: Settings = msgspec.field(default_factory=Settings)
     max_channels: Channels | None = None
     """Calls at a time. Null: no cap of its own."""
     max_cps: Cps | None = None
@@ -201,7 +201,7 @@ class NewTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     hotline_ids: HotlineIds
     fields: FieldNames = ()
     """Names of the fields that a contact should bring."""
-    config: Settings = Settings()
+    config: Settings = msgspec.field(default_factory=Settings)
     max_channels: Channels | None = None
     max_cps: Cps | None = None
     takes_imports: bool = True
