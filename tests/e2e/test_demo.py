@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -64,7 +65,6 @@ class Demo:
         return found[0]
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        self.http.close()
         self.process.send_signal(number)
         return self.process.wait(PATIENCE_S)
 
@@ -100,6 +100,7 @@ def running(folder: Path) -> Iterator[Demo]:
     file = folder.parent / "credentials.json"
     environment = {name: text for name, text in os.environ.items() if not name.startswith("TONGDAI_")}
     command = [sys.executable, "-m", "tongdai", "demo", "--port", "0"]
+    started = time.time_ns()
     with (folder.parent / "output").open("a") as output:
         process = subprocess.Popen(
             [*command, "--data", str(folder), "--credentials", str(file)],
@@ -109,9 +110,12 @@ def running(folder: Path) -> Iterator[Demo]:
             text=True,
         )
     try:
-        soon(lambda: file.exists() or process.poll() is not None)
+        # An earlier run's file may lie there until the new one has begun.
+        soon(lambda: process.poll() is not None or (file.exists() and file.stat().st_mtime_ns > started))
         assert process.poll() is None, (folder.parent / "output").read_text()
-        yield Demo(process, json.loads(file.read_text()), file)
+        demo = Demo(process, json.loads(file.read_text()), file)
+        with demo.http:
+            yield demo
     finally:
         if process.poll() is None:
             process.terminate()
@@ -240,6 +244,25 @@ def test_it_stops_cleanly_and_a_second_start_goes_on(demo: Demo, folder: Path) -
         family = again.family()
         assert again.stop(signal.SIGINT) == 0
         assert [one for one in family if one.is_running()] == []
+
+
+def test_one_folder_has_one_demo(folder: Path) -> None:
+    with running(folder) as one:
+        command = [sys.executable, "-m", "tongdai", "demo", "--port", "0", "--data", str(folder)]
+        second = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+        assert second.returncode == 1
+        assert "already" in second.stderr
+        assert one.file.exists()
+        assert ready(one.http)
+
+
+def test_a_port_that_is_taken_is_told_at_once(folder: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "tongdai", "demo", "--port", port, "--data", str(tmp_path / "data")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == 1
+    assert f"port {port} is not free" in done.stderr
 
 
 def test_nothing_outlives_a_demo_that_is_killed(folder: Path) -> None:

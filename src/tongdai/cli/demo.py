@@ -17,7 +17,7 @@ from tongdai.cli.processes import Postgres, carrier_spec, database_of, keep_runn
 from tongdai.kit import logs
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
-from tongdai.kit.private_files import write_private
+from tongdai.kit.private_files import open_private, try_lock, write_private
 from tongdai.kit.supervisor import Stop, StopRequested, stop_signals
 from tongdai.settings import Settings
 
@@ -81,12 +81,17 @@ def demo(port: int, data: Path, credentials: Path | None) -> None:
     """
     for name in OWN:
         os.environ.pop(name, None)
+    file = (credentials or data / "credentials.json").absolute()
     settings = _prepare(data.absolute(), _free_port(port))
     logs.configure(settings.log_level)
-    with stop_signals() as stop:
+    with stop_signals() as stop, open_private(data / "demo.lock") as lock:
+        if not try_lock(lock):
+            raise click.ClickException(f"a demo runs over {data} already")
+        # Whoever waits for the file must not read that of an earlier run, which may have been killed.
+        file.unlink(missing_ok=True)
         try:
             with database_of(settings, stop) as database:
-                _run(settings, database, (credentials or data / "credentials.json").absolute(), stop)
+                _run(settings, database, file, stop)
         except StopRequested:
             pass
     click.echo("Stopped.")
@@ -118,8 +123,6 @@ def _free_port(port: int) -> int:
 
 
 def _run(settings: Settings, database: Postgres, credentials: Path, stop: Stop) -> None:
-    # Whoever waits for the file must not read an earlier run's.
-    credentials.unlink(missing_ok=True)
     opened = asyncio.run(_seed(settings, database.url))
     folder = Path(settings.data_dir) / "logs"
     folder.mkdir(mode=0o700, exist_ok=True)
