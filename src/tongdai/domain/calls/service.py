@@ -90,7 +90,8 @@ async def cancel_calls(
         CancelTargetError: nothing says which calls.
     """
     if call_ids is not None:
-        ids = await store.lock_queued_by_id(tx, account_id, call_ids, limit)
+        known = [call_id for call_id in call_ids if 0 < call_id <= _BIGINT_MAX]
+        ids = await store.lock_queued_by_id(tx, account_id, known, limit)
     elif number is not None:
         ids = await store.lock_queued_by_number(tx, account_id, number, campaign_id, limit)
     elif campaign_id is not None:
