@@ -124,12 +124,13 @@ async def test_a_filter_that_means_nothing_is_refused(owner: Api, query: dict[st
 
 @pytest.mark.parametrize("by", ["call_ids", "number", "campaign_id", "number in campaign"])
 async def test_queued_calls_are_cancelled_once(owner: Api, world: World, by: str) -> None:
-    request: dict[str, Any] = {
+    ways: dict[str, dict[str, Any]] = {
         "call_ids": {"call_ids": [world.call_id, 2**62]},
         "number": {"number": "0912 345 678"},
         "campaign_id": {"campaign_id": world.campaign_id},
         "number in campaign": {"number": "0912345678", "campaign_id": world.campaign_id},
-    }[by]
+    }
+    request = ways[by]
 
     first = await owner.post("/calls/cancel", request)
     again = await owner.post("/calls/cancel", request)

@@ -72,5 +72,5 @@ async def test_what_is_no_cursor_of_ours_is_refused(owner: Api, made_up: str) ->
 
 
 @pytest.mark.parametrize("last", [1, 7, 10**9, 2**63 - 1])
-def test_a_cursor_leads_back_to_its_id(last: int) -> None:
+async def test_a_cursor_leads_back_to_its_id(last: int) -> None:
     assert paging.after(paging.to_cursor(last)) == last

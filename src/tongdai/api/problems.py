@@ -144,7 +144,7 @@ def _parameter_error(request: Request[Any, Any, Any], error: ValidationException
 
 
 def _sent_name(request: Request[Any, Any, Any], argument: str) -> str:
-    """What the sender calls a handler's argument: `state`, which the framework keeps for itself, has another."""
+    """What the sender calls a handler's argument: the framework keeps some names, `state` for one."""
     field = request.route_handler.parsed_fn_signature.parameters.get(argument)
     return getattr(field and field.kwarg_definition, "name", None) or argument
 

@@ -1,0 +1,213 @@
+"""A stranger is told of an owner's things what they are told of things that do not exist.
+
+Every operation of the API that takes an id is here, in every position; `test_no_operation_is_left_out`
+holds the list against the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pytest
+from litestar import Litestar
+from tests.api.conftest import Api
+from tests.api.world import SCRIPT, TRUNK, World, build, campaign_body
+
+pytestmark = pytest.mark.anyio
+
+UNKNOWN = 2**62
+Body = Callable[[World, World], Any]
+"""From the owner's world and the stranger's own: a body that names something of the owner's."""
+
+
+@dataclass(frozen=True)
+class Try:
+    method: str
+    path: str
+    body: Body | None = None
+    query: str | None = None
+    status: int = 404
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path} {self.query or ''}".strip()
+
+
+TRIES = [
+    Try("GET", "/trunks/{trunk_id}"),
+    Try("PATCH", "/trunks/{trunk_id}", lambda theirs, own: {"enabled": False}),
+    Try("GET", "/hotlines/{hotline_id}"),
+    Try("PATCH", "/hotlines/{hotline_id}", lambda theirs, own: {"enabled": False}),
+    Try("PATCH", "/hotlines/{hotline_id}", lambda theirs, own: {"trunk_id": own.trunk_id}),
+    Try("GET", "/scripts/{script_id}"),
+    Try("GET", "/scripts/{script_id}", query="version"),
+    Try("PUT", "/scripts/{script_id}", lambda theirs, own: {"name": "x", "script": SCRIPT}),
+    Try("GET", "/audio-files/{audio_file_id}"),
+    Try("GET", "/audio-files/{audio_file_id}/content"),
+    Try("DELETE", "/audio-files/{audio_file_id}"),
+    Try("GET", "/projects/{project_id}"),
+    Try("DELETE", "/keys/{key_id}"),
+    Try("GET", "/templates/{template_id}"),
+    Try("PUT", "/templates/{template_id}", lambda theirs, own: campaign_body(own.script_id, own.hotline_id)),
+    Try("DELETE", "/templates/{template_id}"),
+    Try("POST", "/templates/{template_id}/campaigns", lambda theirs, own: {"name": "x"}),
+    Try("GET", "/campaigns/{campaign_id}"),
+    Try("PATCH", "/campaigns/{campaign_id}", lambda theirs, own: {"name": "x"}),
+    Try("POST", "/campaigns/{campaign_id}/start"),
+    Try("POST", "/campaigns/{campaign_id}/pause"),
+    Try("POST", "/campaigns/{campaign_id}/resume"),
+    Try("POST", "/campaigns/{campaign_id}/stop"),
+    Try("GET", "/campaigns/{campaign_id}/progress"),
+    Try(
+        "POST",
+        "/campaigns/{campaign_id}/contacts",
+        lambda theirs, own: {"contacts": [{"number": "0912345601"}]},
+    ),
+    Try("GET", "/calls/{call_id}"),
+    Try("GET", "/calls", query="campaign_id"),
+    # References in bodies.
+    Try("POST", "/hotlines", lambda theirs, own: {"number": "02473005678", "trunk_id": theirs.trunk_id}),
+    Try("POST", "/campaigns", lambda theirs, own: campaign_body(theirs.script_id, own.hotline_id)),
+    Try("POST", "/campaigns", lambda theirs, own: campaign_body(own.script_id, theirs.hotline_id)),
+    Try(
+        "POST",
+        "/campaigns",
+        lambda theirs, own: campaign_body(own.script_id, own.hotline_id, project_id=theirs.project_id),
+    ),
+    Try("POST", "/templates", lambda theirs, own: campaign_body(theirs.script_id, own.hotline_id)),
+    Try("POST", "/templates", lambda theirs, own: campaign_body(own.script_id, theirs.hotline_id)),
+    Try(
+        "POST",
+        "/templates",
+        lambda theirs, own: campaign_body(own.script_id, own.hotline_id, project_id=theirs.project_id),
+    ),
+    Try("POST", "/calls/cancel", lambda theirs, own: {"campaign_id": theirs.campaign_id}),
+    Try(
+        "POST",
+        "/calls/cancel",
+        lambda theirs, own: {"number": "0912345678", "campaign_id": theirs.campaign_id},
+    ),
+    # Ids in a list are passed over when they are unknown, and a stranger's own number finds only their own.
+    Try("POST", "/calls/cancel", lambda theirs, own: {"call_ids": [theirs.call_id]}, status=200),
+]
+# Operations that take no id, or that are for a platform key alone (test_auth, test_platform).
+WITHOUT_IDS = {
+    "GET /me",
+    "GET /keys",
+    "GET /projects",
+    "POST /projects",
+    "GET /trunks",
+    "POST /trunks",
+    "GET /hotlines",
+    "GET /scripts",
+    "POST /scripts",
+    "POST /scripts/validate",
+    "GET /audio-files",
+    "POST /audio-files",
+    "GET /templates",
+    "GET /campaigns",
+    "POST /accounts",
+    "GET /accounts",
+    "GET /accounts/{account_id}",
+    "POST /accounts/{account_id}/users",
+    "POST /accounts/{account_id}/users/{user_id}/keys",
+    # Its user_id: test_keys_and_projects.
+    "POST /keys",
+}
+UNKNOWN_WORLD = World(**dict.fromkeys(World.__dataclass_fields__, UNKNOWN))
+
+
+async def send(api: Api, one: Try, theirs: World, own: World) -> Any:
+    path = one.path.format(**asdict(theirs))
+    if one.query is not None:
+        path += f"?{one.query}={1 if one.query == 'version' else theirs.campaign_id}"
+    answer = await api.send(one.method, path, None if one.body is None else one.body(theirs, own))
+    return answer.status_code, answer.headers["content-type"], answer.json()
+
+
+async def everything(api: Api, world: World) -> Iterator[Any]:
+    """What the owner sees of their own things."""
+    paths = [
+        f"/trunks/{world.trunk_id}",
+        f"/hotlines/{world.hotline_id}",
+        f"/scripts/{world.script_id}",
+        f"/audio-files/{world.audio_file_id}",
+        f"/templates/{world.template_id}",
+        f"/campaigns/{world.campaign_id}",
+        f"/campaigns/{world.campaign_id}/progress",
+        f"/calls/{world.call_id}",
+        "/keys",
+        "/projects",
+    ]
+    return iter([(await api.get(path)).json() for path in paths])
+
+
+async def test_a_stranger_is_told_the_same_as_of_things_that_do_not_exist(owner: Api, stranger: Api) -> None:
+    theirs, own = await build(owner, "theirs"), await build(stranger, "own")
+    before = list(await everything(owner, theirs))
+
+    for one in TRIES:
+        of_theirs = await send(stranger, one, theirs, own)
+        of_nothing = await send(stranger, one, UNKNOWN_WORLD, own)
+
+        assert of_theirs == of_nothing, str(one)
+        assert of_theirs[0] == one.status, f"{one}: {of_theirs}"
+
+    assert list(await everything(owner, theirs)) == before
+
+
+async def test_lists_hold_nothing_of_another_account(owner: Api, stranger: Api) -> None:
+    await build(owner)
+
+    for path in (
+        "trunks",
+        "hotlines",
+        "scripts",
+        "audio-files",
+        "projects",
+        "templates",
+        "campaigns",
+        "calls",
+    ):
+        assert (await owner.get(f"/{path}")).json()["items"], path
+        assert (await stranger.get(f"/{path}")).json() == {"items": [], "next": None}, path
+
+
+async def test_a_number_is_cancelled_in_the_callers_account_alone(owner: Api, stranger: Api) -> None:
+    world = await build(owner)
+
+    assert (await stranger.post("/calls/cancel", {"number": "0912345678"})).json()["call_ids"] == []
+    assert (await owner.get(f"/calls/{world.call_id}")).json()["state"] == "queued"
+
+
+async def test_a_taken_name_or_number_is_no_hint_of_another_account(owner: Api, stranger: Api) -> None:
+    await build(owner)
+
+    trunk = await stranger.post("/trunks", TRUNK)
+    hotline = await stranger.post("/hotlines", {"number": "02473001234", "trunk_id": trunk.json()["id"]})
+
+    assert (trunk.status_code, hotline.status_code) == (201, 201)
+
+
+async def test_no_operation_is_left_out(app: Litestar) -> None:
+    known = WITHOUT_IDS | {f"{one.method} {one.path}" for one in TRIES}
+    paths = app.openapi_schema.to_schema()["paths"]
+
+    served = {
+        f"{method.upper()} {path.removeprefix('/v1')}"
+        for path, item in paths.items()
+        for method in item
+        if path.startswith("/v1/")
+    }
+
+    assert served == known
+
+
+async def test_every_id_in_a_path_is_one_that_the_cast_has(app: Litestar) -> None:
+    named = {
+        name for path in app.openapi_schema.to_schema()["paths"] for name in re.findall(r"{(\w+)}", path)
+    }
+
+    assert named <= set(World.__dataclass_fields__) | {"account_id", "user_id"}
