@@ -102,7 +102,7 @@ def job_app(platform: Platform) -> procrastinate.App:
         for one in drifted:
             logger.error(
                 "results are miscounted",
-                extra={"campaign_id": one.campaign_id, "by_day": one.by_day, "by_minute": one.by_minute},
+                extra={"scope": one.scope, "id": one.scope_id, "least": one.least, "most": one.most},
             )
 
     return app

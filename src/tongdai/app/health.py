@@ -7,6 +7,7 @@ import logging
 
 import msgspec
 from litestar import get
+from litestar.di import NamedDependency
 from litestar.response import Response
 
 from tongdai.kit.readiness import schema_fault
@@ -29,7 +30,7 @@ def healthz() -> Health:
 
 
 @get("/readyz", include_in_schema=False)
-async def readyz(services: Services) -> Response[Health]:
+async def readyz(services: NamedDependency[Services]) -> Response[Health]:
     """200 when the database answers and its schema is the one of this version, else 503 and why."""
     reason = await _unready(services)
     if reason is None:

@@ -6,6 +6,7 @@ import time
 from typing import cast
 
 from litestar import Litestar, get
+from litestar.di import NamedDependency
 from litestar.enums import ScopeType
 from litestar.response import Response
 from litestar.types import (
@@ -84,5 +85,5 @@ def _counted(metrics: Metrics, scope: HTTPScope, send: Send) -> Send:
 
 
 @get("/metrics", include_in_schema=False, sync_to_thread=False)
-def show_metrics(metrics: Metrics) -> Response[bytes]:
+def show_metrics(metrics: NamedDependency[Metrics]) -> Response[bytes]:
     return Response(metrics.text(), headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})
