@@ -330,3 +330,23 @@ async def test_a_big_import_brings_the_floor_down_to_where_it_began(desk: Desk, 
 
 async def test_a_code_shows_in_no_repr() -> None:
     assert "700217" not in repr(NewContact("0912345678", {}, "700217"))
+
+
+async def test_a_big_import_may_take_longer_than_other_transactions(
+    db: Database, keyring: Keyring, cast: factories.Cast, database_url: str
+) -> None:
+    hurried = Database(database_url, max_size=1, max_transaction_s=0.3)
+    await hurried.open()
+    try:
+        desk = Desk(hurried, keyring, cast.owner, padding=100)
+        await desk.open()
+        async with db.transaction() as tx:
+            await tx.execute(
+                "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS"
+                " $$ BEGIN PERFORM pg_sleep(0.6); RETURN NULL; END $$"
+            )
+            await tx.execute("CREATE TRIGGER slow BEFORE INSERT ON calls EXECUTE FUNCTION slowly()")
+        report = await desk.give(NewContact("0901234567", {}))
+        assert len(report.accepted) == 101
+    finally:
+        await hurried.close()

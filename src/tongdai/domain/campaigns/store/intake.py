@@ -69,10 +69,12 @@ ADD_FEW: Sql = f"""
 IS_OTP: Sql = """
     SELECT FROM campaigns WHERE id = %(campaign_id)s AND account_id = %(account_id)s AND kind = 'otp'"""
 
-# What a big import must know, the moment it began, and a longer time limit for its transaction alone.
+# What a big import must know, the moment it began, and a longer time limit for its transaction alone. A limit
+# that is already running is not prolonged by a new value: it must be switched off first.
 BEGIN_MANY: Sql = f"""
     SELECT {_FACTS}, clock_timestamp() AS began_at,
-           set_config('transaction_timeout', %(timeout_ms)s::text, true) AS timeout
+           set_config('transaction_timeout', '0', true)
+           || set_config('transaction_timeout', %(timeout_ms)s::text, true) AS timeout
       FROM campaigns WHERE id = %(campaign_id)s AND account_id = %(account_id)s"""  # noqa: S608
 
 # Which of these numbers the campaign was not given before. In key order, so that two imports never wait for
