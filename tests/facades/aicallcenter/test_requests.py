@@ -233,7 +233,24 @@ def test_no_bytes_at_all_raise(body: bytes) -> None:
     [
         *(("7", 7), ("007", 7), ("9223372036854775807", 2**63 - 1)),
         *((text, None) for text in ("9223372036854775808", "9" * 20, "9" * 5000, "-1", "+1", "1.0", "1e3")),
-        *((text, None) for text in ("", "abc", "1_0", "٣", "\x00", "7\x00", "0x7", "7;", "1 2", "\udcff")),
+        *(
+            (text, None)
+            for text in (
+                "",
+                "abc",
+                "1_0",
+                "٣",
+                "\x00",
+                "7\x00",
+                "0x7",
+                "7;",
+                "1 2",
+                "7 ",
+                "7\n",
+                "9\x1f",
+                "\udcff",
+            )
+        ),
     ],
 )
 def test_only_plain_digits_are_a_campaigns_id(text: str, campaign_id: int | None) -> None:
@@ -268,7 +285,6 @@ def test_a_token_is_taken_from_the_query_then_from_the_header(
         ("1580981004000", datetime(2020, 2, 6, 9, 23, 24, tzinfo=UTC)),
         ("1580981004123", datetime(2020, 2, 6, 9, 23, 24, 123000, tzinfo=UTC)),
         ("1580981004", datetime(2020, 2, 6, 9, 23, 24, tzinfo=UTC)),
-        (" 1580981004 ", datetime(2020, 2, 6, 9, 23, 24, tzinfo=UTC)),
         ("0", datetime(1970, 1, 1, tzinfo=UTC)),
         ("158098100", datetime(1970, 1, 2, 19, 54, 58, 100000, tzinfo=UTC)),
         *((text, None) for text in ("", "-1", "1.5", "abc", "2020-02-06", "NaN", "1e12", "9" * 30, "\x00")),

@@ -114,7 +114,7 @@ def _bearer(scope: Scope) -> str | None:
 
 def _whole_number(text: object) -> int | None:
     """A number from 0 to the largest id, in plain digits; None for anything else."""
-    if not isinstance(text, str) or not _digits(text.strip()):
+    if not isinstance(text, str) or not _digits(text):
         return None
     number = int(text)
     return number if number <= _LARGEST_ID else None
@@ -124,7 +124,7 @@ def _moment(text: str | None) -> datetime | None:
     number = _whole_number(text)
     if number is None or text is None:
         return None
-    seconds = number if len(text.strip()) == 10 else number / 1000
+    seconds = number if len(text) == 10 else number / 1000
     return _EPOCH + timedelta(seconds=min(seconds, _LONGEST_SINCE.total_seconds()))
 
 
