@@ -36,7 +36,7 @@ format: $(INSTALLED) ## Format the code and mend what the linter can mend.
 	$(BIN)/ruff check --fix
 
 bench: $(INSTALLED) ## Measure, print the table and write benchmarks/results.json.
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.run
 
 lock: $(INSTALLED) ## Rewrite the lock files after a change of dependencies in pyproject.toml.
 	scripts/lock.sh

@@ -1,1 +1,1 @@
-"""Benchmarks: each figure a ratio against a limit measured in the same run."""
+"""What the platform does beside what it could do at most: see docs/reference/benchmarks.md."""

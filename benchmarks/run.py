@@ -1,0 +1,81 @@
+"""`python -m benchmarks.run [figure …]`: measure, print the table, write benchmarks/results.json."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import psutil
+import uvloop
+
+from benchmarks.figures import Figure, as_json, table
+from benchmarks.stage import Stage
+
+MODULES = (
+    "import_bulk",
+    "import_single",
+    "dialer_rate",
+    "latency",
+    "pacing",
+    "claim_depth",
+    "export_depth",
+)
+RESULTS = Path(__file__).parent / "results.json"
+
+
+async def measure(names: Sequence[str]) -> list[Figure]:
+    """Each module's figures, on one database server."""
+    figures: list[Figure] = []
+    with Stage() as stage:
+        for name in names:
+            began = time.monotonic()
+            print(f"{name} …", end="", file=sys.stderr, flush=True)
+            figures += await importlib.import_module(f"benchmarks.{name}").measure(stage)
+            print(f" {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    return figures
+
+
+def machine() -> dict[str, object]:
+    """What the figures were measured on; nothing that names it."""
+    return {
+        "cores": os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "architecture": platform.machine(),
+    }
+
+
+def main(arguments: Sequence[str]) -> int:
+    unknown = sorted(set(arguments) - set(MODULES))
+    if unknown:
+        print(f"no such figure: {', '.join(unknown)}; there are {', '.join(MODULES)}", file=sys.stderr)
+        return 2
+    names = [name for name in MODULES if not arguments or name in arguments]
+    began = datetime.now(UTC)
+    load_before = psutil.getloadavg()[0]
+    figures = uvloop.run(measure(names))
+    print(table(figures))
+    for one in figures:
+        if one.limit_is or one.note:
+            print(f"  {one.name}: {'; '.join(filter(None, (one.limit_is, one.note)))}")
+    results = {
+        "date": began.isoformat(timespec="seconds"),
+        "machine": machine(),
+        "load_before": round(load_before, 2),
+        "figures": [as_json(one) for one in figures],
+    }
+    if not arguments:  # a part must not pass for the whole
+        RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
