@@ -69,6 +69,27 @@ class Desk:
             )
         return [call_id for _, call_id in report.accepted]
 
+    async def give_past_locks(self, campaign_id: int) -> list[int]:
+        """One due call, put in without touching the campaign's row."""
+        found = await rows(
+            self.db,
+            """INSERT INTO calls (account_id, campaign_id, user_id, number, number_given)
+               VALUES (%s, %s, %s, '84987654321', '0987654321') RETURNING id""",
+            self.owner.account_id,
+            campaign_id,
+            self.owner.user.id,
+        )
+        return [call_id for (call_id,) in found]
+
+    async def claim_waits(self) -> bool:
+        found = await rows(
+            self.db,
+            """SELECT count(*) FROM pg_stat_activity
+               WHERE wait_event_type = 'Lock' AND datname = current_database()
+                 AND query LIKE '%%campaigns%%'""",
+        )
+        return bool(found[0][0])
+
     async def call(self, call_id: int) -> dict[str, object]:
         names = "state", "outcome", "attempts", "due_at", "deferred_reason", "duration_s", "secret", "note"
         found = await rows(self.db, f"SELECT {', '.join(names)} FROM calls WHERE id = %s", call_id)
@@ -490,3 +511,23 @@ async def test_a_call_below_its_campaigns_floor_is_found_again(desk: Desk) -> No
     )
     async with dialing(desk.db, desk.keyring, {"sandbox": PlayedEngine()}, replace(PROMPT, upkeep_s=0.1)):
         assert (await desk.done(call))["outcome"] == "answered"
+
+
+async def test_a_claim_that_waits_for_a_bulk_import_does_not_pass_over_it(desk: Desk) -> None:
+    """The import holds the campaign's row while it commits; the claim sees its calls once it has the row."""
+    campaign = await desk.campaign()
+    engine = PlayedEngine()
+    async with dialing(desk.db, desk.keyring, {"sandbox": engine}, replace(PROMPT, upkeep_s=600)):
+        async with desk.db.transaction() as tx:
+            report = await campaigns.import_contacts(
+                tx,
+                desk.keyring,
+                SystemClock(),
+                desk.owner.account_id,
+                campaign,
+                [NewContact(f"0912{number:06d}", {}) for number in range(100)],
+            )
+            (first,) = await desk.give_past_locks(campaign)
+            await eventually(desk.claim_waits)
+        for call_id in [first, *(call_id for _, call_id in report.accepted)]:
+            await desk.done(call_id)

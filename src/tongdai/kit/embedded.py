@@ -114,6 +114,9 @@ def connection_url(data_dir: Path, database: str = DATABASE) -> str:
     return f"postgresql://{USER}@/{database}?{urlencode(query, quote_via=quote)}"
 
 
+START_TRIES = 5
+
+
 class EmbeddedPostgres:
     """Supervises one PostgreSQL over one data folder. Not for use from several threads at once.
 
@@ -158,8 +161,7 @@ class EmbeddedPostgres:
                 self._check_major()
                 _forget_stale_pid(self._cluster)
                 self._make_socket_folder()
-                self._server = self._launch(programs, server_lock)
-            self._wait_until_it_answers()
+                self._start_server(programs, server_lock)
             self._make_database()
         except BaseException:
             self.stop()
@@ -273,6 +275,19 @@ class EmbeddedPostgres:
         folder.chmod(0o700)
 
     # ------------------------------------------------------------ the server
+
+    def _start_server(self, programs: Path, server_lock: BinaryIO) -> None:
+        """Launch until it answers. One that somebody killed while it started is launched again."""
+        for tries_left in reversed(range(START_TRIES)):
+            self._server = self._launch(programs, server_lock)
+            try:
+                self._wait_until_it_answers()
+            except EmbeddedPostgresError:
+                if not (tries_left and self._server.was_killed):
+                    raise
+                log.warning("the database server was killed at its start and is started again")
+            else:
+                return
 
     def _launch(self, programs: Path, server_lock: BinaryIO) -> KeptProcess:
         settings = {**self._settings, "unix_socket_directories": f'"{socket_folder(self._data)}"'}

@@ -74,6 +74,11 @@ class KeptProcess:
         return not self.dead.is_set()
 
     @property
+    def was_killed(self) -> bool:
+        """True once it has ended because somebody sent it a signal."""
+        return not self.alive and self._process is not None and (self._process.returncode or 0) < 0
+
+    @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid

@@ -48,16 +48,20 @@ FROM (SELECT * FROM limits WHERE id = ANY(%s) ORDER BY id FOR UPDATE) l
 """
 DATABASE_CLOCK: Sql = "SELECT clock_timestamp()"
 
-# The next due calls of each campaign, from its floor on (index calls_due). The campaign's row is locked too:
-# who pauses it waits for this claim, and nothing is claimed after a pause has committed.
+# The campaigns themselves. Who pauses one waits for this claim, and nothing is claimed after a pause has
+# committed. A statement of its own: CLAIM must begin after the lock is held, or it would not see what a bulk
+# import has committed meanwhile, and move the floor past it.
+LOCK_CAMPAIGNS: Sql = """
+SELECT id FROM campaigns WHERE id = ANY(%s) AND state = 'running' ORDER BY id FOR NO KEY UPDATE
+"""
+
+# The next due calls of each campaign, from its floor on (index calls_due).
 CLAIM: Sql = """
 SELECT q.*, o.routing_group AS override
 FROM (
     SELECT c.id, c.floor_at, c.floor_id, want.n, want.ord
     FROM unnest(%(campaigns)s::bigint[], %(wanted)s::int[]) WITH ORDINALITY AS want(campaign_id, n, ord)
     JOIN campaigns c ON c.id = want.campaign_id AND c.state = 'running'
-    ORDER BY c.id
-    FOR NO KEY UPDATE OF c
 ) c
 CROSS JOIN LATERAL (
     SELECT id, account_id, campaign_id, user_id, number, fields, secret, due_at, attempts, max_attempts,
@@ -233,15 +237,12 @@ async def lock_limits(tx: Tx, limit_ids: Iterable[int]) -> tuple[dict[int, Limit
 
 
 async def claim(tx: Tx, wanted: Sequence[tuple[Plan, int]], now: datetime) -> list[Claimed]:
-    cursor = await tx.execute(
-        CLAIM,
-        {
-            "campaigns": [plan.campaign_id for plan, _ in wanted],
-            "wanted": [number for _, number in wanted],
-            "now": now,
-        },
-    )
-    return [_claimed(row) for row in await cursor.fetchall()]
+    campaigns = [plan.campaign_id for plan, _ in wanted]
+    numbers = [number for _, number in wanted]
+    async with tx.pipeline(), tx.cursor() as cursor:
+        await tx.execute(LOCK_CAMPAIGNS, [campaigns])
+        await cursor.execute(CLAIM, {"campaigns": campaigns, "wanted": numbers, "now": now})
+        return [_claimed(row) for row in await cursor.fetchall()]
 
 
 def _claimed(row: tuple[Any, ...]) -> Claimed:
