@@ -160,8 +160,9 @@ async def test_a_script_plays_only_the_accounts_own_files(owner: Api, stranger: 
 
     foreign = await owner.post("/scripts", {"name": "x", "script": playing(theirs["id"])})
     unknown = await owner.post("/scripts", {"name": "x", "script": playing(2**62)})
+    impossible = await owner.post("/scripts", {"name": "x", "script": playing(2**70)})
 
-    assert foreign.status_code == unknown.status_code == 400
+    assert foreign.status_code == unknown.status_code == impossible.status_code == 400
     assert foreign.text.replace(str(theirs["id"]), "?") == unknown.text.replace(str(2**62), "?")
 
 

@@ -106,9 +106,17 @@ def _bound_inside(shown: Schema, part: shapes.Type) -> None:
         if not isinstance(place, Schema):
             continue
         if isinstance(part, (shapes.ListType, shapes.VarTupleType)):
+            place.items = _without_ellipsis(place.items)
             _bound(place.items, part.item_type)
         elif isinstance(part, shapes.DictType):
             _bound(place.additional_properties, part.value_type)
+
+
+def _without_ellipsis(items: Schema | Reference | None) -> Schema | Reference | None:
+    """Litestar takes the `...` of a bounded `tuple[X, ...]` for a second kind of item."""
+    if isinstance(items, Schema) and items.one_of and items.one_of[-1] == Schema():
+        return items.one_of[0]
+    return items
 
 
 def _parts(kind: shapes.Type) -> tuple[shapes.Type, ...]:

@@ -137,6 +137,8 @@ class TransferStep(_Step, frozen=True, kw_only=True, tag="transfer"):
 
 
 class HangUpStep(_Step, frozen=True, kw_only=True, tag="hang_up"):
+    """End the call."""
+
     end_code: str | None = None
     """What the call's result says; "completed" without it."""
 
