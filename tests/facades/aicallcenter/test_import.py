@@ -323,10 +323,11 @@ async def test_a_body_that_cannot_be_read_is_refused_whole(
 
 
 @pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize("times", [1, 10])
 async def test_a_body_over_the_limit_is_refused_whole(
-    api: Api, db: Database, token: str, campaign: Campaign, declared: bool
+    api: Api, db: Database, token: str, campaign: Campaign, declared: bool, times: int
 ) -> None:
-    contacts = [{"phone_number": NUMBER, "a": "x" * MAX_BODY_BYTES}]
+    contacts = [{"phone_number": NUMBER, "a": "x" * MAX_BODY_BYTES * times}]
     body = msgspec.json.encode({"access_token": token, "contacts": contacts})
 
     async def pieces() -> Any:

@@ -30,6 +30,7 @@ _LONGEST_NUMBER: Final = 100
 _MOST_FORM_FIELDS: Final = 200_000
 _MOST_QUERY_FIELDS: Final = 100
 _BOM: Final = b"\xef\xbb\xbf"
+_PATIENCE: Final = 4
 _LARGEST_ID: Final = 2**63 - 1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST_SINCE: Final = timedelta(days=365_000)
@@ -163,21 +164,39 @@ def parse_import(body: bytes | bytearray) -> ImportBody:
 
 
 async def _read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes | bytearray | None:
-    """The whole body; None as soon as it is longer than `max_bytes`."""
-    if _declared_length(scope) > max_bytes:
-        return None
+    """The whole body; None when it is longer than `max_bytes`.
+
+    A longer one is received all the same, up to `_PATIENCE` times the limit, and thrown away: a client that
+    is still sending when it is answered often sees a broken connection instead of the answer.
+    """
     body: bytes | bytearray = b""
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise ClientGoneError
-        chunk = message.get("body", b"")
-        if len(body) + len(chunk) > max_bytes:
-            return None
-        if not message.get("more_body", False):
-            return body + chunk if body else chunk
-        body = bytearray(body) if isinstance(body, bytes) else body
-        body += chunk
+    size, fits = 0, _declared_length(scope) <= max_bytes
+    while size <= _PATIENCE * max_bytes:
+        chunk, more = await _next_chunk(receive)
+        size += len(chunk)
+        if fits and size <= max_bytes:
+            body = _joined(body, chunk)
+        else:
+            body, fits = b"", False
+        if not more:
+            return body if fits else None
+    return None
+
+
+async def _next_chunk(receive: Receive) -> tuple[bytes, bool]:
+    message = await receive()
+    if message["type"] != "http.request":
+        raise ClientGoneError
+    return message.get("body", b""), message.get("more_body", False)
+
+
+def _joined(body: bytes | bytearray, chunk: bytes) -> bytes | bytearray:
+    """Nearly every body is one chunk, which is not copied; the others grow in place."""
+    if not body:
+        return chunk
+    joined = bytearray(body) if isinstance(body, bytes) else body
+    joined += chunk
+    return joined
 
 
 def _declared_length(scope: Scope) -> int:
