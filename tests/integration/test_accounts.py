@@ -14,7 +14,7 @@ from tests.fakes.clock import FakeClock
 
 from tongdai.domain import accounts
 from tongdai.domain.accounts import Caller, Role
-from tongdai.domain.accounts.service import _read_token
+from tongdai.domain.accounts.tokens import _read_token
 from tongdai.kit.clock import SystemClock
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database, Tx

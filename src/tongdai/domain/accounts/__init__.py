@@ -24,7 +24,6 @@ from tongdai.domain.accounts.model import (
 )
 from tongdai.domain.accounts.service import (
     authenticate_key,
-    authenticate_token,
     change_password,
     create_account,
     create_project,
@@ -36,17 +35,20 @@ from tongdai.domain.accounts.service import (
     get_user,
     hash_password,
     issue_api_key,
-    issue_client_secret,
     issue_platform_key,
-    issue_token,
     list_accounts,
     list_api_keys,
     list_projects,
-    reveal_client_secret,
     revoke_api_key,
     revoke_platform_key,
-    rotate_client_secret,
     verify_password,
+)
+from tongdai.domain.accounts.tokens import (
+    authenticate_token,
+    issue_client_secret,
+    issue_token,
+    reveal_client_secret,
+    rotate_client_secret,
 )
 
 __all__ = [

@@ -1,18 +1,15 @@
-"""What can be done with accounts, users, API keys, client secrets and tokens."""
+"""What can be done with accounts, users, passwords and API keys. Secrets and tokens are in `tokens.py`."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import secrets
-from datetime import timedelta
 from functools import cache
 from typing import Final
 
-import jwt
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from jwt.types import Options
 
 from tongdai.domain.accounts import store
 from tongdai.domain.accounts.errors import (
@@ -21,9 +18,6 @@ from tongdai.domain.accounts.errors import (
     EmailTakenError,
     ProjectCodeTakenError,
     ProjectNotFoundError,
-    SecretExistsError,
-    SecretNotFoundError,
-    SecretUnknownError,
     UserNotFoundError,
 )
 from tongdai.domain.accounts.model import (
@@ -40,23 +34,11 @@ from tongdai.domain.accounts.model import (
     check_password,
     check_texts,
 )
-from tongdai.kit.clock import Clock
-from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Tx
 
 _KEY_PREFIX: Final = "td_"
 _HINT_LENGTH: Final = 10
 _LONGEST_KEY: Final = 100
-# A token of ours has some 200 characters; a longer one is not parsed at all.
-_LONGEST_TOKEN: Final = 1024
-_ALGORITHM: Final = "HS256"
-_SIGNATURE_ONLY: Final[Options] = {
-    # Times are judged by the injected clock.
-    "verify_exp": False,
-    "verify_iat": False,
-    "verify_nbf": False,
-    "verify_aud": False,
-}
 
 
 # ---------------------------------------------------------------- accounts and users
@@ -247,122 +229,6 @@ async def authenticate_key(tx: Tx, key: str) -> Caller | None:
     if len(key) > _LONGEST_KEY or not key.startswith(_KEY_PREFIX):
         return None
     return await store.find_key(tx, _key_hash(key))
-
-
-# ---------------------------------------------------------------- client secrets and tokens
-
-
-async def issue_client_secret(tx: Tx, keyring: Keyring, account_id: int, user_id: int, kind: str) -> str:
-    """A user's first secret for one kind of API: 64 hexadecimal digits.
-
-    Raises:
-        SecretExistsError: the user has one.
-        UserNotFoundError: the account has no such user.
-    """
-    await get_user(tx, account_id, user_id)
-    secret, sealed, lookup_hash = _new_secret(keyring, user_id, kind)
-    if not await store.insert_secret(tx, account_id, user_id, kind, sealed, lookup_hash):
-        raise SecretExistsError
-    return secret
-
-
-async def reveal_client_secret(tx: Tx, keyring: Keyring, account_id: int, user_id: int, kind: str) -> str:
-    """The current secret, for its owner to look up.
-
-    Raises:
-        SealBrokenError: it was sealed with another master key.
-        SecretNotFoundError: this user of this account has none.
-    """
-    sealed = await store.get_secret(tx, account_id, user_id, kind)
-    if sealed is None:
-        raise SecretNotFoundError
-    return keyring.open(sealed, context=_seal_context(user_id, kind)).decode()
-
-
-async def rotate_client_secret(tx: Tx, keyring: Keyring, account_id: int, user_id: int, kind: str) -> str:
-    """A new secret in the place of the old one; every token made from the old one is void at once.
-
-    Raises:
-        SecretNotFoundError: this user of this account has none.
-    """
-    secret, sealed, lookup_hash = _new_secret(keyring, user_id, kind)
-    if not await store.rotate_secret(tx, account_id, user_id, kind, sealed, lookup_hash):
-        raise SecretNotFoundError
-    return secret
-
-
-async def issue_token(
-    tx: Tx, keyring: Keyring, clock: Clock, secret: str, kind: str, *, life: timedelta | None = None
-) -> str:
-    """A token for whoever knows a secret: a JWT (HS256) that names the user and the secret's version.
-
-    It does not expire unless a `life` is given, and earlier tokens stay good.
-
-    Raises:
-        SecretUnknownError: no enabled user has this secret of this kind.
-    """
-    found = await store.find_secret(tx, kind, keyring.lookup_hash(secret, context=_lookup_context(kind)))
-    if found is None:
-        raise SecretUnknownError
-    user_id, version = found
-    now = clock.now()
-    claims: dict[str, object] = {
-        "user": user_id,
-        "kind": kind,
-        "secret": version,
-        "iat": int(now.timestamp()),
-    }
-    if life is not None:
-        claims["exp"] = int((now + life).timestamp())
-    return jwt.encode(claims, keyring.signing_key(_token_context(kind)), algorithm=_ALGORITHM)
-
-
-async def authenticate_token(tx: Tx, keyring: Keyring, clock: Clock, token: str, kind: str) -> Caller | None:
-    """Who this token acts as; None for any text that is not a live token of this kind.
-
-    The signature is checked first, so that only our own tokens cost a look-up.
-    """
-    named = _read_token(keyring, clock, token, kind)
-    if named is None:
-        return None
-    user_id, version = named
-    return await store.find_token_user(tx, user_id, kind, version)
-
-
-def _read_token(keyring: Keyring, clock: Clock, token: str, kind: str) -> tuple[int, int] | None:
-    """The user and secret version that a token names, if we signed it for this kind and it is not over."""
-    if len(token) > _LONGEST_TOKEN or not token.isascii():
-        return None
-    key = keyring.signing_key(_token_context(kind))
-    try:
-        claims = jwt.decode(token, key, algorithms=[_ALGORITHM], options=_SIGNATURE_ONLY)
-    # The token's header is read before its signature: nested deeply enough, it exhausts the JSON reader.
-    except (jwt.InvalidTokenError, ValueError, RecursionError):
-        return None
-    user_id, version, ends = claims.get("user"), claims.get("secret"), claims.get("exp")
-    if claims.get("kind") != kind or not isinstance(user_id, int) or not isinstance(version, int):
-        return None
-    if ends is not None and ends <= clock.now().timestamp():
-        return None
-    return user_id, version
-
-
-def _new_secret(keyring: Keyring, user_id: int, kind: str) -> tuple[str, bytes, bytes]:
-    secret = secrets.token_hex(32)
-    sealed = keyring.seal(secret.encode(), context=_seal_context(user_id, kind))
-    return secret, sealed, keyring.lookup_hash(secret, context=_lookup_context(kind))
-
-
-def _seal_context(user_id: int, kind: str) -> str:
-    return f"client_secret:{kind}:{user_id}"
-
-
-def _lookup_context(kind: str) -> str:
-    return f"client_secret:{kind}"
-
-
-def _token_context(kind: str) -> str:
-    return f"token:{kind}"
 
 
 def _new_key() -> str:
