@@ -25,8 +25,8 @@ from tongdai.ports.telephony import (
     Ended,
     EngineBack,
     EngineGone,
-    EngineRefused,
-    EngineUnreachable,
+    EngineRefusedError,
+    EngineUnreachableError,
     HangUp,
     LegEvent,
     LegKnowledge,
@@ -333,7 +333,7 @@ async def test_a_repeated_command_is_done_once(far_end: FarEnd) -> None:
 async def test_a_request_after_its_last_moment_does_not_ring(far_end: FarEnd) -> None:
     async with hearing(far_end.client()) as ear:
         late = _request(far_end.number("listens"), dial_before=_now() - timedelta(milliseconds=1))
-        with pytest.raises(EngineRefused):
+        with pytest.raises(EngineRefusedError):
             await ear.engine.originate(late)
     assert "INVITE" not in far_end.events_of(LEG)
 
@@ -341,7 +341,7 @@ async def test_a_request_after_its_last_moment_does_not_ring(far_end: FarEnd) ->
 async def test_a_leg_that_is_up_is_not_dialled_again(slow_far_end: FarEnd) -> None:
     async with hearing(slow_far_end.client()) as ear:
         await ear.engine.originate(_request(slow_far_end.number("rings_out")))
-        with pytest.raises(EngineRefused):
+        with pytest.raises(EngineRefusedError):
             await ear.engine.originate(_request(slow_far_end.number("rings_out")))
     assert slow_far_end.events_of(LEG).count("INVITE") == 1
 
@@ -410,7 +410,7 @@ async def test_a_call_that_ended_meanwhile_is_told_again_whole(far_end: FarEnd) 
 async def test_a_leg_that_was_never_seen_will_not_be_dialled_later(far_end: FarEnd) -> None:
     async with hearing(far_end.client()) as one, hearing(far_end.client()) as other:
         assert await one.engine.adopt([LegRef(LEG, _now())]) == {LEG: LegKnowledge.NEVER_SEEN}
-        with pytest.raises(EngineRefused):
+        with pytest.raises(EngineRefusedError):
             await other.engine.originate(_request(far_end.number("listens")))
     assert "INVITE" not in far_end.events_of(LEG)
 
@@ -455,9 +455,9 @@ async def test_nothing_is_handed_over_while_the_engine_is_away(far_end: FarEnd) 
         far_end.kill()
         await ear.until(lambda: ear.news == [EngineBack(), EngineGone()])
         assert not ear.engine.reachable
-        with pytest.raises(EngineUnreachable):
+        with pytest.raises(EngineUnreachableError):
             await ear.engine.originate(_request(far_end.number("listens")))
-        with pytest.raises(EngineUnreachable):
+        with pytest.raises(EngineUnreachableError):
             await ear.engine.adopt([LegRef(LEG, _now())])
         await ear.command(LEG, HangUp())
         far_end.start()
@@ -471,7 +471,7 @@ async def test_an_answer_that_never_comes_is_unreachable_not_refused(far_end: Fa
         asked = asyncio.ensure_future(ear.engine.originate(_request(far_end.number("listens"))))
         await asyncio.sleep(0)
         far_end.kill()
-        with pytest.raises(EngineUnreachable):
+        with pytest.raises(EngineUnreachableError):
             await asked
 
 

@@ -15,8 +15,8 @@ from tongdai.ports.telephony import (
     Ended,
     EngineBack,
     EngineGone,
-    EngineRefused,
-    EngineUnreachable,
+    EngineRefusedError,
+    EngineUnreachableError,
     HangUp,
     LegEvent,
     LegKnowledge,
@@ -48,11 +48,11 @@ def answers_and_ends(engine: PlayedEngine, request: DialRequest) -> None:
 
 
 def refuses(engine: PlayedEngine, request: DialRequest) -> None:
-    raise EngineRefused("no such endpoint")
+    raise EngineRefusedError("no such endpoint")
 
 
 def is_cut_off(engine: PlayedEngine, request: DialRequest) -> None:
-    raise EngineUnreachable("the answer never came")
+    raise EngineUnreachableError("the answer never came")
 
 
 class PlayedEngine:

@@ -18,7 +18,7 @@ from tongdai.domain.compliance import Schedule, Window
 from tongdai.kit.clock import VIETNAM, SystemClock
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
-from tongdai.ports.telephony import DialRequest, EndCause, Ended, EngineRefused, LegKnowledge, Ringing
+from tongdai.ports.telephony import DialRequest, EndCause, Ended, EngineTooLateError, LegKnowledge, Ringing
 
 pytestmark = pytest.mark.anyio
 
@@ -128,7 +128,7 @@ class TooLateOnce(PlayedEngine):
             return await super().originate(request)
         self.refused.append(request)
         await asyncio.sleep((request.dial_before - datetime.now(UTC)).total_seconds() + 0.01)
-        raise EngineRefused("too late")
+        raise EngineTooLateError("too late")
 
     def __init__(self) -> None:
         super().__init__()

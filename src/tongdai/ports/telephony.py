@@ -226,7 +226,7 @@ class LegKnowledge(StrEnum):
     """What an engine knows of a leg id, when asked."""
 
     REPLAYED = "replayed"
-    """It is up, or ended and remembered; its events follow on the stream from seq 1 (if the engine replays)."""
+    """It is up, or ended and remembered; if the engine replays, its events follow from seq 1 on."""
     NEVER_SEEN = "never_seen"
     """The engine is certain that it was never asked to dial this leg, and will not dial it later."""
     FORGOTTEN = "forgotten"
@@ -258,12 +258,16 @@ class Capabilities:
     transfers: bool
 
 
-class EngineRefused(Exception):
+class EngineRefusedError(Exception):
     """The engine said no before anything was dialled; the leg did not ring and will not."""
 
 
-class EngineUnreachable(Exception):
-    """The engine cannot be asked, or its answer is unknown. Never send the same leg again; ask about it later."""
+class EngineTooLateError(EngineRefusedError):
+    """The request came after its `dial_before`. It was not dialled; the call may be claimed anew."""
+
+
+class EngineUnreachableError(Exception):
+    """The engine cannot be asked, or its answer is unknown. Never send the leg again; ask about it later."""
 
 
 class Engine(Protocol):
@@ -288,7 +292,7 @@ class Engine(Protocol):
         ...
 
     async def originate(self, request: DialRequest) -> None:
-        """Hand one call over. Raises EngineRefused or EngineUnreachable. Returns once it was sent."""
+        """Hand one call over. Raises EngineTooLateError, EngineRefusedError or EngineUnreachableError. Returns once sent."""
         ...
 
     async def command(self, leg_id: int, ordinal: int, command: Command) -> None:
@@ -298,5 +302,5 @@ class Engine(Protocol):
 
     async def adopt(self, legs: Sequence[LegRef]) -> dict[int, LegKnowledge]:
         """Take over legs that another client originated, and say what is known of each. The earlier client
-        hears nothing more of them. Raises EngineUnreachable."""
+        hears nothing more of them. Raises EngineUnreachableError."""
         ...

@@ -13,6 +13,7 @@ from typing import Any
 
 from tongdai.adapters.sandbox.protocol import (
     PROTOCOL_VERSION,
+    TOO_LATE,
     Ack,
     Adopt,
     Adopted,
@@ -40,8 +41,9 @@ from tongdai.ports.telephony import (
     Ended,
     EngineBack,
     EngineGone,
-    EngineRefused,
-    EngineUnreachable,
+    EngineRefusedError,
+    EngineTooLateError,
+    EngineUnreachableError,
     HangUp,
     LegEvent,
     LegKnowledge,
@@ -145,8 +147,10 @@ class SandboxEngine:
                 request.dial_before.timestamp(),
             )
         )
+        if refusal == TOO_LATE:
+            raise EngineTooLateError(refusal)
         if refusal:
-            raise EngineRefused(refusal)
+            raise EngineRefusedError(refusal)
 
     async def command(self, leg_id: int, ordinal: int, command: Command) -> None:
         """Never raises for a lost connection: whoever adopts the leg repeats its commands."""
@@ -165,7 +169,7 @@ class SandboxEngine:
     async def _ask(self, message: Callable[[int], Dial | Adopt]) -> Any:
         wire = self._wire
         if wire is None:
-            raise EngineUnreachable("the sandbox carrier is not connected")
+            raise EngineUnreachableError("the sandbox carrier is not connected")
         self._request += 1
         number = self._request
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -187,7 +191,7 @@ class SandboxEngine:
         for number in late:
             answer, _ = self._asked.pop(number)
             if not answer.done():
-                answer.set_exception(EngineUnreachable("the sandbox carrier did not answer"))
+                answer.set_exception(EngineUnreachableError("the sandbox carrier did not answer"))
 
     # -------------------------------------------------------------- hearing
 

@@ -11,7 +11,7 @@ import msgspec
 from tongdai.adapters.sandbox.leg import Leg, Listener
 from tongdai.adapters.sandbox.log import CallLog
 from tongdai.adapters.sandbox.pace import Pace
-from tongdai.adapters.sandbox.protocol import Adopt, Adopted, Dial, Do, Taken, Told, encode
+from tongdai.adapters.sandbox.protocol import TOO_LATE, Adopt, Adopted, Dial, Do, Taken, Told, encode
 from tongdai.ports.telephony import LegKnowledge
 
 REMEMBER_S = 900.0
@@ -147,7 +147,7 @@ class Exchange:
 
     def _refusal(self, dial: Dial, now: float) -> str:
         if now > dial.before:
-            return "too late"
+            return TOO_LATE
         if dial.leg in self._live:
             return "a leg with this id is up"
         if dial.leg in self._disowned:

@@ -23,6 +23,9 @@ import msgspec
 
 logger = logging.getLogger(__name__)
 
+TOO_LATE = "too late"
+"""The refusal of a request that came after its `dial_before`."""
+
 PROTOCOL_VERSION = 1
 
 MAX_FRAME = 256 * 1024 * 1024

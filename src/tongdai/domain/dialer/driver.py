@@ -16,8 +16,9 @@ from tongdai.ports.telephony import (
     Engine,
     EngineBack,
     EngineGone,
-    EngineRefused,
-    EngineUnreachable,
+    EngineRefusedError,
+    EngineTooLateError,
+    EngineUnreachableError,
     HangUp,
     LegEvent,
 )
@@ -30,21 +31,22 @@ LAST_ORDINAL = 1_000_000
 
 
 class DatabaseClock:
-    """The database's time, from the last readings and this process's steady clock.
+    """The database's time, from this process's steady clock and readings of the database's.
 
-    A reading is always late by the time it took to arrive, so of several the one that is furthest ahead is
-    nearest to the truth. Old readings are forgotten, because clocks drift.
+    A reading lies somewhere between its question and its answer, so of several the quickest is nearest to
+    the truth. Old readings are forgotten, because clocks drift.
     """
 
     KEEP_S = 30.0
 
     def __init__(self) -> None:
-        self._readings: list[tuple[float, float]] = []
+        self._readings: list[tuple[float, float, float]] = []
 
-    def read(self, database_now: datetime) -> None:
-        steady = asyncio.get_running_loop().time()
-        fresh = [entry for entry in self._readings if steady - entry[0] < self.KEEP_S][-50:]
-        self._readings = [*fresh, (steady, database_now.timestamp() - steady)]
+    def read(self, asked: float, database_now: datetime, answered: float) -> None:
+        """`asked` and `answered` are the event loop's time around the question."""
+        fresh = [reading for reading in self._readings if answered - reading[0] < self.KEEP_S]
+        ahead = database_now.timestamp() - (asked + answered) / 2
+        self._readings = [*fresh, (answered, answered - asked, ahead)]
 
     def steady_of(self, moment: datetime) -> float:
         """When the event loop's clock shows that moment."""
@@ -54,7 +56,7 @@ class DatabaseClock:
         return datetime.fromtimestamp(asyncio.get_running_loop().time() + self._ahead(), like.tzinfo)
 
     def _ahead(self) -> float:
-        return max(ahead for _, ahead in self._readings)
+        return min(self._readings, key=lambda reading: reading[1])[2]
 
 
 class Driver:
@@ -170,12 +172,11 @@ class Driver:
         )
         try:
             await self._engines[facts.engine].originate(request)
-        except EngineRefused:
-            if self._clock.now(facts.dial_before) > facts.dial_before:
-                self.give_back(facts)
-            else:
-                self._finish(facts.leg_id, LegResult(facts, Outcome.FAILED))
-        except EngineUnreachable:
+        except EngineTooLateError:
+            self.give_back(facts)
+        except EngineRefusedError:
+            self._finish(facts.leg_id, LegResult(facts, Outcome.FAILED))
+        except EngineUnreachableError:
             # Nobody drives it now: recovery asks about it once its time has passed.
             log.warning("whether a leg was sent is unknown", extra={"leg": facts.leg_id})
             self.forget([facts.leg_id])
@@ -220,7 +221,7 @@ class Driver:
         for numbered in commands:
             try:
                 await engine.command(event.leg_id, numbered.ordinal, numbered.command)
-            except EngineUnreachable:
+            except EngineUnreachableError:
                 # The leg is unknown until the engine is back; its events are replayed then.
                 break
         if result is not None:

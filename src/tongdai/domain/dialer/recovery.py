@@ -18,7 +18,7 @@ from tongdai.domain.dialer.store import recovering as store
 from tongdai.domain.live import LegFacts, LegResult
 from tongdai.kit.clock import Clock
 from tongdai.kit.db import Database, DatabaseError
-from tongdai.ports.telephony import Engine, EngineUnreachable, LegKnowledge
+from tongdai.ports.telephony import Engine, EngineUnreachableError, LegKnowledge
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class Recovery:
         legs = [facts for facts in legs if await self._hold(facts)]
         try:
             known = await engine.adopt([facts.ref() for facts in legs])
-        except EngineUnreachable:
+        except EngineUnreachableError:
             self._driver.forget(facts.leg_id for facts in legs)
             await self._keep_unknown(legs, now)
             return

@@ -32,6 +32,9 @@ from tongdai.ports.telephony import Engine
 
 log = logging.getLogger(__name__)
 
+FIRST_READINGS = 5
+"""Of the database's clock, before the first claim."""
+
 PREFIXES_KEPT_S = 60.0
 """How long a change of the prefix table takes to be followed."""
 
@@ -164,6 +167,8 @@ class Dialer:
                 # No event tells us: after a lost connection the server notices a moment later.
                 await asyncio.sleep(0.2)
             await recovering.listen(connection)
+            for _ in range(FIRST_READINGS):
+                await self._read_clock(connection)
             self._registered.set()
             self._wake.set()
             async for hint in connection.notifies():
@@ -172,6 +177,12 @@ class Dialer:
         finally:
             self._registered.clear()
             await connection.close()
+
+    async def _read_clock(self, tx: Tx) -> None:
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        database_now = await claiming.database_now(tx)
+        self._database_clock.read(asked, database_now, loop.time())
 
     # ------------------------------------------------------------------ claiming
 
@@ -200,6 +211,7 @@ class Dialer:
 
     async def _look_around(self) -> set[int]:
         async with self._db.transaction() as tx:
+            await self._read_clock(tx)
             if self._prefixes is None or asyncio.get_running_loop().time() >= self._prefixes_until:
                 self._prefixes = await contacts.load_prefixes(tx)
                 self._prefixes_until = asyncio.get_running_loop().time() + PREFIXES_KEPT_S
@@ -243,7 +255,6 @@ class Dialer:
                 code_trunks=self._plans.code_trunks(),
                 turn=self._turn,
             )
-            self._database_clock.read(result.now)
         await self._driver.send(result.legs)
         return result
 

@@ -236,6 +236,13 @@ async def lock_limits(tx: Tx, limit_ids: Iterable[int]) -> tuple[dict[int, Limit
     return limits, row[0]
 
 
+async def database_now(tx: Tx) -> datetime:
+    row = await (await tx.execute(DATABASE_CLOCK)).fetchone()
+    assert row is not None
+    moment: datetime = row[0]
+    return moment
+
+
 async def claim(tx: Tx, wanted: Sequence[tuple[Plan, int]], now: datetime) -> list[Claimed]:
     campaigns = [plan.campaign_id for plan, _ in wanted]
     numbers = [number for _, number in wanted]
