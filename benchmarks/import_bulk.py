@@ -14,7 +14,7 @@ from benchmarks.limits import copy_rows
 from benchmarks.stage import Bench, Stage, Tenant, import_path
 
 CONTACTS = 100_000
-REPETITIONS = 5
+REPETITIONS = 4
 TARGET_MB = 300.0
 _FIELDS = b'{"ho_ten":"Nguy\xe1\xbb\x85n V\xc4\x83n An","danh_xung":"anh","ma_don":"DH-204118"}'
 

@@ -15,7 +15,7 @@ from benchmarks.stage import Bench, Stage, Tenant, import_path
 from tongdai.adapters.sandbox.log import read_log
 from tongdai.kit.db import Tx
 
-SAMPLES = 400
+SAMPLES = 300
 WARM_UP = 20
 CARRIER_SPEED = 20.0
 
