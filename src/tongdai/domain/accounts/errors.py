@@ -42,4 +42,7 @@ class SecretExistsError(ConflictError):
 
 
 class AccountInvalidError(InvalidError):
-    """A name, e-mail address, code or password is not acceptable; `facts["errors"]` says which."""
+    """A name, e-mail address, code or password is not acceptable.
+
+    `facts["errors"]` says which.
+    """

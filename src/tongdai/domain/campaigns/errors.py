@@ -18,12 +18,21 @@ class PartNotFoundError(NotFoundError):
 
 
 class CampaignStoppedError(ConflictError):
-    """The campaign takes no contacts in its present state; `facts["state"]` says which that is."""
+    """The campaign takes no contacts in its present state.
+
+    `facts["state"]` says which that is.
+    """
 
 
 class BadTransitionError(ConflictError):
-    """The campaign cannot do that from its present state; `facts` has `action` and `state`."""
+    """The campaign cannot do that from its present state.
+
+    `facts` has `action` and `state`.
+    """
 
 
 class CampaignInvalidError(InvalidError):
-    """The campaign or template is not valid; `facts["errors"]` lists where, as (path, message) pairs."""
+    """The campaign or template is not valid.
+
+    `facts["errors"]` lists where, as (path, message) pairs.
+    """

@@ -14,7 +14,10 @@ class AudioFileInUseError(ConflictError):
 
 
 class AudioFileInvalidError(InvalidError):
-    """The audio file cannot be used; `facts["errors"]` says what to change."""
+    """The audio file cannot be used.
+
+    `facts["errors"]` says what to change.
+    """
 
     def __init__(self, message: str, *, field: str = "file") -> None:
         super().__init__(errors=[(field, message)])

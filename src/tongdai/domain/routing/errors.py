@@ -22,8 +22,14 @@ class HotlineNumberTakenError(ConflictError):
 
 
 class TrunkInvalidError(InvalidError):
-    """The trunk is not valid; `facts["errors"]` lists each field at fault and why."""
+    """The trunk is not valid.
+
+    `facts["errors"]` lists each field at fault and why.
+    """
 
 
 class HotlineInvalidError(InvalidError):
-    """The hotline is not valid; `facts["errors"]` lists each field at fault and why."""
+    """The hotline is not valid.
+
+    `facts["errors"]` lists each field at fault and why.
+    """

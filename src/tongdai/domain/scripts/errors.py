@@ -6,7 +6,10 @@ from tongdai.kit.errors import InvalidError, NotFoundError
 
 
 class ScriptInvalidError(InvalidError):
-    """The script is not valid; `facts["errors"]` lists the step and the field of each fault."""
+    """The script is not valid.
+
+    `facts["errors"]` lists the step and the field of each fault.
+    """
 
     def __init__(self, errors: list[tuple[str, str]]) -> None:
         super().__init__(errors=errors)
