@@ -95,6 +95,7 @@ async def test_what_a_draft_cannot_do_is_a_conflict(owner: Api, world: World, ac
     answer = await owner.post(f"/campaigns/{world.campaign_id}/{action}")
 
     assert answer.status_code == 409
+    assert answer.json()["detail"].endswith("It is draft.")
     assert await state_of(owner, world.campaign_id) == "draft"
 
 

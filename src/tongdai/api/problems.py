@@ -15,6 +15,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import ExceptionHandlersMap
 
+from tongdai.kit.db import TRANSIENT_ERRORS
 from tongdai.kit.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError, TongdaiError
 
 logger = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ _NAMES: dict[int, tuple[str, str]] = {
     409: ("conflict", "The state does not allow this"),
     413: ("too-large", "The request is too large"),
     500: ("internal", "Something went wrong on our side"),
+    503: ("unavailable", "The platform cannot answer right now"),
 }
 
 
@@ -79,7 +81,7 @@ def answers(*statuses: int) -> dict[int, ResponseSpec]:
         status: ResponseSpec(
             Problem, generate_examples=False, description=_NAMES[status][1], media_type=MEDIA_TYPE
         )
-        for status in sorted({400, 401, 403, *statuses})
+        for status in sorted({400, 401, 403, 503, *statuses})
     }
 
 
@@ -90,6 +92,7 @@ def handlers() -> ExceptionHandlersMap:
         ValidationException: _parameter_error,
         HTTPException: _http_error,
         Exception: _unexpected_error,
+        **dict.fromkeys(TRANSIENT_ERRORS, _unavailable),
     }
 
 
@@ -115,9 +118,10 @@ def _answer(
 
 def _domain_error(_: Request[Any, Any, Any], error: TongdaiError) -> Response[Problem]:
     status = next((status for kind, status in _STATUS_OF if isinstance(error, kind)), 400)
+    state = error.facts.get("state")
     return _answer(
         status,
-        detail=error.message,
+        detail=f"{error.message} It is {state}." if isinstance(state, str) else error.message,
         errors=field_errors(error),
         retryable=error.retryable,
         headers={"WWW-Authenticate": "Bearer"} if status == 401 else None,
@@ -154,6 +158,12 @@ def _http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[Pro
         return _unexpected_error(_, error)
     title = _NAMES.get(error.status_code, _NAMES[400])[1]
     return _answer(error.status_code, detail=f"{title}.", headers=error.headers)
+
+
+def _unavailable(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    logger.warning("the database did not answer a request", exc_info=error)
+    detail = "The database does not answer. Try again in a few seconds."
+    return _answer(503, detail=detail, retryable=True, headers={"Retry-After": "2"})
 
 
 def _unexpected_error(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
