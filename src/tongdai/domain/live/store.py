@@ -37,11 +37,11 @@ WITH input AS MATERIALIZED (
 ), ended AS (
     UPDATE legs SET state = 'ended', ended_at = %(now)s, outcome = input.outcome
     FROM input WHERE legs.id = input.leg_id AND legs.state <> 'ended'
-    RETURNING legs.id, legs.limit_ids
+    RETURNING legs.limit_ids, input.*
 ), attempt AS (
     UPDATE attempts SET ended_at = %(now)s, outcome = input.outcome, ring_s = input.ring_s,
            duration_s = input.duration_s, key_press = input.key_press, timeline = input.timeline
-    FROM input JOIN ended ON ended.id = input.leg_id WHERE attempts.id = input.attempt_id
+    FROM ended AS input WHERE attempts.id = input.attempt_id
 ), call AS (
     UPDATE calls SET
         state = input.state,
@@ -57,12 +57,12 @@ WITH input AS MATERIALIZED (
         deferred_reason = NULL,
         secret = CASE WHEN input.state = 'done' THEN NULL ELSE calls.secret END,
         done_at = CASE WHEN input.state = 'done' THEN %(now)s END
-    FROM input JOIN ended ON ended.id = input.leg_id
+    FROM ended AS input
     WHERE calls.id = input.call_id AND calls.state = 'dialing'
 ), person AS (
     UPDATE persons SET live_call_id = NULL,
            last_rang_at = CASE WHEN input.rang THEN input.dial_at ELSE persons.last_rang_at END
-    FROM input JOIN ended ON ended.id = input.leg_id
+    FROM ended AS input
     WHERE persons.account_id = input.account_id AND persons.advertiser = input.advertiser
       AND persons.number = input.number AND persons.live_call_id = input.call_id
 ), freed AS (
@@ -70,7 +70,7 @@ WITH input AS MATERIALIZED (
 ), capacity AS (
     UPDATE limits SET live = live - freed.channels FROM freed WHERE limits.id = freed.limit_id
 )
-SELECT id FROM ended
+SELECT leg_id FROM ended
 """
 
 # A leg whose engine cannot be asked: it keeps its channel and its person until it is reconciled or given up.

@@ -98,9 +98,12 @@ WHERE id = ANY(%(ids)s) AND state = 'queued'
 
 # Attempt and leg of each call that got a slot, with all that it takes from the caps, before any engine is
 # told. The input is materialised, so each row draws one leg id and one attempt id.
+# The calls are locked by the claim, so that they are queued is known: asking for it again would offer the
+# planner all queued calls of the index calls_due, which it reads whole when its statistics are older than an
+# import. For the same reason the advertiser is a column of the input and no constant.
 COMMIT_SLOTS: Sql = """
 WITH input AS MATERIALIZED (
-    SELECT nextval('leg_ids') AS leg_id, nextval('attempt_ids') AS attempt_id, t.*
+    SELECT nextval('leg_ids') AS leg_id, nextval('attempt_ids') AS attempt_id, '' AS advertiser, t.*
     FROM unnest(
         %(call_id)s::bigint[], %(account_id)s::bigint[], %(campaign_id)s::bigint[], %(number)s::text[],
         %(ordinal)s::smallint[], %(trunk_id)s::bigint[], %(hotline_id)s::bigint[], %(engine)s::text[],
@@ -119,11 +122,12 @@ WITH input AS MATERIALIZED (
     FROM input
 ), call AS (
     UPDATE calls SET state = 'dialing', attempts = input.ordinal, deferred_reason = NULL
-    FROM input WHERE calls.id = input.call_id AND calls.state = 'queued'
+    FROM input WHERE calls.id = input.call_id AND calls.attempts = input.ordinal - 1
 ), person AS (
     UPDATE persons SET live_call_id = input.call_id
     FROM input
-    WHERE persons.account_id = input.account_id AND persons.advertiser = '' AND persons.number = input.number
+    WHERE persons.account_id = input.account_id AND persons.advertiser = input.advertiser
+      AND persons.number = input.number
 ), capacity AS (
     UPDATE limits SET live = taken.live, next_slot_at = taken.next_slot_at
     FROM unnest(%(limit_ids)s::bigint[], %(live)s::int[], %(next_slot_at)s::timestamptz[])
