@@ -81,6 +81,16 @@ def table(figures: Sequence[Figure]) -> str:
     return "\n".join(lines)
 
 
+def notes(figures: Sequence[Figure]) -> list[str]:
+    """What the limits are, and what else is to be said; each once, under the first figure it belongs to."""
+    told: dict[str, str] = {}
+    for one in figures:
+        text = "; ".join(filter(None, (one.limit_is and f"limit: {one.limit_is}", one.note)))
+        if text:
+            told.setdefault(text, one.name)
+    return [f"{name}: {text}" for text, name in told.items()]
+
+
 def _padded(row: Sequence[str], widths: Sequence[int]) -> list[str]:
     """The name at the left of its column, everything else at the right."""
     first = row[0].ljust(widths[0])

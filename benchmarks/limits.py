@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -22,7 +23,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
 
-import uvloop
 from litestar import Litestar, asgi
 from litestar.types import Receive, Scope, Send
 
@@ -39,6 +39,7 @@ from tongdai.domain.live import store as live_store
 from tongdai.domain.live.store import EndRow
 from tongdai.kit.db import Database, Tx
 from tongdai.kit.running import run_until_stopped
+from tongdai.kit.supervisor import die_with_parent
 
 BATCH = 100
 
@@ -254,5 +255,5 @@ async def notify_round_trip(listening: Tx, sending: Tx) -> float:
 
 
 if __name__ == "__main__":
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    die_with_parent(int(sys.argv[sys.argv.index("--parent") + 1]))
     run_until_stopped(serve_bare)

@@ -15,7 +15,7 @@ import msgspec
 import psutil
 import uvloop
 
-from benchmarks.figures import Figure, as_json, table
+from benchmarks.figures import Figure, as_json, notes, table
 from benchmarks.stage import Stage
 
 MODULES = (
@@ -63,9 +63,8 @@ def main(arguments: Sequence[str]) -> int:
     load_before = psutil.getloadavg()[0]
     figures = uvloop.run(measure(names))
     print(table(figures))
-    for one in figures:
-        if one.limit_is or one.note:
-            print(f"  {one.name}: {'; '.join(filter(None, (one.limit_is, one.note)))}")
+    print()
+    print("\n".join(notes(figures)))
     results = {
         "date": began.isoformat(timespec="seconds"),
         "machine": machine(),

@@ -33,6 +33,7 @@ from tongdai.kit.migrate import migrate
 MASTER_KEY = bytes(range(32))
 SECRET_KIND = "aicallcenter"
 TEMPLATE = "bench_template"
+SERVE = ("-m", "tongdai", "serve", "--role")
 PROJECT = Path(__file__).parent.parent
 
 
@@ -206,7 +207,7 @@ class Bench:
     async def api(self) -> AsyncIterator[tuple[int, int]]:
         """The web server as a process of its own, ready: (port, process id)."""
         port = free_port()
-        with running(["-m", "tongdai", "serve", "--role", "api"], self.environment(port=port)) as process:
+        with running([*SERVE, "api"], self.environment(port=port)) as process:
             await answers(port, "/readyz", process)
             yield port, process.pid
 
@@ -214,9 +215,10 @@ class Bench:
     async def carrier(self, *, speed: float, seed: int = 0) -> AsyncIterator[Carrier]:
         """The sandbox carrier as a process of its own, with an empty log."""
         one = Carrier(self.stage.path("carrier.sock"), self.stage.path("carrier.log"))
-        words = ["-m", "tongdai.adapters.sandbox.carrier", "--listen", str(one.socket), "--log", str(one.log)]
-        words += ["--speed", str(speed), "--seed", str(seed)]
-        with running(words, self.environment()) as process:
+        settings = self.environment(
+            sandbox_address=one.socket, sandbox_log=one.log, sandbox_speed=speed, sandbox_seed=seed
+        )
+        with running(["-m", "tongdai", "sandbox-carrier"], settings) as process:
             await until(one.socket.exists, process)
             yield one
 
@@ -225,7 +227,7 @@ class Bench:
         """A dialer as a process of its own, registered: its process id."""
         before = await self._dialers()
         environment = self.environment(sandbox_address=carrier.socket, **settings)
-        with running(["-m", "tongdai", "serve", "--role", "dialer"], environment) as process:
+        with running([*SERVE, "dialer"], environment) as process:
             while await self._dialers() == before:
                 _alive(process)
                 await asyncio.sleep(0.05)
@@ -249,8 +251,9 @@ class Carrier:
 
 @contextmanager
 def running(words: Sequence[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A Python process of ours, ended with the block."""
-    process = subprocess.Popen([sys.executable, *words], env=dict(environment), cwd=PROJECT)
+    """A Python process of ours, ended with the block, and when we end without ending it."""
+    command = [sys.executable, *words, "--parent", str(os.getpid())]
+    process = subprocess.Popen(command, env=dict(environment), cwd=PROJECT, stdout=subprocess.DEVNULL)
     try:
         yield process
     finally:
