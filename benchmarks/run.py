@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,16 +31,22 @@ MODULES = (
 RESULTS = Path(__file__).parent / "results.json"
 
 
-async def measure(names: Sequence[str]) -> list[Figure]:
-    """Each module's figures, on one database server."""
+async def measure(names: Sequence[str]) -> tuple[list[Figure], list[str]]:
+    """Each module's figures, on one database server; and the modules that could not be measured."""
     figures: list[Figure] = []
+    broken: list[str] = []
     with Stage() as stage:
         for name in names:
             began = time.monotonic()
-            print(f"{name} …", end="", file=sys.stderr, flush=True)
-            figures += await importlib.import_module(f"benchmarks.{name}").measure(stage)
-            print(f" {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    return figures
+            print(f"{name} …", file=sys.stderr, flush=True)
+            try:
+                figures += await importlib.import_module(f"benchmarks.{name}").measure(stage)
+            except Exception:
+                # What broke one must not cost the minutes of the others.
+                traceback.print_exc()
+                broken.append(name)
+            print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    return figures, broken
 
 
 def machine() -> dict[str, object]:
@@ -61,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
     names = [name for name in MODULES if not arguments or name in arguments]
     began = datetime.now(UTC)
     load_before = psutil.getloadavg()[0]
-    figures = uvloop.run(measure(names))
+    figures, broken = uvloop.run(measure(names))
     print(table(figures))
     print()
     print("\n".join(notes(figures)))
@@ -69,11 +76,14 @@ def main(arguments: Sequence[str]) -> int:
         "date": began.isoformat(timespec="seconds"),
         "machine": machine(),
         "load_before": round(load_before, 2),
+        "broken": broken,
         "figures": [as_json(one) for one in figures],
     }
     if not arguments:  # a part must not pass for the whole
         RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n")
-    return 0
+    if broken:
+        print(f"could not be measured: {', '.join(broken)}", file=sys.stderr)
+    return 1 if broken else 0
 
 
 if __name__ == "__main__":
