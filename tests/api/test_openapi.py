@@ -78,7 +78,7 @@ async def test_what_is_sent_is_bounded(document: dict[str, Any]) -> None:
 
     assert shapes["NewTrunk"]["additionalProperties"] is False
     assert (channels["minimum"], channels["maximum"]) == (0, 100_000)
-    assert cps["exclusiveMinimum"] == 0
+    assert (cps["minimum"], cps["maximum"]) == (0.01, 10_000)
     assert shapes["NewTrunk"]["properties"]["name"]["maxLength"] == 200
     assert shapes["CallingWindow"]["properties"]["weekdays"]["items"]["maximum"] == 7
 

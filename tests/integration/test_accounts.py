@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import jwt
 import pytest
@@ -17,7 +18,7 @@ from tongdai.domain.accounts import Caller, Role
 from tongdai.domain.accounts.tokens import _read_token
 from tongdai.kit.clock import SystemClock
 from tongdai.kit.crypto import Keyring
-from tongdai.kit.db import Database, Tx
+from tongdai.kit.db import Database, DatabaseError, Tx
 from tongdai.kit.errors import ForbiddenError
 
 pytestmark = pytest.mark.anyio
@@ -38,6 +39,20 @@ async def test_an_account_has_a_limits_row_of_its_own(tx: Tx) -> None:
     cursor = await tx.execute("SELECT account_id, kind, max_channels, max_cps, live FROM limits")
     assert await cursor.fetchall() == [(account.id, "account", 7, 2.5, 0)]
     assert await accounts.get_account(tx, account.id) == account
+
+
+@pytest.mark.parametrize("cap", [{"max_cps": 1e-300}, {"max_cps": 10_001.0}, {"max_channels": -1}])
+async def test_an_account_has_no_cap_that_nothing_can_keep(tx: Tx, cap: dict[str, Any]) -> None:
+    with pytest.raises(accounts.AccountInvalidError) as refused:
+        await accounts.create_account(tx, "Công ty A", **cap)
+    assert [path for path, _ in refused.value.facts["errors"]] == list(cap)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("cps", [0.0099, 10_001.0, float("nan"), float("inf")])
+async def test_the_database_itself_holds_no_such_cap(tx: Tx, cps: float) -> None:
+    with pytest.raises(DatabaseError, match="max_cps"):
+        async with tx.transaction():
+            await tx.execute("INSERT INTO limits (account_id, kind, max_cps) VALUES (1, 'trunk', %s)", (cps,))
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a" * 201, "a\x00b", "a\ud800", "a\nb"])

@@ -303,6 +303,31 @@ async def test_a_bad_name_is_told_by_its_path(tx: Tx, cast: factories.Cast, name
     assert [path for path, _ in errors] == ["name"]
 
 
+@pytest.mark.parametrize("cps", [0.0, 1e-300, 0.0099, 10_001.0, float("nan")])
+async def test_a_cap_that_nothing_can_keep_is_told_by_its_path(
+    tx: Tx, cast: factories.Cast, cps: float
+) -> None:
+    campaign = await factories.campaign(tx, cast.owner, state="draft")
+    template = TemplateConfig(
+        kind="voice",
+        purpose="survey",
+        script_id=campaign.script_id,
+        hotline_ids=tuple(campaign.hotline_ids),
+        max_cps=cps,
+    )
+    refusals = []
+    for attempt in (
+        campaigns.update_campaign(tx, campaign.account_id, campaign.id, max_cps=cps),
+        campaigns.create_template(tx, campaign.account_id, name="x", config=template),
+        factories.campaign(tx, cast.owner, max_cps=cps),
+    ):
+        with pytest.raises(CampaignInvalidError) as refused:
+            await attempt
+        refusals.append(refused.value.facts["errors"])
+    assert refusals == [[("max_cps", "must be from 0.01 to 10000 calls per second")]] * 3
+    assert (await campaigns.get_campaign(tx, campaign.account_id, campaign.id)).max_cps is None
+
+
 # --------------------------------------------------------------------------- templates
 
 

@@ -49,7 +49,7 @@ class NewAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_channels: Channels | None = None
     """Calls at a time, all campaigns together. Null: no cap of its own."""
     max_cps: Cps | None = None
-    """Calls per second, all campaigns together. Null: no cap of its own."""
+    """Calls per second, 0.01 to 10,000, all campaigns together. Null: no cap of its own."""
 
 
 class User(msgspec.Struct, frozen=True):

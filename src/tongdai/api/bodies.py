@@ -15,6 +15,7 @@ from litestar import Request
 from litestar.dto import AbstractDTO, DTOConfig
 from msgspec import Meta
 
+from tongdai.domain.accounts import MAX_CPS, MIN_CPS
 from tongdai.kit.errors import InvalidError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ MAX_ID = 2**63 - 1
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Id = Annotated[int, Meta(ge=1, le=MAX_ID)]
 Channels = Annotated[int, Meta(ge=0, le=100_000)]
-Cps = Annotated[float, Meta(gt=0, le=10_000)]
+Cps = Annotated[float, Meta(ge=MIN_CPS, le=MAX_CPS)]
 
 _WHERE = re.compile(r"^(?P<message>.*) - at `\$\.?(?P<path>.*)`$", re.DOTALL)
 

@@ -67,7 +67,7 @@ class NewCampaign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     max_channels: Channels | None = None
     """Calls at a time. Null: no cap of its own."""
     max_cps: Cps | None = None
-    """Calls per second. Null: no cap of its own."""
+    """Calls per second, 0.01 to 10,000. Null: no cap of its own."""
     takes_imports: bool = True
     """True: it stays running when it runs dry, and dials what arrives later. False: it finishes then."""
     project_id: Id | None = None
@@ -83,7 +83,7 @@ class CampaignChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     max_channels: Channels | UnsetType | None = UNSET
     """Null: no cap of its own."""
     max_cps: Cps | UnsetType | None = UNSET
-    """Null: no cap of its own."""
+    """Calls per second, 0.01 to 10,000. Null: no cap of its own."""
 
     def given(self) -> dict[str, Any]:
         return {name: value for name, value in _pairs(self) if value is not UNSET}
@@ -116,7 +116,7 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     max_channels: int | None
     """Calls at a time. Null: no cap of its own."""
     max_cps: float | None
-    """Calls per second. Null: no cap of its own."""
+    """Calls per second, 0.01 to 10,000. Null: no cap of its own."""
     takes_imports: bool
     """True: it stays running when it runs dry."""
     waiting: Waiting | None
@@ -204,6 +204,7 @@ class NewTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     config: Settings = msgspec.field(default_factory=Settings)
     max_channels: Channels | None = None
     max_cps: Cps | None = None
+    """Calls per second, 0.01 to 10,000. Null: no cap of its own."""
     takes_imports: bool = True
     project_id: Id | None = None
 

@@ -37,7 +37,7 @@ class Hotline(msgspec.Struct, frozen=True, kw_only=True):
     max_channels: int | None
     """Calls at a time. Null: no cap of its own."""
     max_cps: float | None
-    """New calls per second. Null: no cap of its own."""
+    """New calls per second, 0.01 to 10,000. Null: no cap of its own."""
     enabled: bool
     created_at: datetime
 

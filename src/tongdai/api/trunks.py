@@ -34,7 +34,7 @@ class Trunk(msgspec.Struct, frozen=True, kw_only=True):
     max_channels: int | None
     """Calls at a time. Null: no cap."""
     max_cps: float | None
-    """New calls per second. Null: no cap."""
+    """New calls per second, 0.01 to 10,000. Null: no cap."""
     dial_format: NumberFormat
     """How the number to be called is sent: `national` 0…, `e164` 84…, `plus` +84…."""
     presented_format: NumberFormat
@@ -75,7 +75,7 @@ class NewTrunk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_channels: Channels | None
     """What the carrier's contract says: calls at a time. Null: no cap."""
     max_cps: Cps | None
-    """What the carrier's contract says: new calls per second. Null: no cap."""
+    """What the carrier's contract says: new calls per second, 0.01 to 10,000. Null: no cap."""
     dial_format: NumberFormat = "national"
     """`national` 0…, `e164` 84…, `plus` +84…."""
     presented_format: NumberFormat = "national"

@@ -68,7 +68,7 @@ def admin(context: click.Context, data: Path | None) -> None:
 @admin.command()
 @click.argument("name")
 @click.option("--max-channels", type=int, help="Calls at one time, all trunks together.")
-@click.option("--max-cps", type=float, help="New calls per second, all trunks together.")
+@click.option("--max-cps", type=float, help="New calls per second, 0.01 to 10,000, all trunks together.")
 @click.pass_obj
 def create_account(self: Admin, name: str, max_channels: int | None, max_cps: float | None) -> None:
     """A new tenant. Prints its id."""

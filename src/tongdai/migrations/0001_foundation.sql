@@ -13,7 +13,7 @@ CREATE TABLE limits (
     account_id    bigint NOT NULL,
     kind          text   NOT NULL CHECK (kind IN ('trunk', 'hotline', 'campaign', 'account')),
     max_channels  integer CHECK (max_channels >= 0),            -- NULL: no cap of its own
-    max_cps       double precision CHECK (max_cps > 0),         -- NULL: no cap of its own
+    max_cps       double precision CHECK (max_cps BETWEEN 0.01 AND 10000),  -- NULL: no cap of its own
     live          integer NOT NULL DEFAULT 0 CHECK (live >= 0),
     next_slot_at  timestamptz NOT NULL DEFAULT 'epoch'      -- earliest moment of the next dial
 ) WITH (fillfactor = 50);
@@ -372,6 +372,5 @@ CREATE TABLE dialers (
     id          integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     host        text NOT NULL,
     pid         integer NOT NULL,
-    started_at  timestamptz NOT NULL DEFAULT now(),
-    ended_at    timestamptz
+    started_at  timestamptz NOT NULL DEFAULT now()
 );

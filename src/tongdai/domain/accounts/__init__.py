@@ -13,6 +13,8 @@ from tongdai.domain.accounts.errors import (
     UserNotFoundError,
 )
 from tongdai.domain.accounts.model import (
+    MAX_CPS,
+    MIN_CPS,
     Account,
     ApiKey,
     Caller,
@@ -21,6 +23,7 @@ from tongdai.domain.accounts.model import (
     Project,
     Role,
     User,
+    cap_faults,
 )
 from tongdai.domain.accounts.service import (
     authenticate_key,
@@ -52,6 +55,8 @@ from tongdai.domain.accounts.tokens import (
 )
 
 __all__ = [
+    "MAX_CPS",
+    "MIN_CPS",
     "Account",
     "AccountInvalidError",
     "AccountNotFoundError",
@@ -72,6 +77,7 @@ __all__ = [
     "UserNotFoundError",
     "authenticate_key",
     "authenticate_token",
+    "cap_faults",
     "change_password",
     "create_account",
     "create_project",

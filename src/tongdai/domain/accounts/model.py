@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +15,16 @@ MIN_PASSWORD: Final = 8
 MAX_PASSWORD: Final = 1024
 MAX_NAME: Final = 200
 _LONGEST_EMAIL: Final = 254
+
+MIN_CPS: Final = 0.01
+"""Least cap on calls per second, of whatever has one: a call every 100 seconds. Less would only be a slip,
+and its spacing soon fits into no time type; who wants no calls pauses or disables."""
+
+MAX_CPS: Final = 10_000.0
+"""Greatest cap on calls per second: beyond what any trunk takes. Null is no cap."""
+
+MAX_CHANNELS: Final = 2**31 - 1
+"""What the database's integer holds."""
 
 
 class Role(StrEnum):
@@ -134,6 +145,15 @@ def check_texts(**texts: str) -> None:
     ]
     if errors:
         raise AccountInvalidError(errors=errors)
+
+
+def cap_faults(max_channels: int | None, max_cps: float | None) -> Iterator[tuple[str, str]]:
+    """(field, message) of each cap that no account, trunk, hotline or campaign may have. None: no cap."""
+    if max_channels is not None and not 0 <= max_channels <= MAX_CHANNELS:
+        yield "max_channels", f"must be from 0 to {MAX_CHANNELS}"
+    # Not so written that NaN, which compares with nothing, would pass.
+    if max_cps is not None and not MIN_CPS <= max_cps <= MAX_CPS:
+        yield "max_cps", f"must be from {MIN_CPS} to {MAX_CPS:.0f} calls per second"
 
 
 def check_email(email: str) -> None:

@@ -13,6 +13,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from tongdai.domain.accounts import store
 from tongdai.domain.accounts.errors import (
+    AccountInvalidError,
     AccountNotFoundError,
     ApiKeyNotFoundError,
     EmailTakenError,
@@ -30,6 +31,7 @@ from tongdai.domain.accounts.model import (
     Project,
     Role,
     User,
+    cap_faults,
     check_email,
     check_password,
     check_texts,
@@ -50,9 +52,12 @@ async def create_account(
     """A new tenant; None means no cap of its own.
 
     Raises:
-        AccountInvalidError: the name is empty, too long or not printable.
+        AccountInvalidError: the name is empty, too long or not printable, or a cap is out of range.
     """
     check_texts(name=name)
+    faults = list(cap_faults(max_channels, max_cps))
+    if faults:
+        raise AccountInvalidError(errors=faults)
     return await store.insert_account(tx, name, max_channels, max_cps)
 
 

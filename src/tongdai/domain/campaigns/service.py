@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypedDict, Unpack
 
-from tongdai.domain.accounts import Caller, Role
+from tongdai.domain.accounts import Caller, Role, cap_faults
 from tongdai.domain.campaigns.errors import (
     BadTransitionError,
     CampaignInvalidError,
@@ -64,9 +64,10 @@ async def create_campaign(
 
     Raises:
         PartNotFoundError: user, script, project or one of the hotlines is not the account's.
-        CampaignInvalidError: no hotline, or a name that is empty, too long or not storable.
+        CampaignInvalidError: no hotline, a cap out of range, or a name that is empty, too long or not
+            storable.
     """
-    _check(name, hotline_ids)
+    _check(name, hotline_ids, max_channels, max_cps)
     version = await _script_version(
         tx, account_id, script_id=script_id, hotline_ids=hotline_ids, user_id=user_id, project_id=project_id
     )
@@ -111,14 +112,16 @@ async def update_campaign(
         CampaignNotFoundError: no such campaign in this account.
         BadTransitionError: it is in another state.
         PartNotFoundError: a hotline is not the account's.
-        CampaignInvalidError: a bad name, no hotline, or duplicates forbidden once there are calls, when
-            what came before cannot be told from what comes.
+        CampaignInvalidError: a bad name or cap, no hotline, or duplicates forbidden once there are calls,
+            when what came before cannot be told from what comes.
     """
     old = await get_campaign(tx, account_id, campaign_id)
     name = changes.get("name", old.name)
     hotline_ids = changes.get("hotline_ids", old.hotline_ids)
     config = changes.get("config", old.config)
-    _check(name, hotline_ids)
+    channels = changes.get("max_channels", old.max_channels)
+    cps = changes.get("max_cps", old.max_cps)
+    _check(name, hotline_ids, channels, cps)
     if "hotline_ids" in changes:
         await _script_version(
             tx,
@@ -129,8 +132,7 @@ async def update_campaign(
             project_id=old.project_id,
         )
     if "max_channels" in changes or "max_cps" in changes:
-        channels = changes.get("max_channels", old.max_channels)
-        await store.update_caps(tx, old, channels, changes.get("max_cps", old.max_cps))
+        await store.update_caps(tx, old, channels, cps)
     if not await store.update_campaign(tx, old, name=name, hotline_ids=hotline_ids, config=config):
         state = (await get_campaign(tx, account_id, campaign_id)).state
         raise BadTransitionError(action="update", state=state)
@@ -296,8 +298,8 @@ def _is_id(value: int) -> bool:
     return 0 < value <= _BIGINT_MAX
 
 
-def _check(name: str, hotline_ids: Sequence[int]) -> None:
-    errors: list[tuple[str, str]] = []
+def _check(name: str, hotline_ids: Sequence[int], max_channels: int | None, max_cps: float | None) -> None:
+    errors = list(cap_faults(max_channels, max_cps))
     if not name.strip() or len(name) > 200:
         errors.append(("name", "must have 1 to 200 characters"))
     elif "\x00" in name or any("\ud800" <= letter <= "\udfff" for letter in name):
@@ -311,7 +313,7 @@ def _check(name: str, hotline_ids: Sequence[int]) -> None:
 async def _check_template(
     tx: Tx, account_id: int, name: str, config: TemplateConfig, project_id: int | None
 ) -> None:
-    _check(name, config.hotline_ids)
+    _check(name, config.hotline_ids, config.max_channels, config.max_cps)
     await _script_version(
         tx,
         account_id,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,9 +12,6 @@ from tongdai.domain.contacts.model import DialFormat
 
 MAX_NAME: Final = 200
 """Characters in a trunk's name."""
-
-MAX_CHANNELS: Final = 2**31 - 1
-"""What the database's integer holds."""
 
 _routing_group: Final = re.compile(r"[a-z0-9_-]{1,40}").fullmatch
 
@@ -37,7 +33,7 @@ class Trunk:
     max_channels: int | None
     """Calls at one time; None: no cap."""
     max_cps: float | None
-    """New calls per second; None: no cap."""
+    """New calls per second, 0.01 to 10,000; None: no cap."""
     limit_id: int
     created_at: datetime
 
@@ -114,13 +110,6 @@ def network_faults(network: str | None) -> Iterator[tuple[str, str]]:
             "network",
             "must be a routing group such as viettel, vinaphone, mobifone, vietnamobile, gmobile or fixed",
         )
-
-
-def cap_faults(max_channels: int | None, max_cps: float | None) -> Iterator[tuple[str, str]]:
-    if max_channels is not None and not 0 <= max_channels <= MAX_CHANNELS:
-        yield "max_channels", f"must be from 0 to {MAX_CHANNELS}"
-    if max_cps is not None and not (math.isfinite(max_cps) and max_cps > 0):
-        yield "max_cps", "must be a number above 0"
 
 
 def is_storable_name(name: str) -> bool:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from msgspec import UNSET, UnsetType
 
+from tongdai.domain.accounts import cap_faults
 from tongdai.domain.contacts import DialFormat, normalise_given
 from tongdai.domain.routing import store
 from tongdai.domain.routing.errors import (
@@ -15,7 +16,7 @@ from tongdai.domain.routing.errors import (
     TrunkInvalidError,
     TrunkNotFoundError,
 )
-from tongdai.domain.routing.model import Hotline, Trunk, cap_faults, network_faults, trunk_faults
+from tongdai.domain.routing.model import Hotline, Trunk, network_faults, trunk_faults
 from tongdai.kit.db import Tx
 
 Value = TypeVar("Value")
@@ -33,7 +34,8 @@ async def create_trunk(
     presented_format: DialFormat = "national",
     enabled: bool = True,
 ) -> Trunk:
-    """A trunk with its caps: calls at one time, and new calls per second (None: no cap).
+    """A trunk with its caps: calls at one time, and new calls per second, 0.01 to 10,000 (None: no
+    cap).
 
     Both are contract values of the carrier, so there is no default. Raises TrunkInvalidError,
     TrunkNameTakenError.
