@@ -36,7 +36,6 @@ async def run_dialer(platform: Platform, stop: asyncio.Event) -> None:
             platform.db,
             platform.engines(),
             platform.keyring,
-            platform.clock,
             load_script=scripts.load_version,
             config=dialer_config(platform.settings),
         )

@@ -10,7 +10,6 @@ from typing import Any
 
 from tongdai.domain import scripts
 from tongdai.domain.dialer import ClaimRules, Dialer, DialerConfig
-from tongdai.kit.clock import SystemClock
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
 from tongdai.ports.telephony import Engine
@@ -30,7 +29,7 @@ async def dialing(
     db: Database, keyring: Keyring, engines: Mapping[str, Engine], config: DialerConfig = PROMPT
 ) -> AsyncIterator[Dialer]:
     """A dialer that runs until the block ends."""
-    dialer = Dialer(db, engines, keyring, SystemClock(), load_script=scripts.load_version, config=config)
+    dialer = Dialer(db, engines, keyring, load_script=scripts.load_version, config=config)
     stop = asyncio.Event()
     running = asyncio.create_task(dialer.run(stop))
     try:

@@ -492,12 +492,10 @@ async def test_the_counts_of_the_caps_agree_with_the_open_legs(desk: Desk) -> No
             return len(engine.dialled) == 2
 
         await eventually(dialled)
-    async with desk.db.transaction() as tx:
-        assert await dialer.recount_limits(tx) == 0
-        await tx.execute("UPDATE limits SET live = live + 1 WHERE kind = 'trunk'")
-    async with desk.db.transaction() as tx:
-        assert await dialer.recount_limits(tx) == 1
-        assert await dialer.recount_limits(tx) == 0
+    assert await dialer.recount_limits(desk.db) == 0
+    await rows(desk.db, "UPDATE limits SET live = live + 1 WHERE kind = 'trunk' RETURNING 1")
+    assert await dialer.recount_limits(desk.db) == 1
+    assert await dialer.recount_limits(desk.db) == 0
 
 
 async def test_a_call_below_its_campaigns_floor_is_found_again(desk: Desk) -> None:

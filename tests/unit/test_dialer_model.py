@@ -15,13 +15,12 @@ from tongdai.domain.dialer.model import (
     LATENESS,
     LEAD,
     PACE,
+    Capacity,
     DueCall,
     Limit,
     Line,
     OtpReserve,
     Plan,
-    lay_out,
-    room_of,
     shares,
 )
 
@@ -48,6 +47,10 @@ def due(id_: int, campaign: int = 1, number: str = "84912345678") -> DueCall:
     return DueCall(id_, 1, campaign, 1, number, {}, None, LONG_AGO, 0, None, {}, None)
 
 
+def capacity(caps: dict[int, Limit], reserve: dict[int, int] | None = None) -> Capacity:
+    return Capacity(caps, reserve or {}, NOW, HORIZON)
+
+
 def limits(*given: Limit, campaigns: int = 1) -> dict[int, Limit]:
     unbounded = [limit(400), *(limit(300 + number) for number in range(1, campaigns + 1))]
     return {one.id: one for one in [*unbounded, *given]}
@@ -56,14 +59,14 @@ def limits(*given: Limit, campaigns: int = 1) -> dict[int, Limit]:
 def test_a_trunk_without_a_free_channel_takes_no_call() -> None:
     caps = limits(limit(101), limit(201, channels=5, live=5))
     one = plan(1, line(1, 1))
-    assert room_of(one, caps, NOW, HORIZON, {}) == 0
-    assert lay_out([(due(1), one)], {}, caps, NOW, HORIZON, {}) == ([], [due(1)])
+    assert capacity(caps).room(one) == 0
+    assert capacity(caps).lay_out([(due(1), one)], {}) == ([], [due(1)])
 
 
 def test_calls_are_spaced_by_the_calls_per_second_of_the_trunk() -> None:
     caps = limits(limit(101), limit(201, cps=50))
     one = plan(1, line(1, 1))
-    slots, left = lay_out([(due(n), one) for n in range(30)], {}, caps, NOW, HORIZON, {})
+    slots, left = capacity(caps).lay_out([(due(n), one) for n in range(30)], {})
     assert slots[0].dial_at == NOW
     spacing = timedelta(seconds=1 / (50 * PACE))
     # From the last moment at which one may be on time to the first moment of the next.
@@ -76,14 +79,14 @@ def test_calls_are_spaced_by_the_calls_per_second_of_the_trunk() -> None:
 def test_an_idle_trunk_is_used_at_once_and_may_be_used_as_late_as_a_claim_takes_to_commit() -> None:
     caps = limits(limit(101), limit(201, cps=50))
     one = plan(1, line(1, 1))
-    (slot,), _ = lay_out([(due(1), one)], {}, caps, NOW, HORIZON, {})
+    (slot,), _ = capacity(caps).lay_out([(due(1), one)], {})
     assert (slot.dial_at, slot.dial_before) == (NOW, NOW + LEAD + LATENESS)
 
 
 def test_a_slot_that_was_not_used_is_not_made_up_in_a_burst() -> None:
     caps = limits(limit(101), limit(201, cps=1))
     one = plan(1, line(1, 1))
-    slots, _ = lay_out([(due(n), one) for n in range(5)], {}, caps, NOW, HORIZON, {})
+    slots, _ = capacity(caps).lay_out([(due(n), one) for n in range(5)], {})
     assert [slot.dial_at for slot in slots] == [NOW]
 
 
@@ -100,14 +103,14 @@ def test_no_second_holds_a_call_too_many_however_late_each_call_is_sent(
 def test_the_hotline_of_the_numbers_own_network_comes_first() -> None:
     caps = limits(limit(101), limit(102), limit(201))
     one = plan(1, line(1, 1, "viettel"), line(2, 1, "mobifone"))
-    slots, _ = lay_out([(due(1), one)], {"84912345678": "mobifone"}, caps, NOW, HORIZON, {})
+    slots, _ = capacity(caps).lay_out([(due(1), one)], {"84912345678": "mobifone"})
     assert slots[0].line.hotline_id == 2
 
 
 def test_another_hotline_takes_the_call_when_the_networks_own_is_full() -> None:
     caps = limits(limit(101), limit(102, channels=1, live=1), limit(201))
     one = plan(1, line(1, 1, "viettel"), line(2, 1, "mobifone"))
-    slots, _ = lay_out([(due(1), one)], {"84912345678": "mobifone"}, caps, NOW, HORIZON, {})
+    slots, _ = capacity(caps).lay_out([(due(1), one)], {"84912345678": "mobifone"})
     assert slots[0].line.hotline_id == 1
 
 
@@ -131,8 +134,8 @@ def test_each_campaign_gets_its_turn_where_there_are_fewer_places_than_campaigns
 def test_a_share_of_the_trunk_is_kept_for_one_time_codes() -> None:
     caps = limits(limit(101), limit(201, channels=100, live=90), campaigns=2)
     reserve = {201: OtpReserve(0.1).channels(caps[201])}
-    assert room_of(plan(1, line(1, 1)), caps, NOW, HORIZON, reserve) == 0
-    assert room_of(plan(2, line(1, 1), otp=True), caps, NOW, HORIZON, reserve) == 10
+    assert capacity(caps, reserve).room(plan(1, line(1, 1))) == 0
+    assert capacity(caps, reserve).room(plan(2, line(1, 1), otp=True)) == 10
 
 
 @given(
@@ -148,8 +151,8 @@ def test_no_cap_is_ever_exceeded(
     caps = {one.id: one for one in [limit(201, trunk), limit(301, campaign), limit(400, account)]}
     caps.update({101 + n: limit(101 + n, channels) for n, channels in enumerate(hotlines)})
     one = plan(1, *(line(n + 1, 1) for n in range(len(hotlines))))
-    room = room_of(one, caps, NOW, HORIZON, {})
-    slots, left = lay_out([(due(n), one) for n in range(calls)], {}, caps, NOW, HORIZON, {})
+    room = capacity(caps).room(one)
+    slots, left = capacity(caps).lay_out([(due(n), one) for n in range(calls)], {})
     assert all(cap.live <= (cap.max_channels or 0) for cap in caps.values())
     assert len(slots) == min(calls, room)
     assert len(slots) + len(left) == calls
@@ -158,7 +161,7 @@ def test_no_cap_is_ever_exceeded(
 def test_no_call_starts_at_or_after_the_windows_end() -> None:
     caps = limits(limit(101), limit(201, cps=10))
     one = replace(plan(1, line(1, 1)), closes_at=NOW + timedelta(milliseconds=150))
-    slots, _ = lay_out([(due(n), one) for n in range(9)], {}, caps, NOW, HORIZON, {})
+    slots, _ = capacity(caps).lay_out([(due(n), one) for n in range(9)], {})
     assert len(slots) == 2
     assert all(slot.dial_before <= one.closes_at for slot in slots if one.closes_at)
 
@@ -166,4 +169,18 @@ def test_no_call_starts_at_or_after_the_windows_end() -> None:
 def test_a_plan_that_closed_since_it_was_made_takes_nothing() -> None:
     caps = limits(limit(101), limit(201))
     one = replace(plan(1, line(1, 1)), closes_at=NOW)
-    assert lay_out([(due(1), one)], {}, caps, NOW, HORIZON, {})[0] == []
+    assert capacity(caps).lay_out([(due(1), one)], {})[0] == []
+
+
+def test_a_share_of_every_cap_is_kept_for_one_time_codes_not_of_the_trunk_alone() -> None:
+    caps = {one.id: one for one in [limit(400, 10, live=9), limit(301), limit(302), limit(101), limit(201)]}
+    reserve = {400: OtpReserve(0.1).channels(caps[400])}
+    assert capacity(caps, reserve).room(plan(1, line(1, 1))) == 0
+    assert capacity(caps, reserve).room(plan(2, line(1, 1), otp=True)) == 1
+
+
+def test_an_absurdly_small_rate_is_a_long_wait_and_no_error() -> None:
+    caps = limits(limit(101), limit(201, cps=1e-300))
+    (slot,), _ = capacity(caps).lay_out([(due(1), plan(1, line(1, 1)))], {})
+    assert slot.dial_at == NOW
+    assert caps[201].next_slot_at > NOW + timedelta(seconds=900)

@@ -6,18 +6,25 @@ connection inside a transaction; they never commit.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString
 
 from psycopg import AsyncConnection, InterfaceError, OperationalError
 from psycopg import Error as DatabaseError
+from psycopg.errors import IdleInTransactionSessionTimeout, TransactionTimeout
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
 __all__ = ["TRANSIENT_ERRORS", "Database", "DatabaseError", "Sql", "Tx"]
 
-TRANSIENT_ERRORS = (OperationalError, InterfaceError)
+TRANSIENT_ERRORS = (
+    OperationalError,
+    InterfaceError,
+    TransactionTimeout,
+    IdleInTransactionSessionTimeout,
+)
 """What a database says when it is away, in a hurry or in conflict: the same statement may succeed later."""
 
 Tx = AsyncConnection[TupleRow]
@@ -25,6 +32,15 @@ Tx = AsyncConnection[TupleRow]
 
 Sql = LiteralString
 """SQL is written, never built from values: the type checker refuses a computed string."""
+
+
+KEEPALIVES: dict[str, Any] = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "options": "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
+}
+"""Both ends of a connection that lives for long notice within half a minute that the other is gone."""
 
 
 class Database:
@@ -45,8 +61,10 @@ class Database:
             max_size=max_size,
             open=False,
             kwargs={"autocommit": True, "options": f"-c transaction_timeout={self._max_transaction_ms}"},
-            check=None,
+            timeout=10.0,
         )
+
+        self._check: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
@@ -56,20 +74,38 @@ class Database:
         await self._pool.open(wait=True, timeout=timeout)
 
     async def close(self) -> None:
+        if self._check is not None:
+            await asyncio.gather(self._check, return_exceptions=True)
         await self._pool.close()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
         """A connection with a transaction open: committed at the end, rolled back on any exception."""
-        async with self._pool.connection() as connection, connection.transaction():
+        async with self._connection() as connection, connection.transaction():
             yield connection
 
     @asynccontextmanager
     async def autocommit(self) -> AsyncIterator[Tx]:
         """A connection where each statement is a transaction of its own: for single statements."""
-        async with self._pool.connection() as connection:
+        async with self._connection() as connection:
             yield connection
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Tx]:
+        """A pooled connection. One that turns out to be dead says that the server was away, so the others are
+        looked at too: a restart of the server costs one failure, and not one for each pooled connection."""
+        async with self._pool.connection() as connection:
+            try:
+                yield connection
+            except TRANSIENT_ERRORS:
+                if connection.broken:
+                    self._look_over()
+                raise
+
+    def _look_over(self) -> None:
+        if self._check is None or self._check.done():
+            self._check = asyncio.create_task(self._pool.check())
 
     async def dedicated(self, **options: Any) -> Tx:
         """A connection outside the pool, autocommit, for LISTEN and for locks held for a lifetime."""
-        return await AsyncConnection.connect(self._url, autocommit=True, **options)
+        return await AsyncConnection.connect(self._url, autocommit=True, **KEEPALIVES, **options)

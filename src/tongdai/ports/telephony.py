@@ -292,7 +292,10 @@ class Engine(Protocol):
         ...
 
     async def originate(self, request: DialRequest) -> None:
-        """Hand one call over. Raises EngineTooLateError, EngineRefusedError or EngineUnreachableError. Returns once sent."""
+        """Hand one call over; returns once it was sent.
+
+        Raises EngineTooLateError, EngineRefusedError or EngineUnreachableError.
+        """
         ...
 
     async def command(self, leg_id: int, ordinal: int, command: Command) -> None:

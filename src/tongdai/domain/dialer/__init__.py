@@ -1,6 +1,6 @@
 """Capacity, claims, pacing: picks and places the next attempt."""
 
-from tongdai.domain.dialer.claim import Claim, ClaimRules, claim
+from tongdai.domain.dialer.claim import Claim, Claimer, ClaimRules, claim
 from tongdai.domain.dialer.model import OtpReserve
 from tongdai.domain.dialer.service import Dialer, DialerConfig, LoadScript
 from tongdai.domain.dialer.upkeep import recount_limits
@@ -8,6 +8,7 @@ from tongdai.domain.dialer.upkeep import recount_limits
 __all__ = [
     "Claim",
     "ClaimRules",
+    "Claimer",
     "Dialer",
     "DialerConfig",
     "LoadScript",

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 
 from tongdai.domain import calls, contacts
 from tongdai.domain.calls import Outcome, Refusal
-from tongdai.domain.dialer.model import DueCall, Limit, OtpReserve, Plan, Slot, lay_out, room_of, shares
+from tongdai.domain.campaigns import CampaignConfig
+from tongdai.domain.dialer.model import LEAD, Capacity, DueCall, Limit, OtpReserve, Plan, Slot, shares
 from tongdai.domain.dialer.store import claiming as store
 from tongdai.domain.live import LegFacts
 from tongdai.kit.db import Tx
@@ -39,73 +40,57 @@ class ClaimRules:
 class Claim:
     """What a claim came to."""
 
-    legs: tuple[LegFacts, ...]
-    now: datetime
-    """The database's clock while the limits were locked."""
-    dry: frozenset[int]
+    legs: tuple[LegFacts, ...] = ()
+    dry: frozenset[int] = frozenset()
     """Campaigns that had fewer due calls than they had room for."""
-    full: frozenset[int]
+    full: frozenset[int] = frozenset()
     """Campaigns without a free channel, and none of their own calls up."""
-    paced: bool
+    handled: int = 0
+    """Calls that were sent on their way, deferred or refused."""
+    paced: bool = False
     """True: slots up to the horizon were used up, so there is more to claim when time has moved on."""
 
 
-async def claim(
-    tx: Tx,
-    plans: Sequence[Plan],
-    *,
-    dialer_id: int,
-    rules: ClaimRules,
-    prefixes: contacts.PrefixTable,
-    code_trunks: frozenset[int],
-    turn: int,
-) -> Claim:
-    """Claim due calls of these campaigns within all caps. Empty when there is no room or nothing due.
+@dataclass(frozen=True, slots=True)
+class Claimer:
+    """What stays the same from claim to claim."""
 
-    `code_trunks`: limits of the trunks on which one-time-code campaigns run, due or not; a share of them is
-    kept for codes.
-    """
+    dialer_id: int
+    rules: ClaimRules
+    prefixes: contacts.PrefixTable
+    code_limits: frozenset[int]
+    """Caps that one-time-code campaigns run under, due or not: a share of each is kept for codes."""
+    lead: timedelta = LEAD
+
+
+async def claim(tx: Tx, claimer: Claimer, plans: Sequence[Plan], *, turn: int) -> Claim:
+    """Claim due calls of these campaigns within all caps. Empty when there is no room or nothing due."""
     limits, now = await store.lock_limits(tx, set().union(*(plan.limit_ids() for plan in plans)))
-    horizon = now + rules.horizon
-    reserve = {id_: rules.otp_reserve.channels(limits[id_]) for id_ in code_trunks & limits.keys()}
-    rooms = [(plan, room_of(plan, limits, now, horizon, reserve)) for plan in plans]
-    full = frozenset(
-        plan.campaign_id
-        for plan, room in rooms
-        if room == 0 and _no_channel(plan, limits) and _idle(plan, limits)
-    )
-    wanted = shares(rooms, rules.budget, turn)
+    reserve = {
+        id_: claimer.rules.otp_reserve.channels(limits[id_]) for id_ in claimer.code_limits & limits.keys()
+    }
+    capacity = Capacity(limits, reserve, now, now + claimer.rules.horizon, claimer.lead)
+    rooms = [(plan, capacity.room(plan)) for plan in plans]
+    full = frozenset(plan.campaign_id for plan, room in rooms if room == 0 and _is_full(plan, capacity))
+    wanted = shares(rooms, claimer.rules.budget, turn)
     paced = any(limit.paced() for limit in limits.values())
     if not wanted:
-        return Claim((), now, frozenset(), full, paced)
+        return Claim(full=full, paced=paced)
     claimed = await store.claim(tx, wanted, now)
-    dry = _dry(wanted, claimed)
-    callable_now = await _gate(tx, claimed, now)
     by_id = {plan.campaign_id: plan for plan in plans}
-    networks = _networks(callable_now, prefixes)
-    slots, left = lay_out(
-        [(item.call, by_id[item.call.campaign_id]) for item in _interleaved(callable_now, by_id)],
-        networks,
-        limits,
-        now,
-        horizon,
-        reserve,
+    callable_now = _interleaved(await _gate(tx, claimed, now), by_id)
+    slots, left = capacity.lay_out(
+        [(item.call, by_id[item.call.campaign_id]) for item in callable_now],
+        _networks(callable_now, claimer.prefixes),
     )
-    legs = await _commit(tx, slots, limits, dialer_id, rules.end_margin) if slots else ()
-    await _move_floors(tx, claimed, left, now)
-    return Claim(tuple(legs), now, dry, full, paced and bool(left or not slots))
+    legs = await _commit(tx, slots, limits, claimer) if slots else []
+    dry = _dry(wanted, claimed)
+    await _move_floors(tx, claimed, left, dry, now - FLOOR_MARGIN)
+    return Claim(tuple(legs), dry, full, len(claimed) - len(left), paced and bool(left or not slots))
 
 
-def _no_channel(plan: Plan, limits: Mapping[int, Limit]) -> bool:
-    own = min(limits[plan.campaign_limit].room(), limits[plan.account_limit].room())
-    lines = max(
-        min(limits[line.hotline_limit].room(), limits[line.trunk_limit].room()) for line in plan.lines
-    )
-    return min(own, lines) == 0
-
-
-def _idle(plan: Plan, limits: Mapping[int, Limit]) -> bool:
-    return limits[plan.campaign_limit].live == 0
+def _is_full(plan: Plan, capacity: Capacity) -> bool:
+    return not capacity.has_channel(plan) and capacity.limits[plan.campaign_limit].live == 0
 
 
 def _dry(wanted: Sequence[tuple[Plan, int]], claimed: Sequence[store.Claimed]) -> frozenset[int]:
@@ -161,17 +146,16 @@ def _interleaved(claimed: Sequence[store.Claimed], plans: Mapping[int, Plan]) ->
 
 
 async def _commit(
-    tx: Tx, slots: Sequence[Slot], limits: Mapping[int, Limit], dialer_id: int, end_margin: timedelta
+    tx: Tx, slots: Sequence[Slot], limits: Mapping[int, Limit], claimer: Claimer
 ) -> list[LegFacts]:
-    gives_up = [
-        slot.dial_at
-        + timedelta(seconds=slot.plan.config.ring_seconds + slot.plan.config.max_call_seconds)
-        + end_margin
-        for slot in slots
-    ]
+    gives_up = [slot.dial_at + _longest(slot.plan.config) + claimer.rules.end_margin for slot in slots]
     touched = {id_: limits[id_] for id_ in sorted({id_ for slot in slots for id_ in slot.limit_ids})}
-    ids = await store.commit_slots(tx, slots, touched, dialer_id, gives_up)
+    ids = await store.commit_slots(tx, slots, touched, claimer.dialer_id, gives_up)
     return [_facts(slot, *ids[slot.call.id], at) for slot, at in zip(slots, gives_up, strict=True)]
+
+
+def _longest(config: CampaignConfig) -> timedelta:
+    return timedelta(seconds=config.ring_seconds + config.max_call_seconds)
 
 
 def _facts(slot: Slot, leg_id: int, attempt_id: int, gives_up_at: datetime) -> LegFacts:
@@ -202,17 +186,24 @@ def _facts(slot: Slot, leg_id: int, attempt_id: int, gives_up_at: datetime) -> L
         config=plan.config,
         fields=call.fields,
         secret=call.secret,
+        expires_at=call.expires_at,
     )
 
 
 async def _move_floors(
-    tx: Tx, claimed: Sequence[store.Claimed], left: Sequence[DueCall], now: datetime
+    tx: Tx,
+    claimed: Sequence[store.Claimed],
+    left: Sequence[DueCall],
+    dry: frozenset[int],
+    ceiling: datetime,
 ) -> None:
-    """A floor goes to the first call that was left, or else to the last one claimed."""
-    floors: dict[int, tuple[datetime, int]] = {}
+    """A floor goes to the first call that was left, or else to the last one claimed, or else, where nothing
+    more was due, to the ceiling; never beyond that."""
+    floors = dict.fromkeys(dry, (ceiling, 0))
     for item in claimed:
-        floors[item.call.campaign_id] = (item.call.due_at, item.call.id)
+        if item.call.campaign_id not in dry:
+            floors[item.call.campaign_id] = min((item.call.due_at, item.call.id), (ceiling, 0))
     for call in left:
         floors[call.campaign_id] = min(floors[call.campaign_id], (call.due_at, call.id))
     if floors:
-        await store.move_floors(tx, floors, now - FLOOR_MARGIN)
+        await store.move_floors(tx, floors)

@@ -6,7 +6,7 @@ import asyncio
 import heapq
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from tongdai.domain.calls import Outcome
 from tongdai.domain.live import LegFacts, LegResult, NumberedCommand, Session
@@ -52,8 +52,8 @@ class DatabaseClock:
         """When the event loop's clock shows that moment."""
         return moment.timestamp() - self._ahead()
 
-    def now(self, like: datetime) -> datetime:
-        return datetime.fromtimestamp(asyncio.get_running_loop().time() + self._ahead(), like.tzinfo)
+    def now(self, zone: tzinfo) -> datetime:
+        return datetime.fromtimestamp(asyncio.get_running_loop().time() + self._ahead(), zone)
 
     def _ahead(self) -> float:
         return min(self._readings, key=lambda reading: reading[1])[2]
@@ -143,7 +143,9 @@ class Driver:
             self._changed.clear()
             now = loop.time()
             while self._heap and self._heap[0][0] <= now:
-                self._start_sending(heapq.heappop(self._heap)[2])
+                facts = heapq.heappop(self._heap)[2]
+                if self.holds(facts.leg_id):
+                    self._start_sending(facts)
             delay = self._heap[0][0] - loop.time() if self._heap else None
             try:
                 await asyncio.wait_for(self._changed.wait(), None if delay is None else max(0.0, delay))
@@ -151,7 +153,7 @@ class Driver:
                 continue
 
     def _start_sending(self, facts: LegFacts) -> None:
-        late = self._clock.now(facts.dial_before) > facts.dial_before
+        late = self._clock.now(UTC) > facts.dial_before
         if late or not self._engines[facts.engine].reachable:
             self.give_back(facts)
             return
@@ -179,6 +181,9 @@ class Driver:
         except EngineUnreachableError:
             # Nobody drives it now: recovery asks about it once its time has passed.
             log.warning("whether a leg was sent is unknown", extra={"leg": facts.leg_id})
+            self.forget([facts.leg_id])
+        except Exception:
+            log.exception("handing over a leg failed", extra={"leg": facts.leg_id})
             self.forget([facts.leg_id])
 
     def give_back(self, facts: LegFacts) -> None:
@@ -214,10 +219,8 @@ class Driver:
             commands, result = session.on(event)
         except Exception:
             log.exception("a script failed on a call", extra={"leg": event.leg_id})
-            commands, result = (
-                (NumberedCommand(LAST_ORDINAL, HangUp()),),
-                LegResult(session.facts, Outcome.FAILED),
-            )
+            commands = (NumberedCommand(LAST_ORDINAL, HangUp()),)
+            result = LegResult(session.facts, Outcome.FAILED, rang=True, final=session.answered)
         for numbered in commands:
             try:
                 await engine.command(event.leg_id, numbered.ordinal, numbered.command)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from datetime import datetime
 
 from tongdai.domain import live
 from tongdai.domain.live import LegResult
-from tongdai.kit.clock import Clock
-from tongdai.kit.db import TRANSIENT_ERRORS, Database, DatabaseError
+from tongdai.kit.db import TRANSIENT_ERRORS, Database
 
 log = logging.getLogger(__name__)
 
@@ -22,10 +22,15 @@ class Ender:
     """One writer. `on_ended` is called with the leg ids after each commit."""
 
     def __init__(
-        self, db: Database, clock: Clock, *, on_ended: Callable[[set[int]], None], batch: int = 200
+        self,
+        db: Database,
+        now: Callable[[], datetime],
+        *,
+        on_ended: Callable[[set[int]], None],
+        batch: int = 200,
     ) -> None:
         self._db = db
-        self._clock = clock
+        self._now = now
         self._on_ended = on_ended
         self._batch = batch
         self._waiting: list[LegResult] = []
@@ -35,6 +40,8 @@ class Ender:
         self._empty.set()
 
     def put(self, result: LegResult) -> None:
+        if result.facts.leg_id in self._pending:
+            return
         self._waiting.append(result)
         self._pending.add(result.facts.leg_id)
         self._empty.clear()
@@ -63,14 +70,14 @@ class Ender:
         while True:
             try:
                 async with self._db.transaction() as tx:
-                    await live.end_legs(tx, batch, self._clock.now())
+                    await live.end_legs(tx, batch, self._now())
             except TRANSIENT_ERRORS:
                 log.warning(
                     "ends could not be written and are kept", extra={"ends": len(batch)}, exc_info=True
                 )
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 2.0)
-            except DatabaseError:
+            except Exception:
                 await self._write_apart(batch)
                 return
             else:

@@ -23,9 +23,12 @@ UNCAPPED = 1_000_000
 LATENESS = timedelta(milliseconds=20)
 """How late a paced call may be sent. A slot missed by more is given up and claimed anew."""
 
+LONGEST_SPACING_S = 1000.0
+
 LEAD = timedelta(milliseconds=30)
-"""What a claim may take to commit. A slot that begins sooner may be used up to then, and the next one is
-spaced from there: on an idle trunk a call goes out at once, and our own commit makes none miss its slot."""
+"""What a claim is expected to take to commit, until it has been measured. A slot that begins sooner may be
+used up to then, and the next one is spaced from there: on an idle trunk a call goes out at once, and our own
+commit makes none miss its slot."""
 
 UNPACED_LATENESS = timedelta(seconds=5)
 """How late a call may be sent where no cap on calls per second applies."""
@@ -41,9 +44,9 @@ class Limit:
     live: int
     next_slot_at: datetime
 
-    def room(self) -> int:
-        """Free channels."""
-        return UNCAPPED if self.max_channels is None else max(0, self.max_channels - self.live)
+    def room(self, kept: int = 0) -> int:
+        """Free channels, but for those that are kept for others."""
+        return UNCAPPED if self.max_channels is None else max(0, self.max_channels - self.live - kept)
 
     def slots_until(self, now: datetime, horizon: datetime) -> int:
         """Dial slots from now to the horizon."""
@@ -60,7 +63,7 @@ class Limit:
     def take(self, slot: datetime) -> None:
         self.live += 1
         if self.max_cps is not None:
-            self.next_slot_at = slot + timedelta(seconds=1 / (self.max_cps * PACE))
+            self.next_slot_at = slot + timedelta(seconds=min(LONGEST_SPACING_S, 1 / (self.max_cps * PACE)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +103,11 @@ class Plan:
         return horizon if self.closes_at is None else min(horizon, self.closes_at)
 
     def limit_ids(self) -> set[int]:
-        own = {self.campaign_limit, self.account_limit}
-        return own.union(*((line.hotline_limit, line.trunk_limit) for line in self.lines))
+        return set().union(*(self.limit_ids_of(line) for line in self.lines))
+
+    def limit_ids_of(self, line: Line) -> tuple[int, int, int, int]:
+        """The four caps that a call on this line needs room in."""
+        return self.campaign_limit, self.account_limit, line.hotline_limit, line.trunk_limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +126,7 @@ class DueCall:
     max_attempts: int | None
     outcome_counts: dict[str, int]
     called_before: datetime | None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,36 +143,92 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class OtpReserve:
-    """The part of each trunk's channels that only one-time codes may use while a code campaign runs on it."""
+    """The part of every cap's channels that only one-time codes may use while a code campaign needs it."""
 
     share: float
 
-    def channels(self, trunk: Limit) -> int:
-        if trunk.max_channels is None or trunk.max_channels < 2:
+    def channels(self, limit: Limit) -> int:
+        if limit.max_channels is None or limit.max_channels < 2:
             return 0
-        return max(1, int(trunk.max_channels * self.share))
+        return max(1, int(limit.max_channels * self.share))
 
 
-def room_of(
-    plan: Plan, limits: Mapping[int, Limit], now: datetime, horizon: datetime, reserve: Mapping[int, int]
-) -> int:
-    """How many calls of a campaign could go out until the horizon if it had all capacity to itself."""
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """All that a claim lays its calls into: the locked caps, and the time until which there are slots."""
 
-    def open_in(limit: Limit) -> int:
-        return min(limit.room(), limit.slots_until(now, plan.until(horizon)))
+    limits: Mapping[int, Limit]
+    reserve: Mapping[int, int]
+    """Channels of a cap that are kept for one-time codes."""
+    now: datetime
+    horizon: datetime
+    lead: timedelta = LEAD
+    """What this claim will take to commit."""
 
-    by_trunk: dict[int, int] = {}
-    for line in plan.lines:
-        by_trunk[line.trunk_limit] = by_trunk.get(line.trunk_limit, 0) + open_in(limits[line.hotline_limit])
-    on_lines = sum(
-        min(hotlines, open_in(limits[trunk]), _unreserved(limits[trunk], plan, reserve))
-        for trunk, hotlines in by_trunk.items()
-    )
-    return min(on_lines, open_in(limits[plan.campaign_limit]), open_in(limits[plan.account_limit]))
+    def free(self, limit_id: int, plan: Plan) -> int:
+        """Channels of this cap that a call of the campaign may take."""
+        return self.limits[limit_id].room(0 if plan.is_otp else self.reserve.get(limit_id, 0))
 
+    def room(self, plan: Plan) -> int:
+        """How many calls of a campaign could go out until the horizon if it had all of it to itself."""
+        by_trunk: dict[int, int] = {}
+        for line in plan.lines:
+            open_here = self._open(line.hotline_limit, plan)
+            by_trunk[line.trunk_limit] = by_trunk.get(line.trunk_limit, 0) + open_here
+        on_lines = sum(min(hotlines, self._open(trunk, plan)) for trunk, hotlines in by_trunk.items())
+        return min(on_lines, self._open(plan.campaign_limit, plan), self._open(plan.account_limit, plan))
 
-def _unreserved(trunk: Limit, plan: Plan, reserve: Mapping[int, int]) -> int:
-    return trunk.room() if plan.is_otp else max(0, trunk.room() - reserve.get(trunk.id, 0))
+    def has_channel(self, plan: Plan) -> bool:
+        """True: some line of the campaign has a free channel in all four caps."""
+        return any(min(self.free(id_, plan) for id_ in plan.limit_ids_of(line)) for line in plan.lines)
+
+    def _open(self, limit_id: int, plan: Plan) -> int:
+        slots = self.limits[limit_id].slots_until(self.now, plan.until(self.horizon))
+        return min(self.free(limit_id, plan), slots)
+
+    def lay_out(
+        self, calls: Sequence[tuple[DueCall, Plan]], networks: Mapping[str, str]
+    ) -> tuple[list[Slot], list[DueCall]]:
+        """Give each call a line and a slot, in the given order; the second list is what found no room.
+
+        A line of the number's own network comes first, then any other; among equals the one with the earliest
+        slot. Counts the caps down.
+        """
+        taken: list[Slot] = []
+        left: list[DueCall] = []
+        for call, plan in calls:
+            slot = self._place(call, plan, networks.get(call.number, ""))
+            if slot is None:
+                left.append(call)
+            else:
+                taken.append(slot)
+        return taken, left
+
+    def _place(self, call: DueCall, plan: Plan, network: str) -> Slot | None:
+        best: tuple[tuple[bool, datetime, int], Line] | None = None
+        for line in plan.lines:
+            chain = plan.limit_ids_of(line)
+            moment = self._moment(chain)
+            full = min(self.free(limit_id, plan) for limit_id in chain) == 0
+            rank = (line.network != network, moment, self.limits[line.hotline_limit].live)
+            if not full and moment < plan.until(self.horizon) and (best is None or rank < best[0]):
+                best = (rank, line)
+        return None if best is None else self._take(call, plan, best[1])
+
+    def _moment(self, chain: tuple[int, ...]) -> datetime:
+        """The earliest slot that all of these caps have."""
+        paced = [limit.next_slot_at for limit in map(self.limits.__getitem__, chain) if limit.paced()]
+        return max([self.now, *paced])
+
+    def _take(self, call: DueCall, plan: Plan, line: Line) -> Slot:
+        chain = plan.limit_ids_of(line)
+        moment = self._moment(chain)
+        latest = max(moment, self.now + self.lead)
+        for limit_id in chain:
+            self.limits[limit_id].take(latest)
+        paced = any(self.limits[limit_id].paced() for limit_id in chain)
+        before = plan.until(latest + (LATENESS if paced else UNPACED_LATENESS))
+        return Slot(call, plan, line, moment, before, tuple(sorted(chain)))
 
 
 def shares(rooms: Sequence[tuple[Plan, int]], budget: int, turn: int) -> list[tuple[Plan, int]]:
@@ -182,64 +245,3 @@ def shares(rooms: Sequence[tuple[Plan, int]], budget: int, turn: int) -> list[tu
     others = others[start:] + others[:start]
     part = max(1, -(-budget // len(others)))
     return codes + [(plan, min(room, part)) for plan, room in others[:budget]]
-
-
-def lay_out(
-    calls: Sequence[tuple[DueCall, Plan]],
-    networks: Mapping[str, str],
-    limits: Mapping[int, Limit],
-    now: datetime,
-    horizon: datetime,
-    reserve: Mapping[int, int],
-) -> tuple[list[Slot], list[DueCall]]:
-    """Give each call a line and a slot, in the given order; the second list is what found no room.
-
-    A line of the number's own network comes first, then any other; among equals the one with the earliest
-    slot. Counts the limits down.
-    """
-    taken: list[Slot] = []
-    left: list[DueCall] = []
-    for call, plan in calls:
-        slot = _place(call, plan, networks.get(call.number, ""), limits, now, horizon, reserve)
-        if slot is None:
-            left.append(call)
-        else:
-            taken.append(slot)
-    return taken, left
-
-
-def _place(
-    call: DueCall,
-    plan: Plan,
-    network: str,
-    limits: Mapping[int, Limit],
-    now: datetime,
-    horizon: datetime,
-    reserve: Mapping[int, int],
-) -> Slot | None:
-    own = (limits[plan.campaign_limit], limits[plan.account_limit])
-    best: tuple[tuple[bool, datetime, int], Line] | None = None
-    for line in plan.lines:
-        hotline, trunk = limits[line.hotline_limit], limits[line.trunk_limit]
-        chain = (*own, hotline, trunk)
-        moment = max(now, *(limit.next_slot_at for limit in chain if limit.paced()), now)
-        full = min(limit.room() for limit in chain) == 0 or _unreserved(trunk, plan, reserve) == 0
-        rank = (line.network != network, moment, hotline.live)
-        if not full and moment < plan.until(horizon) and (best is None or rank < best[0]):
-            best = (rank, line)
-    if best is None:
-        return None
-    (_, moment, _), line = best
-    return _take(call, plan, line, moment, now, (*own, limits[line.hotline_limit], limits[line.trunk_limit]))
-
-
-def _take(
-    call: DueCall, plan: Plan, line: Line, moment: datetime, now: datetime, chain: tuple[Limit, ...]
-) -> Slot:
-    latest = max(moment, now + LEAD)
-    for limit in chain:
-        limit.take(latest)
-    lateness = LATENESS if any(limit.paced() for limit in chain) else UNPACED_LATENESS
-    return Slot(
-        call, plan, line, moment, plan.until(latest + lateness), tuple(sorted(limit.id for limit in chain))
-    )

@@ -5,7 +5,8 @@ Reads no row of a campaign that may not dial, but one probe for its next due cal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -16,6 +17,9 @@ from tongdai.domain.dialer.model import Plan
 from tongdai.domain.dialer.store import claiming as store
 from tongdai.domain.dialer.store.claiming import CampaignRow, LineRow
 from tongdai.kit.db import Tx
+
+YIELD_EVERY = 100
+"""Campaigns judged in one go, because calls that are due in between do not wait."""
 
 Waiting = tuple[str | None, datetime | None]
 """(reason or None when it dials, moment when that ends by itself)."""
@@ -29,11 +33,17 @@ class Plans:
     next_due_at: datetime | None
     waiting: Mapping[int, Waiting]
 
-    def code_trunks(self) -> frozenset[int]:
-        """Limits of the trunks that a running one-time-code campaign uses."""
-        return frozenset(
-            line.trunk_limit for one in self.dialable.values() if one.is_otp for line in one.lines
-        )
+    def code_limits(self) -> frozenset[int]:
+        """Caps that a running one-time-code campaign shares with others."""
+        codes = [one for one in self.dialable.values() if one.is_otp]
+        return frozenset(id_ for one in codes for id_ in one.limit_ids() - {one.campaign_limit})
+
+    def without(self, campaign_ids: Iterable[int], reason: str) -> Plans:
+        """The same, but these campaigns wait for this reason."""
+        gone = set(campaign_ids)
+        dialable = {id_: one for id_, one in self.dialable.items() if id_ not in gone}
+        waiting = {**self.waiting, **dict.fromkeys(gone, (reason, None))}
+        return Plans(dialable, self.due - gone, self.next_due_at, waiting)
 
 
 async def plan(
@@ -46,7 +56,9 @@ async def plan(
     waiting: dict[int, Waiting] = {}
     due: set[int] = set()
     moments: list[datetime] = []
-    for row in campaigns:
+    for number, row in enumerate(campaigns):
+        if number % YIELD_EVERY == YIELD_EVERY - 1:
+            await asyncio.sleep(0)
         plan_or_reason = _judge(row, lines, now, is_reachable, is_holiday)
         if isinstance(plan_or_reason, Plan):
             dialable[row.id] = plan_or_reason
@@ -69,7 +81,7 @@ def _judge(
 ) -> Plan | Waiting:
     try:
         config = store.decode_config(row.config)
-    except msgspec.ValidationError:
+    except msgspec.MsgspecError:
         return "configuration_invalid", None
     opening = compliance.check_schedule(config.schedule, now, holidays=is_holiday)
     if isinstance(opening, compliance.ClosedUntil):

@@ -16,11 +16,14 @@ from tongdai.domain.calls import Outcome
 from tongdai.domain.dialer.driver import Driver
 from tongdai.domain.dialer.store import recovering as store
 from tongdai.domain.live import LegFacts, LegResult
-from tongdai.kit.clock import Clock
 from tongdai.kit.db import Database, DatabaseError
 from tongdai.ports.telephony import Engine, EngineUnreachableError, LegKnowledge
 
 log = logging.getLogger(__name__)
+
+
+JUDGED_AT_ONCE = 500
+ADOPTED_AT_ONCE = 1000
 
 
 class Recovery:
@@ -29,7 +32,7 @@ class Recovery:
     def __init__(
         self,
         db: Database,
-        clock: Clock,
+        now: Callable[[], datetime],
         engines: Mapping[str, Engine],
         driver: Driver,
         *,
@@ -38,40 +41,52 @@ class Recovery:
         engine_timeout: timedelta,
     ) -> None:
         self._db = db
-        self._clock = clock
+        self._now = now
         self._engines = engines
         self._driver = driver
         self._on_result = on_result
         self._is_ending = is_ending
         self._engine_timeout = engine_timeout
         self._unknown: dict[int, datetime] = {}
+        self._asked_at: dict[int, datetime] = {}
+        """When an engine was last asked for the events of a leg that is driven."""
 
     async def sweep(self, dialer_id: int) -> None:
         """Adopt what dead dialers left, then judge every open leg of ours that nobody drives."""
-        async with self._db.transaction() as tx:
-            adopted = await store.adopt_dead(tx, dialer_id)
-            open_legs = await store.my_open_legs(tx, dialer_id)
-        if adopted:
-            log.warning("legs of a dialer that is gone were adopted", extra={"legs": adopted})
+        open_legs = await self._take_over(dialer_id)
+        now = self._now()
+        self._unknown = {leg: until for leg, until in self._unknown.items() if leg in open_legs}
+        self._asked_at = {leg: asked for leg, asked in self._asked_at.items() if leg in open_legs}
         self._driver.forget(
             [leg for leg in self._driver.held() if leg not in open_legs and self._is_old(leg)]
         )
-        now = self._clock.now()
-        strays = [
-            leg_id
-            for leg_id, dial_before in open_legs.items()
-            if not self._driver.holds(leg_id)
+        strays = [leg_id for leg_id, before in open_legs.items() if self._is_stray(leg_id, before, now)]
+        for start in range(0, len(strays), JUDGED_AT_ONCE):
+            await self._judge(strays[start : start + JUDGED_AT_ONCE], now)
+        self._give_up_driven(now)
+
+    async def _take_over(self, dialer_id: int) -> dict[int, datetime]:
+        adopted = ADOPTED_AT_ONCE
+        while adopted == ADOPTED_AT_ONCE:
+            async with self._db.transaction() as tx:
+                adopted = await store.adopt_dead(tx, dialer_id)
+                open_legs = await store.my_open_legs(tx, dialer_id)
+            if adopted:
+                log.warning("legs of a dialer that is gone were adopted", extra={"legs": adopted})
+        return open_legs
+
+    def _is_stray(self, leg_id: int, dial_before: datetime, now: datetime) -> bool:
+        """Nobody drives it, its time has passed, and it is not known to be unknown for longer."""
+        return (
+            not self._driver.holds(leg_id)
             and not self._is_ending(leg_id)
             and dial_before + self._engine_timeout <= now
             and self._unknown.get(leg_id, now) <= now
-        ]
-        for start in range(0, len(strays), 500):
-            await self._judge(strays[start : start + 500], now)
-        self._give_up_driven(now)
+        )
 
     def _is_old(self, leg_id: int) -> bool:
         """Legs committed after the list was read are not in it."""
-        return self._driver.facts(leg_id).dial_before + self._engine_timeout <= self._clock.now()
+        return self._driver.facts(leg_id).dial_before + self._engine_timeout <= self._now()
 
     async def _judge(self, leg_ids: Sequence[int], now: datetime) -> None:
         async with self._db.transaction() as tx:
@@ -88,21 +103,35 @@ class Recovery:
         if engine is None or not engine.reachable:
             await self._keep_unknown(legs, now)
             return
-        legs = [facts for facts in legs if await self._hold(facts)]
+        held: list[LegFacts] = []
         try:
-            known = await engine.adopt([facts.ref() for facts in legs])
+            for facts in legs:
+                if await self._hold(facts):
+                    held.append(facts)  # noqa: PERF401 - what is held so far must be known when this fails
+            known = await engine.adopt([facts.ref() for facts in held])
         except EngineUnreachableError:
-            self._driver.forget(facts.leg_id for facts in legs)
-            await self._keep_unknown(legs, now)
+            self._driver.forget(facts.leg_id for facts in held)
+            await self._keep_unknown(held, now)
             return
+        except BaseException:
+            # Held but never asked about, they would not be strays and nobody would ask again.
+            self._driver.forget(facts.leg_id for facts in held)
+            raise
+        await self._act_on(held, known, now)
+
+    async def _act_on(
+        self, legs: Sequence[LegFacts], known: Mapping[int, LegKnowledge], now: datetime
+    ) -> None:
         forgotten = []
         for facts in legs:
-            knowledge = known.get(facts.leg_id, LegKnowledge.FORGOTTEN)
-            if knowledge is LegKnowledge.NEVER_SEEN:
-                self._driver.give_back(facts)
-            elif knowledge is LegKnowledge.FORGOTTEN:
-                self._driver.forget([facts.leg_id])
-                forgotten.append(facts)
+            match known.get(facts.leg_id, LegKnowledge.FORGOTTEN):
+                case LegKnowledge.REPLAYED:
+                    self._asked_at[facts.leg_id] = now
+                case LegKnowledge.NEVER_SEEN:
+                    self._driver.give_back(facts)
+                case LegKnowledge.FORGOTTEN:
+                    self._driver.forget([facts.leg_id])
+                    forgotten.append(facts)
         await self._keep_unknown(forgotten, now)
 
     async def _hold(self, facts: LegFacts) -> bool:
@@ -113,7 +142,7 @@ class Recovery:
             raise
         except Exception:
             log.exception("an adopted leg has no session", extra={"leg": facts.leg_id})
-            await self._keep_unknown([facts], self._clock.now())
+            await self._keep_unknown([facts], self._now())
             return False
         return True
 
@@ -136,7 +165,10 @@ class Recovery:
         self._unknown.clear()
 
     def _give_up_driven(self, now: datetime) -> None:
-        """A leg whose end never came, though its engine answers."""
+        """A leg whose end never came, though its engine answers. One that was asked about just now is left
+        alone until its events have had time to arrive."""
         for leg_id in self._driver.held():
-            if self._driver.facts(leg_id).gives_up_at <= now:
+            asked_at = self._asked_at.get(leg_id)
+            settled = asked_at is None or asked_at + self._engine_timeout <= now
+            if settled and self._driver.facts(leg_id).gives_up_at <= now:
                 self._driver.give_up(leg_id)

@@ -5,19 +5,29 @@ from __future__ import annotations
 import logging
 
 from tongdai.domain.dialer.store import recovering as store
-from tongdai.kit.db import Tx
+from tongdai.kit.db import Database
 
 log = logging.getLogger(__name__)
 
+LIMITS_AT_ONCE = 50
+"""Locked together, and claims wait for them meanwhile."""
 
-async def recount_limits(tx: Tx) -> int:
+
+async def recount_limits(db: Database) -> int:
     """Hold every cap's count of channels against the open legs; what differs is mended and logged.
 
-    Returns how many differed: anything but 0 is a defect.
+    Returns how many differed: anything but 0 is a defect. Locks some caps at a time, each in a transaction of
+    its own.
     """
-    wrong = await store.recount_limits(tx)
-    for limit_id, said, counted in wrong:
-        log.error(
-            "a cap miscounted its channels", extra={"limit": limit_id, "said": said, "counted": counted}
-        )
-    return len(wrong)
+    differing, after = 0, 0
+    while True:
+        async with db.transaction() as tx:
+            wrong, last = await store.recount_limits(tx, after, LIMITS_AT_ONCE)
+        for limit_id, said, counted in wrong:
+            log.error(
+                "a cap miscounted its channels", extra={"limit": limit_id, "said": said, "counted": counted}
+            )
+        differing += len(wrong)
+        if last is None:
+            return differing
+        after = last

@@ -58,6 +58,8 @@ class LegFacts:
     fields: dict[str, str] = field(repr=False)
     secret: bytes | None = field(default=None, repr=False)
     advertiser: str = ""
+    expires_at: datetime | None = None
+    """When a one-time code is worth nothing any more: no retry after it."""
 
     def ref(self) -> LegRef:
         return LegRef(self.leg_id, self.dial_at)
@@ -74,6 +76,8 @@ class LegResult:
     duration_s: int = 0
     key_press: str = ""
     timeline: tuple[TimelineEntry, ...] = ()
+    final: bool = False
+    """True: no retry whatever the rules say, because the person was reached."""
 
 
 def outcome_of(ended: Ended, by: AnsweredBy | None) -> Outcome:

@@ -45,7 +45,8 @@ def _next_row(result: LegResult, now: datetime) -> EndRow:
         config=facts.config,
         now=now,
     )
-    if isinstance(step, campaigns.RetryAt):
+    in_time = facts.expires_at is None or (isinstance(step, campaigns.RetryAt) and step.at < facts.expires_at)
+    if isinstance(step, campaigns.RetryAt) and in_time and not result.final:
         return EndRow(result, "queued", step.at, counts)
     return EndRow(result, "done", None, counts)
 

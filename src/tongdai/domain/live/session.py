@@ -42,6 +42,10 @@ class Session:
         self._by: AnsweredBy | None = None
         self._timeline: list[TimelineEntry] = []
 
+    @property
+    def answered(self) -> bool:
+        return self._by is not None
+
     def on(self, event: LegEvent) -> tuple[tuple[NumberedCommand, ...], LegResult | None]:
         if event.seq <= self._seen:
             return (), None

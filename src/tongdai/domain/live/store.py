@@ -41,7 +41,10 @@ WITH input AS MATERIALIZED (
 ), attempt AS (
     UPDATE attempts SET ended_at = %(now)s, outcome = input.outcome, ring_s = input.ring_s,
            duration_s = input.duration_s, key_press = input.key_press, timeline = input.timeline
-    FROM ended AS input WHERE attempts.id = input.attempt_id
+    FROM ended AS input WHERE attempts.id = input.attempt_id AND input.outcome IS NOT NULL
+), never_made AS (
+    DELETE FROM attempts USING ended AS input
+    WHERE attempts.id = input.attempt_id AND input.outcome IS NULL
 ), call AS (
     UPDATE calls SET
         state = input.state,

@@ -6,37 +6,41 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from tongdai.domain import contacts
+from tongdai.domain.campaigns import CampaignConfig
 from tongdai.domain.dialer.store.claiming import decode_config, spoken
 from tongdai.domain.live import LegFacts
 from tongdai.kit.db import Sql, Tx
 
+# The lock is held for as long as the connection lives; the server frees it however that ends. Nobody judges
+# the dialer between the two: it has no legs yet.
 REGISTER: Sql = "INSERT INTO dialers (host, pid) VALUES (%s, %s) RETURNING id"
+HOLD_LOCK: Sql = "SELECT pg_advisory_lock(7341, %s)"
 
-# Held for as long as the dialer lives; the server frees it when the connection ends, however it ends.
-HOLD_LOCK: Sql = "SELECT pg_try_advisory_lock(7341, %s)"
+# What a dialer that comes back under a new id was driving under the old one, where nobody else took it over.
+INHERIT: Sql = "UPDATE legs SET dialer_id = %s WHERE dialer_id = %s AND state <> 'ended'"
 
-# Dialers whose lock is free: their process is gone, or has lost its connection and no longer claims.
+# Dialers that have open legs and whose lock is free: the process is gone, or has lost its connection and no
+# longer claims. Read from the legs (index legs_open), because it is a leg that must not be forgotten: one
+# that was committed after its dialer was found dead is found at the next look.
 DEAD_DIALERS: Sql = """
-SELECT id FROM dialers
-WHERE ended_at IS NULL AND id <> %s AND NOT EXISTS (
+SELECT dialer_id FROM legs
+WHERE state <> 'ended' AND dialer_id <> %s AND NOT EXISTS (
     SELECT FROM pg_locks
-    WHERE locktype = 'advisory' AND classid = 7341 AND objid::bigint = dialers.id AND objsubid = 2
+    WHERE locktype = 'advisory' AND classid = 7341 AND objid::bigint = dialer_id AND objsubid = 2
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 )
+GROUP BY dialer_id
 """
 
-# Takes over what dead dialers were driving (index legs_open). Capacity does not move: the calls may be up.
+# Takes over what dead dialers were driving. Capacity does not move: the calls may be up.
 ADOPT: Sql = """
 UPDATE legs SET dialer_id = %(me)s
 WHERE id IN (SELECT id FROM legs WHERE dialer_id = ANY(%(dead)s) AND state <> 'ended'
              ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED)
 RETURNING id
-"""
-END_DIALERS: Sql = """
-UPDATE dialers SET ended_at = now()
-WHERE id = ANY(%s) AND ended_at IS NULL
-  AND NOT EXISTS (SELECT FROM legs WHERE dialer_id = dialers.id AND state <> 'ended')
 """
 
 # Legs of ours that are open; the caller knows which of them it holds.
@@ -46,8 +50,8 @@ MY_OPEN_LEGS: Sql = "SELECT id, dial_before FROM legs WHERE dialer_id = %s AND s
 LEG_FACTS: Sql = """
 SELECT l.id, l.attempt_id, l.call_id, l.account_id, l.campaign_id, l.trunk_id, l.engine, l.number, l.dial_at,
        l.dial_before, l.gives_up_at, l.limit_ids, h.number, t.dial_format, t.presented_format,
-       c.user_id, c.fields, c.secret, c.attempts, c.max_attempts, c.outcome_counts, c.called_at,
-       p.script_id, p.script_version, p.config
+       c.user_id, c.fields, c.secret, c.attempts, c.max_attempts, c.outcome_counts, c.called_at, c.expires_at,
+       p.script_id, p.script_version, p.config::text
 FROM legs l
 JOIN calls c ON c.id = l.call_id
 JOIN campaigns p ON p.id = l.campaign_id
@@ -67,28 +71,27 @@ WHERE r.state = 'running' AND c.id = r.id AND (first.due_at, first.id) < (c.floo
 """
 
 # What the caps say is in use beside what the open legs use. Both are changed in the same transactions, so a
-# difference is a defect; it is mended under the lock, and told.
-MISCOUNTED_LIMITS: Sql = """
-SELECT l.id, l.live, coalesce(open.legs, 0) FROM (SELECT * FROM limits ORDER BY id FOR UPDATE) l
-LEFT JOIN (
-    SELECT limit_id, count(*)::int AS legs
-    FROM legs, unnest(limit_ids) AS limit_id WHERE state <> 'ended' GROUP BY 1
-) open ON open.limit_id = l.id
-WHERE l.live <> coalesce(open.legs, 0)
+# difference is a defect; it is mended under the lock, and told. The legs are counted by a statement that
+# begins after the locks are held, or it would count what was there before them.
+LOCK_SOME_LIMITS: Sql = "SELECT id, live FROM limits WHERE id > %s ORDER BY id LIMIT %s FOR UPDATE"
+OPEN_LEGS_PER_LIMIT: Sql = """
+SELECT limit_id, count(*)::int FROM legs, unnest(limit_ids) AS limit_id
+WHERE state <> 'ended' AND limit_ids && %(ids)s::bigint[] AND limit_id = ANY(%(ids)s)
+GROUP BY limit_id
 """
 SET_LIVE: Sql = "UPDATE limits SET live = %s WHERE id = %s"
 
 
 async def register(tx: Tx, host: str, pid: int) -> int:
+    """A new id, with its lock held by this connection."""
     row = await (await tx.execute(REGISTER, [host, pid])).fetchone()
     assert row is not None
+    await tx.execute(HOLD_LOCK, [row[0]])
     return int(row[0])
 
 
-async def hold_lock(tx: Tx, dialer_id: int) -> bool:
-    row = await (await tx.execute(HOLD_LOCK, [dialer_id])).fetchone()
-    assert row is not None
-    return bool(row[0])
+async def inherit(tx: Tx, before: int, now: int) -> int:
+    return (await tx.execute(INHERIT, [now, before])).rowcount
 
 
 async def listen(tx: Tx) -> None:
@@ -96,13 +99,11 @@ async def listen(tx: Tx) -> None:
 
 
 async def adopt_dead(tx: Tx, dialer_id: int) -> int:
-    """Number of legs taken over from dialers that are gone."""
+    """Number of legs taken over from dialers that are gone, 1,000 at most; there may be more."""
     dead = [id_ for (id_,) in await (await tx.execute(DEAD_DIALERS, [dialer_id])).fetchall()]
     if not dead:
         return 0
-    adopted = await (await tx.execute(ADOPT, {"me": dialer_id, "dead": dead})).fetchall()
-    await tx.execute(END_DIALERS, [dead])
-    return len(adopted)
+    return len(await (await tx.execute(ADOPT, {"me": dialer_id, "dead": dead})).fetchall())
 
 
 async def my_open_legs(tx: Tx, dialer_id: int) -> dict[int, datetime]:
@@ -138,6 +139,7 @@ def _facts(row: tuple[Any, ...]) -> LegFacts:
         most,
         counts,
         called,
+        expires,
         script,
         version,
         config,
@@ -165,19 +167,35 @@ def _facts(row: tuple[Any, ...]) -> LegFacts:
         called_before=called,
         script_id=script,
         script_version=version,
-        config=decode_config(config),
+        config=_config(config),
+        expires_at=expires,
         fields={key: spoken(value) for key, value in fields.items()},
         secret=secret,
     )
+
+
+def _config(stored: str) -> CampaignConfig:
+    """A leg that is up must be driven to its end: what cannot be read gives way to defaults."""
+    try:
+        return decode_config(stored)
+    except msgspec.MsgspecError:
+        return CampaignConfig()
 
 
 async def lower_floors(tx: Tx) -> int:
     return (await tx.execute(LOWER_FLOORS)).rowcount
 
 
-async def recount_limits(tx: Tx) -> list[tuple[int, int, int]]:
-    """(limit, what it said, what its open legs say) of each that was wrong; they are right afterwards."""
-    wrong = [(row[0], row[1], row[2]) for row in await (await tx.execute(MISCOUNTED_LIMITS)).fetchall()]
+async def recount_limits(tx: Tx, after: int, most: int) -> tuple[list[tuple[int, int, int]], int | None]:
+    """(limit, what it said, what its open legs say) of each that was wrong; they are right afterwards.
+
+    Looks at `most` limits after the id `after`; the second value is where to go on, None at the end.
+    """
+    said: dict[int, int] = dict(await (await tx.execute(LOCK_SOME_LIMITS, [after, most])).fetchall())
+    counted: dict[int, int] = dict(
+        await (await tx.execute(OPEN_LEGS_PER_LIMIT, {"ids": list(said)})).fetchall()
+    )
+    wrong = [(id_, live, counted.get(id_, 0)) for id_, live in said.items() if live != counted.get(id_, 0)]
     for limit_id, _, legs in wrong:
         await tx.execute(SET_LIVE, [legs, limit_id])
-    return wrong
+    return wrong, max(said) if len(said) == most else None

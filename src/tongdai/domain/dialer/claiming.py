@@ -1,0 +1,232 @@
+"""The loop that claims: looks around once a second, and claims when something is due and there is room."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from tongdai.domain import compliance, contacts
+from tongdai.domain.dialer.claim import Claim, Claimer, ClaimRules, claim
+from tongdai.domain.dialer.driver import Driver
+from tongdai.domain.dialer.model import LEAD, Plan
+from tongdai.domain.dialer.planner import Plans, Waiting, plan
+from tongdai.domain.dialer.presence import Presence
+from tongdai.domain.dialer.store import claiming as store
+from tongdai.kit.db import Database, DatabaseError
+
+log = logging.getLogger(__name__)
+
+PREFIXES_KEPT_S = 60.0
+"""How long a change of the prefix table takes to be followed."""
+
+LOOK_APART_S = 0.1
+"""The least time between two looks at all campaigns, however many hints ask for one."""
+
+CAMPAIGNS_AT_ONCE = 50
+"""In one claim: it locks the caps of each. The others have their turn in the next."""
+
+
+class Claiming:
+    """Run `run` for as long as the dialer lives. `hint` and `wake` have it look sooner."""
+
+    def __init__(
+        self,
+        db: Database,
+        driver: Driver,
+        presence: Presence,
+        *,
+        rules: ClaimRules,
+        max_calls: int,
+        refresh_s: float,
+        pause_s: float,
+        is_reachable: Callable[[str], bool],
+        preload: Callable[[int, int, int], Awaitable[Any]],
+    ) -> None:
+        self._db = db
+        self._driver = driver
+        self._presence = presence
+        self._rules = rules
+        self._max_calls = max_calls
+        self._refresh_s = refresh_s
+        self._pause_s = pause_s
+        self._is_reachable = is_reachable
+        self._preload = preload
+        self._is_holiday = compliance.vietnam_holidays()
+        self._wake = asyncio.Event()
+        self._hinted: set[int] = set()
+        self._refresh_at = 0.0
+        self._looked_at = 0.0
+        self._prefixes = contacts.PrefixTable.from_rows([])
+        self._prefixes_until = 0.0
+        self._plans = Plans({}, frozenset(), None, {})
+        self._full: set[int] = set()
+        self._turn = 0
+        self._next = 0
+        self._took: deque[float] = deque(maxlen=20)
+
+    def hint(self, campaign_ids: Iterable[int] | None) -> None:
+        """These campaigns were given calls; None: anything may have changed."""
+        if campaign_ids is None:
+            self._refresh_at = 0.0
+        else:
+            self._hinted.update(campaign_ids)
+        self._wake.set()
+
+    def wake(self) -> None:
+        """A channel came free."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        due: set[int] = set()
+        while True:
+            await self._presence.wait()
+            hinted, self._hinted = self._hinted, set()
+            if not hinted <= self._plans.dialable.keys():
+                self._refresh_at = min(self._refresh_at, self._looked_at + LOOK_APART_S)
+            if self._is_time_to_look():
+                due = await self._look_around()
+            due = (due | hinted) & self._plans.dialable.keys()
+            wait_s = await self._claim_due(due)
+            await self._rest(wait_s)
+
+    def _is_time_to_look(self) -> bool:
+        return asyncio.get_running_loop().time() >= self._refresh_at
+
+    async def _rest(self, wait_s: float | None) -> None:
+        """Until there may be more to claim: time moved on, a channel came free, or a hint arrived."""
+        until_look = self._refresh_at - asyncio.get_running_loop().time()
+        longest = max(0.0, until_look if wait_s is None else min(wait_s, until_look))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), longest)
+        if self._wake.is_set() and not self._hinted:
+            await asyncio.sleep(self._pause_s)
+        self._wake.clear()
+
+    # ------------------------------------------------------------------ looking around
+
+    async def _look_around(self) -> set[int]:
+        loop = asyncio.get_running_loop()
+        async with self._db.transaction() as tx:
+            await self._presence.read_clock(tx)
+            if loop.time() >= self._prefixes_until:
+                self._prefixes = await contacts.load_prefixes(tx)
+                self._prefixes_until = loop.time() + PREFIXES_KEPT_S
+            now = await store.database_now(tx)
+            plans = await plan(tx, now, is_reachable=self._is_reachable, is_holiday=self._is_holiday)
+        self._plans = plans.without(await self._unspeakable(plans), "script_invalid")
+        if self._plans.waiting:
+            async with self._db.transaction() as tx:
+                await store.say_waiting(tx, {**self._plans.waiting, **self._still_full()}, now)
+        self._looked_at = loop.time()
+        self._refresh_at = self._looked_at + self._refresh_s
+        return set(self._plans.due)
+
+    async def _unspeakable(self, plans: Plans) -> list[int]:
+        """Have the scripts at hand before the first slot, which does not wait; those that cannot be had."""
+        missing = []
+        for campaign in plans.due:
+            one = plans.dialable[campaign]
+            try:
+                await self._preload(one.account_id, one.script_id, one.script_version)
+            except DatabaseError:
+                raise
+            except Exception:
+                log.exception("a campaign's script cannot be loaded", extra={"campaign": campaign})
+                missing.append(campaign)
+        return missing
+
+    # ------------------------------------------------------------------ claiming
+
+    async def _claim_due(self, due: set[int]) -> float | None:
+        """Claim until nothing is due or no room is left. Returns when to come back, None: when woken."""
+        idle_turns = 0
+        while due and self._may_go_on():
+            plans = self._next_plans(due)
+            result = await self._claim_some(plans, due)
+            due -= result.dry
+            await self._say_full(plans, result)
+            idle_turns = 0 if result.handled else idle_turns + len(plans)
+            if idle_turns >= len(due):
+                return self._rules.horizon.total_seconds() * 0.4 if result.paced and due else None
+        return None
+
+    def _may_go_on(self) -> bool:
+        return (
+            self._driver.room(self._max_calls) > 0
+            and self._presence.is_here
+            and not self._hinted
+            and not self._is_time_to_look()
+        )
+
+    def _next_plans(self, due: set[int]) -> list[Plan]:
+        """One-time codes always; of the others, as many as one claim can serve, in turn."""
+        plans = [self._plans.dialable[campaign] for campaign in sorted(due)]
+        codes = [one for one in plans if one.is_otp][:CAMPAIGNS_AT_ONCE]
+        others = [one for one in plans if not one.is_otp]
+        start = 0
+        if len(others) > CAMPAIGNS_AT_ONCE:
+            start = self._next % len(others)
+            self._next = start + CAMPAIGNS_AT_ONCE
+        return codes + (others[start:] + others[:start])[:CAMPAIGNS_AT_ONCE]
+
+    async def _claim_some(self, plans: list[Plan], due: set[int]) -> Claim:
+        """Claim for these campaigns. One that breaks the claim waits for the next look; the others go on."""
+        try:
+            return await self._claim_once(plans)
+        except DatabaseError:
+            raise
+        except Exception:
+            if len(plans) == 1:
+                log.exception("a campaign cannot be claimed", extra={"campaign": plans[0].campaign_id})
+                due.discard(plans[0].campaign_id)
+                return Claim(dry=frozenset({plans[0].campaign_id}))
+        results = [await self._claim_some([one], due) for one in plans]
+        return Claim(
+            dry=frozenset().union(*(result.dry for result in results)),
+            full=frozenset().union(*(result.full for result in results)),
+            handled=sum(result.handled for result in results),
+            paced=any(result.paced for result in results),
+        )
+
+    async def _claim_once(self, plans: list[Plan]) -> Claim:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        budget = min(self._rules.budget, self._driver.room(self._max_calls))
+        claimer = Claimer(
+            self._presence.dialer_id,
+            replace(self._rules, budget=budget),
+            self._prefixes,
+            self._plans.code_limits(),
+            self._lead(),
+        )
+        async with self._db.transaction() as tx:
+            result = await claim(tx, claimer, plans, turn=self._turn)
+        await self._driver.send(result.legs)
+        if result.legs:
+            self._turn += 1
+            self._took.append(loop.time() - began)
+        return result
+
+    def _lead(self) -> timedelta:
+        """What a claim takes lately, with a margin: nothing due now may miss its slot by our own doing."""
+        if not self._took:
+            return LEAD
+        usual = sorted(self._took)[int(len(self._took) * 0.9)]
+        return min(max(LEAD, timedelta(seconds=usual * 1.5)), self._rules.horizon)
+
+    async def _say_full(self, plans: list[Plan], result: Claim) -> None:
+        """A campaign without a free channel says so until a claim finds room for it."""
+        self._full -= {one.campaign_id for one in plans}
+        self._full |= result.full
+        if result.full:
+            async with self._db.transaction() as tx:
+                await store.say_waiting(tx, self._still_full(), await store.database_now(tx))
+
+    def _still_full(self) -> dict[int, Waiting]:
+        return dict.fromkeys(self._full & self._plans.due, ("channels_full", None))
