@@ -7,7 +7,7 @@ import pytest
 from tests import factories
 from tests.factories import Cast
 
-from tongdai.domain import routing
+from tongdai.domain import campaigns, routing
 from tongdai.domain.routing import (
     HotlineInvalidError,
     HotlineNotFoundError,
@@ -69,6 +69,64 @@ async def test_a_changed_cap_is_the_one_that_counts(tx: Tx, cast: Cast) -> None:
     assert await cap(tx, trunk.limit_id) == (account_id, "trunk", 100, 2.5, 0)
     await routing.update_trunk(tx, account_id, trunk.id, max_channels=None)
     assert await cap(tx, trunk.limit_id) == (account_id, "trunk", None, 2.5, 0)
+
+
+async def wait_for_slot(tx: Tx, limit_id: int) -> float:
+    """Seconds until the next dial of a limit."""
+    row = await (
+        await tx.execute(
+            "SELECT extract(epoch FROM next_slot_at - clock_timestamp())::float8 FROM limits WHERE id = %s",
+            (limit_id,),
+        )
+    ).fetchone()
+    assert row is not None
+    return float(row[0])
+
+
+async def given_a_slot(tx: Tx, limit_id: int, cps: float | None, *, ahead: float = 0) -> None:
+    """As a claim leaves it that gave a slot so many seconds from now."""
+    await tx.execute(
+        "UPDATE limits SET max_cps = %s, next_slot_at = clock_timestamp() + make_interval(secs => %s)"
+        " WHERE id = %s",
+        (cps, ahead + (1 / cps if cps else 0), limit_id),
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "at_most"), [(0.01, 10.0, 0.1), (0.01, 0.1, 10.0), (0.01, None, 0.0), (1.0, 0.01, 1.0)]
+)
+async def test_a_changed_cap_is_not_held_up_by_the_slots_of_the_one_before(
+    tx: Tx, cast: Cast, old: float, new: float | None, at_most: float
+) -> None:
+    account_id = cast.owner.account_id
+    trunk = await factories.trunk(tx, account_id)
+    hotline = await factories.hotline(tx, account_id, trunk_id=trunk.id)
+    campaign = await factories.campaign(tx, cast.owner, state="paused", hotline_ids=[hotline.id])
+    for limit_id, change in (
+        (trunk.limit_id, routing.update_trunk(tx, account_id, trunk.id, max_cps=new)),
+        (hotline.limit_id, routing.update_hotline(tx, account_id, hotline.id, max_cps=new)),
+        (campaign.limit_id, campaigns.update_campaign(tx, account_id, campaign.id, max_cps=new)),
+    ):
+        await given_a_slot(tx, limit_id, old)
+        await change
+        left = await wait_for_slot(tx, limit_id)
+        assert at_most - 0.5 < left <= at_most
+
+
+async def test_a_changed_cap_keeps_its_distance_from_the_last_slot_that_was_given(tx: Tx, cast: Cast) -> None:
+    account_id = cast.owner.account_id
+    trunk = await factories.trunk(tx, account_id)
+    await given_a_slot(tx, trunk.limit_id, 0.1, ahead=20)
+    await routing.update_trunk(tx, account_id, trunk.id, max_cps=1.0)
+    assert 20 < await wait_for_slot(tx, trunk.limit_id) <= 21
+
+
+async def test_a_change_of_anything_else_moves_no_slot(tx: Tx, cast: Cast) -> None:
+    account_id = cast.owner.account_id
+    trunk = await factories.trunk(tx, account_id)
+    await given_a_slot(tx, trunk.limit_id, 0.1, ahead=20)
+    await routing.update_trunk(tx, account_id, trunk.id, name="renamed", max_channels=3)
+    assert 29 < await wait_for_slot(tx, trunk.limit_id) <= 30
 
 
 async def test_a_colleague_sees_the_trunk_and_a_stranger_does_not(tx: Tx, cast: Cast) -> None:

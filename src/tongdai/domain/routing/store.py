@@ -16,9 +16,16 @@ ADD_LIMIT: Final[Sql] = """
 INSERT INTO limits (account_id, kind, max_channels, max_cps) VALUES (%s, %s, %s, %s) RETURNING id
 """
 
-# Changing a cap. Waits for a claim that holds the row, and the next claim sees it. Served by the primary key.
+# Changing a cap. Waits for a claim that holds the row, and the next claim sees it. The last slot that was
+# given stays, and the next one comes after it by the new spacing: neither the long wait of a slow cap nor a
+# burst is left over. Served by the primary key.
 SET_LIMIT: Final[Sql] = """
-UPDATE limits SET max_channels = %s, max_cps = %s WHERE id = %s AND account_id = %s
+UPDATE limits
+   SET max_channels = %(max_channels)s, max_cps = %(max_cps)s,
+       next_slot_at = least(next_slot_at,
+                            greatest(clock_timestamp(), next_slot_at - make_interval(secs => 1 / max_cps))
+                            + coalesce(make_interval(secs => 1 / %(max_cps)s::float8), interval '0'))
+ WHERE id = %(limit_id)s AND account_id = %(account_id)s
 """
 
 ADD_TRUNK: Final[Sql] = """
@@ -107,7 +114,13 @@ async def add_limit(
 async def set_limit(
     tx: Tx, account_id: int, limit_id: int, max_channels: int | None, max_cps: float | None
 ) -> None:
-    await tx.execute(SET_LIMIT, (max_channels, max_cps, limit_id, account_id))
+    values = {
+        "max_channels": max_channels,
+        "max_cps": max_cps,
+        "limit_id": limit_id,
+        "account_id": account_id,
+    }
+    await tx.execute(SET_LIMIT, values)
 
 
 async def add_trunk(

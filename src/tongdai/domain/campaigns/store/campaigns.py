@@ -74,9 +74,14 @@ MOVE_CAMPAIGN: Sql = """
            waiting_reason = NULL, waiting_since = NULL, waiting_until = NULL
      WHERE id = %(id)s AND account_id = %(account_id)s AND state = ANY(%(sources)s)"""
 
-# New caps. Before the campaign's row: a claim locks in this order, limits first. By primary key.
+# New caps. Before the campaign's row: a claim locks in this order, limits first. The last slot that was given
+# stays, and the next one comes after it by the new spacing. By primary key.
 UPDATE_CAPS: Sql = """
-    UPDATE limits SET max_channels = %(max_channels)s, max_cps = %(max_cps)s
+    UPDATE limits
+       SET max_channels = %(max_channels)s, max_cps = %(max_cps)s,
+           next_slot_at = least(next_slot_at,
+                                greatest(clock_timestamp(), next_slot_at - make_interval(secs => 1 / max_cps))
+                                + coalesce(make_interval(secs => 1 / %(max_cps)s::float8), interval '0'))
      WHERE id = %(limit_id)s AND account_id = %(account_id)s"""
 
 # New name, hotlines and configuration, while nothing is dialled. By primary key.
