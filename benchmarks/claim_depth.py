@@ -39,21 +39,14 @@ class Claimer:
         """Claim 100, which is timed, and end them, which is not."""
         began = time.perf_counter()
         async with self.tx.transaction():
-            claimed = await dialer.claim(
-                self.tx,
-                [self.plan],
-                code_trunks=frozenset(),
-                dialer_id=0,
-                rules=dialer.ClaimRules(),
-                prefixes=self.prefixes,
-                turn=0,
-            )
+            claimer = dialer.Claimer(0, dialer.ClaimRules(), self.prefixes, frozenset())
+            claimed = await dialer.claim(self.tx, claimer, [self.plan], turn=0)
         self.seconds.append(time.perf_counter() - began)
         if len(claimed.legs) != dialer.ClaimRules().budget:
             raise RuntimeError(f"{len(claimed.legs)} calls were claimed")
         results = [LegResult(leg, Outcome.ANSWERED, True, 5.9, 16, "1 (8)") for leg in claimed.legs]
         async with self.tx.transaction():
-            await live.end_legs(self.tx, results, claimed.now)
+            await live.end_legs(self.tx, results, datetime.now(UTC))
 
 
 async def measure(stage: Stage) -> list[Figure]:

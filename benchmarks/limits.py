@@ -170,9 +170,8 @@ class PlainDialer:
             gives_up = [now + timedelta(seconds=390)] * len(slots)
             ids = await claiming.commit_slots(tx, slots, limits, self.dialer_id, gives_up)
             last = claimed[-1].call
-            await claiming.move_floors(
-                tx, {plan.campaign_id: (last.due_at, last.id)}, now - timedelta(seconds=10)
-            )
+            floor = min((last.due_at, last.id), (now - timedelta(seconds=10), 0))
+            await claiming.move_floors(tx, {plan.campaign_id: floor})
         self.turns += 1
         self.spent_s += time.perf_counter() - began
         return [_facts(slot, *ids[slot.call.id]) for slot in slots]
