@@ -13,6 +13,7 @@ import procrastinate
 from tongdai.bootstrap import Platform
 from tongdai.domain import dialer, scripts
 from tongdai.kit import upkeep
+from tongdai.kit.db import TRANSIENT_ERRORS
 from tongdai.kit.readiness import schema_fault
 from tongdai.settings import Settings
 
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 HOURLY = "7 * * * *"
 EVERY_TEN_MINUTES = "*/10 * * * *"
 JOBS_AT_ONCE = 4
+SOON_AGAIN = procrastinate.RetryStrategy(max_attempts=20, wait=60, retry_exceptions=TRANSIENT_ERRORS)
+"""For what another transaction may have been in the way of."""
 GRACE_S = 5.0
 """What a job in progress gets to end at a stop; it is run again otherwise."""
 
@@ -86,7 +89,7 @@ def job_app(platform: Platform) -> procrastinate.App:
     app = procrastinate.App(connector=connector)
 
     @app.periodic(cron=HOURLY)
-    @app.task(name="ensure_partitions", queueing_lock="ensure_partitions")
+    @app.task(name="ensure_partitions", queueing_lock="ensure_partitions", retry=SOON_AGAIN)
     async def ensure_partitions(timestamp: int) -> None:
         async with platform.db.transaction() as tx:
             made = await upkeep.ensure_partitions(tx)

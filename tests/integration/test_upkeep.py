@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import anyio
 import pytest
 from tests import factories
+from tests.fakes.clock import FakeClock
 
 from tongdai.bootstrap import build
-from tongdai.domain import calls
+from tongdai.domain import calls, campaigns
 from tongdai.kit import upkeep
-from tongdai.kit.db import Database
+from tongdai.kit.crypto import Keyring
+from tongdai.kit.db import Database, Tx
 from tongdai.kit.readiness import schema_fault
 from tongdai.settings import Settings
 from tongdai.worker import dialer_config, job_app
@@ -24,6 +28,81 @@ async def test_partitions_are_made_before_ids_reach_them(db: Database) -> None:
         await tx.execute("SELECT setval('call_ids', 10000000)")
         assert await upkeep.ensure_partitions(tx) == 1
         assert await upkeep.ensure_partitions(tx) == 0
+
+
+async def test_a_partition_is_made_while_an_import_and_a_claim_are_under_way(
+    db: Database, keyring: Keyring, clock: FakeClock
+) -> None:
+    owner = (await factories.cast(db)).owner
+    campaign = await factories.campaign(db, owner)
+    contacts = [campaigns.NewContact(f"09123{n:05d}") for n in range(60)]
+    with anyio.fail_after(4):
+        async with db.transaction() as importing, db.transaction() as claiming:
+            await importing.execute("LOCK TABLE calls, attempts, legs IN ROW EXCLUSIVE MODE")
+            await claiming.execute("SELECT FROM calls FOR UPDATE SKIP LOCKED")
+            async with db.transaction() as upkeeping:
+                await upkeeping.execute("SELECT setval('call_ids', 10000000)")
+                assert await upkeep.ensure_partitions(upkeeping) == 1
+                # And others go on while it is being attached.
+                report = await campaigns.import_contacts(
+                    importing, keyring, clock, owner.account_id, campaign.id, contacts
+                )
+                assert len(report.accepted) == 60
+                await claiming.execute("SELECT FROM calls FOR UPDATE SKIP LOCKED")
+
+
+async def test_a_new_partition_is_like_the_first(db: Database) -> None:
+    async with db.transaction() as tx:
+        for name in ("call_ids", "attempt_ids", "leg_ids"):
+            await tx.execute("SELECT setval(%s, 10000000)", (name,))
+        assert await upkeep.ensure_partitions(tx) == 3
+        for table in ("calls", "attempts", "legs"):
+            shapes = [await _shape(tx, f"{table}_p{part}") for part in (0, 1, 2)]
+            assert shapes[0] == shapes[1] == shapes[2]
+            assert shapes[0]["options"] == ["fillfactor=80"]
+            parent = await _shape(tx, table)
+            for part in ("columns", "checks", "indexes"):
+                assert shapes[0][part] == parent[part]
+            assert parent["columns"]
+            assert parent["indexes"]
+
+
+async def test_upkeep_gives_up_soon_where_a_table_is_locked_and_is_tried_again(db: Database) -> None:
+    async with db.transaction() as tx:
+        await tx.execute("SELECT setval('leg_ids', 10000000)")
+    platform = build(Settings(database_url=db.url, secret_key=bytes(range(32)).hex()))
+    app = job_app(platform)
+    await platform.db.open()
+    async with app.open_async():
+        job_id = await app.tasks["ensure_partitions"].defer_async(timestamp=0)
+        async with db.transaction() as blocking:
+            await blocking.execute("LOCK TABLE legs IN SHARE UPDATE EXCLUSIVE MODE")
+            with anyio.fail_after(4):
+                await app.run_worker_async(wait=False, install_signal_handlers=False, listen_notify=False)
+        (job,) = await app.job_manager.list_jobs_async(id=job_id)
+    await platform.db.close()
+    assert (job.status, job.attempts) == ("todo", 1)
+
+
+async def _shape(tx: Tx, table: str) -> dict[str, Any]:
+    """Everything of a table that its partitions must share, index definitions without the names."""
+    facts = {
+        "columns": "SELECT attname, atttypid, attnotnull, pg_get_expr(adbin, adrelid) FROM pg_attribute"
+        " LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum"
+        " WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum",
+        "checks": "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+        " WHERE conrelid = %s::regclass AND contype = 'c' ORDER BY 1",
+        "indexes": "SELECT regexp_replace(indexdef, ' INDEX .* USING', ' INDEX USING') FROM pg_indexes"
+        " WHERE tablename = %s ORDER BY 1",
+    }
+    shape: dict[str, Any] = {
+        name: await (await tx.execute(query, (table,))).fetchall() for name, query in facts.items()
+    }
+    row = await (
+        await tx.execute("SELECT reloptions FROM pg_class WHERE oid = %s::regclass", (table,))
+    ).fetchone()
+    assert row is not None
+    return shape | {"options": row[0]}
 
 
 async def test_counters_that_were_counted_together_agree(db: Database) -> None:

@@ -11,6 +11,9 @@ from tongdai.kit.db import Tx
 # Makes the partitions under the next ids of the big tables. The function takes its own lock.
 ENSURE_PARTITIONS = "SELECT ensure_partitions()"
 
+# Attaching a partition waits for whoever changes the same table's shape, and who comes later waits behind it.
+BE_BRIEF = "SET LOCAL lock_timeout = '1s'"
+
 # Campaigns and users whose results of yesterday and today come to different sums by different spans. The
 # primary key serves it: it is skipped through by span, since the spans are the business of whoever counts.
 COUNTER_DRIFT = """
@@ -38,7 +41,12 @@ class CounterDrift:
 
 
 async def ensure_partitions(tx: Tx) -> int:
-    """How many partitions were made."""
+    """How many partitions were made.
+
+    Raises a LockNotAvailable, one of `TRANSIENT_ERRORS`, when a table's lock is not to be had in a second:
+    there is time, the next ids are millions away.
+    """
+    await tx.execute(BE_BRIEF)
     row = await (await tx.execute(ENSURE_PARTITIONS)).fetchone()
     return int(row[0]) if row else 0
 

@@ -309,7 +309,10 @@ CREATE INDEX legs_attempt ON legs (attempt_id);
 -- Recovery: what a dialer was driving when it died.
 CREATE INDEX legs_open ON legs (dialer_id) WHERE state <> 'ended';
 
--- Makes sure that the partitions under the next ids exist. Runs at migration and from a periodic job.
+-- Makes sure that the partitions under the next ids exist. Runs at migration and from a periodic job. A table is
+-- made by itself and then attached: that locks the big table against other changes of its shape alone, where
+-- CREATE TABLE … PARTITION OF would wait for every import and make everybody else wait behind it. Attaching
+-- brings the indexes.
 CREATE FUNCTION ensure_partitions(ahead integer DEFAULT 1) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     width constant bigint := 10000000;
@@ -320,8 +323,10 @@ BEGIN
         EXECUTE format('SELECT last_value FROM %I', sequence_name) INTO current_id;
         FOR part IN current_id / width .. current_id / width + ahead LOOP
             IF to_regclass(format('%I', big_table || '_p' || part)) IS NULL THEN
-                EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%s) TO (%s) WITH (fillfactor = 80)',
-                               big_table || '_p' || part, big_table, part * width, (part + 1) * width);
+                EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS) WITH (fillfactor = 80)',
+                               big_table || '_p' || part, big_table);
+                EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%s) TO (%s)',
+                               big_table, big_table || '_p' || part, part * width, (part + 1) * width);
                 made := made + 1;
             END IF;
         END LOOP;
