@@ -57,10 +57,11 @@ async def test_a_project_is_found_again_by_everyone_of_the_account(owner: Api, v
     assert made["created_at"].endswith("+07:00")
 
 
-async def test_a_project_code_is_given_once(owner: Api) -> None:
+async def test_a_project_code_is_given_once_in_an_account(owner: Api, stranger: Api) -> None:
     await owner.made("/projects", {"code": "tet", "name": "Tết"})
 
     again = await owner.post("/projects", {"code": "tet", "name": "Tết"})
 
     assert again.status_code == 409
     assert again.json()["type"] == "urn:tongdai:problem:conflict"
+    assert (await stranger.post("/projects", {"code": "tet", "name": "Tết"})).status_code == 201

@@ -187,8 +187,9 @@ async def test_a_taken_name_or_number_is_no_hint_of_another_account(owner: Api, 
 
     trunk = await stranger.post("/trunks", TRUNK)
     hotline = await stranger.post("/hotlines", {"number": "02473001234", "trunk_id": trunk.json()["id"]})
+    project = await stranger.post("/projects", {"code": "w", "name": "Dự án"})
 
-    assert (trunk.status_code, hotline.status_code) == (201, 201)
+    assert (trunk.status_code, hotline.status_code, project.status_code) == (201, 201, 201)
 
 
 async def test_no_operation_is_left_out(app: Litestar) -> None:

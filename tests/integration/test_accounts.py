@@ -103,13 +103,16 @@ async def test_a_user_is_found_in_their_account_only(tx: Tx, cast: Cast) -> None
         await accounts.get_user(tx, cast.stranger.account_id, cast.colleague.user.id)
 
 
-async def test_a_project_code_is_taken_across_accounts(tx: Tx, cast: Cast) -> None:
+async def test_a_project_code_is_taken_in_its_account_and_tells_nobody_elsewhere(tx: Tx, cast: Cast) -> None:
     project = await accounts.create_project(tx, cast.owner.account_id, code="TET", name="Tết")
     assert await accounts.get_project(tx, cast.owner.account_id, project.id) == project
     with pytest.raises(accounts.ProjectNotFoundError):
         await accounts.get_project(tx, cast.stranger.account_id, project.id)
     with pytest.raises(accounts.ProjectCodeTakenError):
-        await accounts.create_project(tx, cast.stranger.account_id, code="TET", name="Tết")
+        await accounts.create_project(tx, cast.colleague.account_id, code="TET", name="Tết nữa")
+    theirs = await accounts.create_project(tx, cast.stranger.account_id, code="TET", name="Tết")
+    assert await accounts.list_projects(tx, cast.stranger.account_id) == [theirs]
+    assert await accounts.list_projects(tx, cast.owner.account_id) == [project]
 
 
 # ---------------------------------------------------------------- passwords

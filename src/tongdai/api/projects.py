@@ -46,7 +46,7 @@ class NewProject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A project to be created."""
 
     code: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    """Unique on the whole platform: a client names a project by it."""
+    """Unique in the account."""
     name: Name
 
 
@@ -58,7 +58,7 @@ class NewProject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     responses=answers(409, 413),
 )
 async def create_project(services: Wired, caller: CalledBy, data: JSONBody[NewProject]) -> Project:
-    """A new, empty project. 409 when the code is taken."""
+    """A new, empty project. 409 when the account has one of this code."""
     async with services.db.transaction() as tx:
         row = await accounts.create_project(tx, caller.account_id, code=data.code, name=data.name)
     return Project.of(row)

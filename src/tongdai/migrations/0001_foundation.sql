@@ -40,9 +40,10 @@ CREATE UNIQUE INDEX users_email ON users (lower(email));
 CREATE TABLE projects (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     account_id  bigint NOT NULL REFERENCES accounts,
-    code        text NOT NULL UNIQUE,
+    code        text NOT NULL,
     name        text NOT NULL,
-    created_at  timestamptz NOT NULL DEFAULT now()
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (account_id, code)
 );
 CREATE INDEX projects_account ON projects (account_id, id);
 

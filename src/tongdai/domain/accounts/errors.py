@@ -34,7 +34,7 @@ class EmailTakenError(ConflictError):
 
 
 class ProjectCodeTakenError(ConflictError):
-    """Another project has this code."""
+    """Another project of the account has this code."""
 
 
 class SecretExistsError(ConflictError):

@@ -125,7 +125,8 @@ async def create_project(tx: Tx, account_id: int, *, code: str, name: str) -> Pr
     Raises:
         AccountInvalidError: the code or name is empty, too long or not printable.
         AccountNotFoundError: there is no such account.
-        ProjectCodeTakenError: codes are unique across accounts, because clients send nothing else.
+        ProjectCodeTakenError: a project of the account has this code. Another account's may: who is told
+            that a code is taken would learn what others call their projects.
     """
     check_texts(code=code, name=name)
     await get_account(tx, account_id)

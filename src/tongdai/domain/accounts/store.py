@@ -60,10 +60,10 @@ DISABLE_USER = (
     "UPDATE users SET disabled_at = now() WHERE id = %s AND account_id = %s AND disabled_at IS NULL"
 )
 
-# A new project; nothing when the code is taken (projects_code_key).
+# A new project; nothing when the account has one of that code (projects_account_id_code_key).
 INSERT_PROJECT = """
 INSERT INTO projects (account_id, code, name) VALUES (%s, %s, %s)
-ON CONFLICT (code) DO NOTHING
+ON CONFLICT (account_id, code) DO NOTHING
 RETURNING id, account_id, code, name, created_at
 """
 
