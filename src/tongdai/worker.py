@@ -107,6 +107,11 @@ def job_app(platform: Platform) -> procrastinate.App:
                 extra={"scope": one.scope, "id": one.scope_id, "least": one.least, "most": one.most},
             )
 
+    @app.periodic(cron=EVERY_TEN_MINUTES)
+    @app.task(name="recount_limits", queueing_lock="recount_limits")
+    async def recount_limits(timestamp: int) -> None:
+        await dialer.recount_limits(platform.db)
+
     return app
 
 
