@@ -90,7 +90,7 @@ def handlers() -> ExceptionHandlersMap:
     return {
         TongdaiError: _domain_error,
         ValidationException: _parameter_error,
-        HTTPException: _http_error,
+        HTTPException: http_error,
         Exception: _unexpected_error,
         **dict.fromkeys(TRANSIENT_ERRORS, _unavailable),
     }
@@ -153,7 +153,8 @@ def _sent_name(request: Request[Any, Any, Any], argument: str) -> str:
     return getattr(field and field.kwarg_definition, "name", None) or argument
 
 
-def _http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+def http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+    """The framework's own refusals: of unknown addresses, wrong methods, and bodies that are too large."""
     if error.status_code >= 500:
         return _unexpected_error(_, error)
     title = _NAMES.get(error.status_code, _NAMES[400])[1]

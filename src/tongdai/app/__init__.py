@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import Any
 
-from litestar import Litestar
+from litestar import Litestar, Request, Response
 from litestar.di import Provide
+from litestar.exceptions import MethodNotAllowedException
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components
@@ -17,7 +19,7 @@ from tongdai.api import problems
 from tongdai.app.health import healthz, readyz
 from tongdai.app.metrics import MeteredLitestar, Metrics, show_metrics
 from tongdai.app.schema_page import SchemaPage
-from tongdai.facades.aicallcenter.routes import routes as aicallcenter_routes
+from tongdai.facades.aicallcenter import routes as aicallcenter
 from tongdai.ports.services import Services
 
 ABOUT = (
@@ -28,7 +30,7 @@ ABOUT = (
 
 def create_app(services: Services, *, metrics: bool = True) -> Litestar:
     """The whole web side over `services`. Its lifespan opens and closes the pool and the hinter."""
-    handlers = [*api.routes(services), *aicallcenter_routes(services), healthz, readyz]
+    handlers = [*api.routes(services), *aicallcenter.routes(services), healthz, readyz]
     app = MeteredLitestar(
         route_handlers=[*handlers, show_metrics] if metrics else handlers,
         lifespan=[lambda _: _running(services)],
@@ -36,7 +38,7 @@ def create_app(services: Services, *, metrics: bool = True) -> Litestar:
             "services": Provide(lambda: services, sync_to_thread=False),
             "metrics": Provide(lambda: counters, sync_to_thread=False),
         },
-        exception_handlers=problems.handlers(),
+        exception_handlers={**problems.handlers(), MethodNotAllowedException: _refuse_method},
         openapi_config=OpenAPIConfig(
             title="tongdai",
             version=version("tongdai"),
@@ -55,6 +57,11 @@ def create_app(services: Services, *, metrics: bool = True) -> Litestar:
     counters = Metrics()
     app.metrics = counters if metrics else None
     return app
+
+
+def _refuse_method(request: Request[Any, Any, Any], error: MethodNotAllowedException) -> Response[Any]:
+    """In the words of whoever's path it is: a wrong method reaches no route, nor its exception handlers."""
+    return aicallcenter.refuse_method(request, error) or problems.http_error(request, error)
 
 
 @asynccontextmanager

@@ -7,11 +7,12 @@ from typing import Any
 
 import httpx
 from litestar import Litestar
+from litestar.exceptions import MethodNotAllowedException
 from tests.factories import Person
 from tests.fakes.clock import FakeClock
 
 from tongdai.adapters.files import FileStorage
-from tongdai.facades.aicallcenter.routes import routes
+from tongdai.facades.aicallcenter.routes import refuse_method, routes
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
 from tongdai.kit.hints import Hinter
@@ -34,7 +35,8 @@ class Api:
     """A client of the facade."""
 
     def __init__(self, services: Services) -> None:
-        app: Any = Litestar(routes(services))
+        handlers: Any = {MethodNotAllowedException: refuse_method}
+        app: Any = Litestar(routes(services), exception_handlers=handlers)
         transport = httpx.ASGITransport(app=app)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://tongdai.test")
 

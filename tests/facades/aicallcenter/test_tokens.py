@@ -118,12 +118,6 @@ async def test_the_strict_setting_gives_http_statuses_of_their_own(
     assert (unknown.status_code, unknown.json()["code"]) == (200, "01")
 
 
-@pytest.mark.parametrize("method", ["HEAD", "PUT", "PATCH", "DELETE", "TRACE", "BREW"])
-async def test_a_method_that_the_document_lacks_is_not_allowed(api: Api, method: str) -> None:
-    for _, path, _body in _requests(1):
-        assert (await api.http.request(method, path)).status_code == 405
-
-
 def _requests(campaign_id: int) -> list[tuple[str, str, object]]:
     return [
         ("GET", "/api/users/call-log", None),

@@ -22,7 +22,7 @@ class ContactsInvalidError(InvalidError):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A documented refusal. The HTTP status is 200 unless the strict setting asks for `strict_status`."""
+    """A refusal. The HTTP status of a documented one is 200 unless the setting asks for `strict_status`."""
 
     code: str
     message: str
@@ -43,3 +43,12 @@ FAILURES: Final[Mapping[type[TongdaiError], Failure]] = {
     CampaignStoppedError: Failure("03", "The campaign stopped. Can not import data"),
 }
 """By exact type. An error that is not here is our fault, and not told as one of the customer's."""
+
+# The document says nothing of these, so its envelope carries the code of the HTTP status that goes with it.
+UNEXPECTED: Final = Failure(
+    "500", "Hệ thống gặp lỗi. Yêu cầu chưa được xử lý", HTTPStatus.INTERNAL_SERVER_ERROR
+)
+UNAVAILABLE: Final = Failure(
+    "500", "Hệ thống tạm thời gián đoạn. Vui lòng gửi lại sau ít giây", HTTPStatus.SERVICE_UNAVAILABLE
+)
+METHOD_WRONG: Final = Failure("405", "phương thức HTTP không được hỗ trợ", HTTPStatus.METHOD_NOT_ALLOWED)

@@ -6,19 +6,30 @@ content type says, and an import of one contact, the platform's most frequent re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import re
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 import msgspec
-from litestar import Request, get, post
+from litestar import Request, Response, route
+from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
-from litestar.types import Receive, Scope
+from litestar.types import Method, Receive, Scope
 
 from tongdai.domain import accounts, calls, campaigns
 from tongdai.domain.accounts import Caller, Role
-from tongdai.facades.aicallcenter.errors import FAILURES, ContactsInvalidError, TokenWrongError
+from tongdai.facades.aicallcenter.errors import (
+    FAILURES,
+    METHOD_WRONG,
+    UNAVAILABLE,
+    UNEXPECTED,
+    ContactsInvalidError,
+    Failure,
+    TokenWrongError,
+)
 from tongdai.facades.aicallcenter.requests import (
     ClientGoneError,
     ImportBody,
@@ -38,9 +49,11 @@ from tongdai.facades.aicallcenter.responses import (
     logged,
     refused,
 )
-from tongdai.kit.db import Tx
+from tongdai.kit.db import TRANSIENT_ERRORS, Tx
 from tongdai.kit.errors import TongdaiError
 from tongdai.ports.services import Services
+
+logger = logging.getLogger(__name__)
 
 SECRET_KIND: Final = "aicallcenter"  # noqa: S105 - a name
 """The kind of client secret, and of the tokens made from it, that this API goes by."""
@@ -56,17 +69,38 @@ class UseCase(Protocol):
 
 _JSON: Final = "application/json; charset=utf-8"
 _HEADERS: Final = {"cache-control": "no-store"}
+_RETRY_AFTER: Final = {"retry-after": "2"}
 _encode = msgspec.json.Encoder().encode
+
+_IMPORT: Final = "/api/campaigns/{campaign_id:str}/import"
+_EXPORT: Final = "/api/campaigns/{campaign_id:str}/export"
+_TOKEN: Final = "/api/users/generate-access-token"  # noqa: S105 - a path
+_LOG: Final = "/api/users/call-log"
+_is_ours = re.compile(
+    "/api/(campaigns/[^/]+/(import|export)|users/(generate-access-token|call-log))/?"
+).fullmatch
 
 
 def routes(services: Services) -> list[HTTPRouteHandler]:
     """The four endpoints, to be mounted at the root: clients have the paths built in."""
     return [
-        _endpoint(services, import_contacts, post, "/api/campaigns/{campaign_id:str}/import"),
-        _endpoint(services, export_calls, get, "/api/campaigns/{campaign_id:str}/export"),
-        _endpoint(services, generate_access_token, get, "/api/users/generate-access-token"),
-        _endpoint(services, list_user_calls, get, "/api/users/call-log"),
+        _endpoint(services, import_contacts, ["POST"], _IMPORT),
+        _endpoint(services, export_calls, ["GET", "HEAD"], _EXPORT),
+        _endpoint(services, generate_access_token, ["GET", "HEAD"], _TOKEN),
+        _endpoint(services, list_user_calls, ["GET", "HEAD"], _LOG),
     ]
+
+
+def refuse_method(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes] | None:
+    """How a method that one of the four endpoints does not have is refused; None: it is another's path.
+
+    No route sees such a request, so the application has to ask.
+    """
+    if not _is_ours(request.scope["path"]):
+        return None
+    body = b"" if request.method == "HEAD" else _encode(refused(METHOD_WRONG))
+    headers = {**_HEADERS, **(error.headers or {})}
+    return Response(body, status_code=METHOD_WRONG.strict_status, media_type=_JSON, headers=headers)
 
 
 async def import_contacts(services: Services, scope: Scope, receive: Receive) -> Answer:
@@ -148,32 +182,54 @@ async def _caller(tx: Tx, services: Services, token: str | None) -> Caller:
     return caller
 
 
-def _endpoint(
-    services: Services, use_case: UseCase, method: Callable[..., HTTPRouteHandler], path: str
-) -> HTTPRouteHandler:
+def _endpoint(services: Services, use_case: UseCase, methods: list[Method], path: str) -> HTTPRouteHandler:
     async def endpoint(request: Request[Any, Any, Any]) -> ASGIResponse:
-        return await _answer(services, use_case, request.scope, request.receive)
+        return await _answer(services, use_case, request)
 
     name = f"aicallcenter.{use_case.__name__}"
     # Its reference is the vendor's document; the schema is of our own API.
-    route: HTTPRouteHandler = method(path, name=name, status_code=HTTPStatus.OK, include_in_schema=False)(
-        endpoint
-    )
-    return route
+    handler: HTTPRouteHandler = route(
+        path, http_method=methods, name=name, status_code=HTTPStatus.OK, include_in_schema=False
+    )(endpoint)
+    return handler
 
 
-async def _answer(services: Services, use_case: UseCase, scope: Scope, receive: Receive) -> ASGIResponse:
-    """What the use case answers, or the documented refusal; other errors go up to the application."""
-    status = HTTPStatus.OK
+async def _answer(services: Services, use_case: UseCase, request: Request[Any, Any, Any]) -> ASGIResponse:
+    """What the use case answers, or the refusal. Nothing that goes wrong passes in another shape."""
     try:
-        answer = await use_case(services, scope, receive)
+        return _respond(await use_case(services, request.scope, request.receive), request, HTTPStatus.OK)
     except ClientGoneError:
         return ASGIResponse()
-    except TongdaiError as error:
-        failure = FAILURES.get(type(error))
+    except TRANSIENT_ERRORS as error:
+        logger.warning("the database did not answer %s", use_case.__name__, exc_info=error)
+        return _failed(UNAVAILABLE, request, UNAVAILABLE.strict_status, _RETRY_AFTER)
+    except Exception as error:
+        failure = FAILURES.get(type(error)) if isinstance(error, TongdaiError) else None
         if failure is None:
-            raise
-        answer = refused(failure)
-        if services.aicc_strict_http_status:
-            status = failure.strict_status
-    return ASGIResponse(body=_encode(answer), status_code=status, media_type=_JSON, headers=_HEADERS)
+            logger.error("%s failed unexpectedly", use_case.__name__, exc_info=error)
+            return _failed(UNEXPECTED, request, UNEXPECTED.strict_status)
+        strict = services.aicc_strict_http_status
+        return _failed(failure, request, failure.strict_status if strict else HTTPStatus.OK)
+
+
+def _failed(
+    failure: Failure,
+    request: Request[Any, Any, Any],
+    status: HTTPStatus,
+    headers: Mapping[str, str] | None = None,
+) -> ASGIResponse:
+    return _respond(refused(failure), request, status, headers)
+
+
+def _respond(
+    answer: Answer,
+    request: Request[Any, Any, Any],
+    status: HTTPStatus,
+    headers: Mapping[str, str] | None = None,
+) -> ASGIResponse:
+    body = _encode(answer)
+    sent = {**_HEADERS, **(headers or {})}
+    if request.method == "HEAD":
+        sent |= {"content-type": _JSON, "content-length": str(len(body))}
+        return ASGIResponse(status_code=status, headers=sent, is_head_response=True)
+    return ASGIResponse(body=body, status_code=status, media_type=_JSON, headers=sent)
