@@ -195,6 +195,35 @@ async def test_an_otp_expires_when_its_time_is_up_and_not_before(db: Database, c
         assert await calls.expire_otps(tx, expires_at + timedelta(days=9), 10) == []
 
 
+async def test_an_otp_that_waits_for_a_retry_when_its_time_is_up_keeps_what_came_of_its_last_attempt(
+    db: Database, cast: factories.Cast
+) -> None:
+    otp = await factories.campaign(db, cast.owner, kind="otp")
+    dialled, never = await queue(db, otp, "0912345678", "0912345679", code="123456")
+    earlier = NOW - timedelta(seconds=30)
+    async with db.transaction() as tx:
+        await tx.execute("UPDATE calls SET expires_at = %s", (NOW,))
+        await tx.execute(
+            "UPDATE calls SET attempts = 1, outcome = 'busy', called_at = %s, duration_s = 3,"
+            " key_press = '1 (2)', caller = '842473001234', deferred_reason = 'person_busy' WHERE id = %s",
+            (earlier, dialled),
+        )
+        move = calls.ResultMove(otp.account_id, otp.id, otp.user_id, None, earlier)
+        await calls.count_results(tx, [move])
+    async with db.transaction() as tx:
+        assert sorted(await calls.expire_otps(tx, NOW, 10)) == [dialled, never]
+        assert await calls.expire_otps(tx, NOW, 10) == []
+    assert await row(
+        db, dialled, "state, outcome, called_at, duration_s, key_press, caller, secret, done_at"
+    ) == (("done", "busy", earlier, 3, "1 (2)", "842473001234", None, NOW))
+    assert await row(db, never, "state, outcome, called_at, secret") == ("done", "expired", NOW, None)
+    async with db.autocommit() as tx:
+        page = await calls.export_page(tx, CampaignScope(otp.account_id, otp.id), limit=9, offset=0)
+        state = await campaigns.progress(tx, otp.account_id, otp.id)
+    assert (page.total, [result.id for result in page.rows]) == (2, [dialled, never])
+    assert (state.queued, state.done, state.outcomes) == (0, 2, {"busy": 1, "expired": 1})
+
+
 async def test_expiry_takes_the_oldest_first_and_no_more_than_asked(
     db: Database, cast: factories.Cast
 ) -> None:

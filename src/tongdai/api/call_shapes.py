@@ -52,7 +52,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     due_at: datetime
     """When it may be dialled, at the earliest."""
     expires_at: datetime | None
-    """An OTP that is not dialled by then ends as `expired`."""
+    """An OTP is not dialled after it. One that never was ends as `expired`, another with its last outcome."""
     done_at: datetime | None
 
     @classmethod

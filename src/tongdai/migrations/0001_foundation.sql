@@ -238,7 +238,7 @@ CREATE TABLE calls (
     secret           bytea,                                      -- sealed OTP, wiped when the call is done
     created_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
     due_at           timestamptz NOT NULL DEFAULT clock_timestamp(),
-    expires_at       timestamptz,                                -- an OTP not dialled by then is told so
+    expires_at       timestamptz,                                -- an OTP is not dialled after it
     attempts         smallint NOT NULL DEFAULT 0,                -- counted when dialled
     max_attempts     smallint,                                   -- of this contact alone; NULL: the campaign's rules
     outcome_counts   jsonb NOT NULL DEFAULT '{}',                -- outcome -> attempts that ended so

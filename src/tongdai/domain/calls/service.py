@@ -60,11 +60,19 @@ async def refuse_calls(tx: Tx, refusals: Sequence[Refusal], now: datetime) -> li
     calls' row locks already: here they are taken in no certain order. Counts the results, so it belongs at
     the end of a transaction.
     """
-    if not refusals:
-        return []
-    ended = await store.refuse(tx, refusals, now)
-    moves = [ResultMove(call.account_id, call.campaign_id, call.user_id, call.before, now) for call in ended]
+    return await _end(tx, [], refusals, now)
+
+
+async def _end(
+    tx: Tx, concluded: Sequence[store.EndedCall], refusals: Sequence[Refusal], now: datetime
+) -> list[int]:
+    """Refuses, then counts all that ended at once: what was concluded has its place among the results."""
+    refused = await store.refuse(tx, refusals, now) if refusals else []
+    moves = [
+        ResultMove(call.account_id, call.campaign_id, call.user_id, call.before, now) for call in refused
+    ]
     await count_results(tx, moves)
+    ended = [*concluded, *refused]
     finals = Counter((call.account_id, call.campaign_id, Outcome(call.outcome)) for call in ended)
     await count_finals(tx, [(*key, count) for key, count in finals.items()])
     return [call.id for call in ended]
@@ -102,12 +110,19 @@ async def cancel_calls(
 
 
 async def expire_otps(tx: Tx, now: datetime, limit: int) -> list[int]:
-    """Ends OTPs that were not dialled in time as `expired`, of every account; at most `limit`, oldest first.
+    """Ends OTPs whose time is up, of every account; at most `limit`, oldest first.
 
+    One that was never dialled ends as `expired`. One that waits for a retry was heard of by its person: it
+    keeps the outcome, caller and keys of its last attempt, and is merely done.
     Passes over calls that are being claimed: a claim does not take an expired one.
     """
     ids = await store.lock_expired(tx, now, limit)
-    return await refuse_calls(tx, [Refusal(call_id, Outcome.EXPIRED) for call_id in ids], now)
+    if not ids:
+        return []
+    dialled = await store.conclude(tx, ids, now)
+    done = {call.id for call in dialled}
+    refusals = [Refusal(call_id, Outcome.EXPIRED) for call_id in ids if call_id not in done]
+    return await _end(tx, dialled, refusals, now)
 
 
 # --------------------------------------------------------------------------- showing

@@ -28,8 +28,8 @@ _ORIGIN = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedCall:
-    """A call that a refusal ended; `before` is the time of the result that it had until then."""
+class EndedCall:
+    """A queued call that ended; `before` is the time of the result that it had until then."""
 
     id: int
     account_id: int
@@ -47,6 +47,12 @@ REFUSE_CALLS: Sql = """
       FROM unnest(%(ids)s::bigint[], %(outcomes)s::text[], %(notes)s::text[]) AS r (id, outcome, note)
      WHERE c.id = r.id AND c.state = 'queued'
  RETURNING c.id, c.account_id, c.campaign_id, c.user_id, c.outcome, old.called_at AS before"""
+
+# Ends those of some queued calls that were dialled before: each keeps the result that it has. By primary key.
+CONCLUDE_CALLS: Sql = """
+    UPDATE calls AS c SET state = 'done', done_at = %(now)s, secret = NULL, deferred_reason = NULL
+     WHERE c.id = ANY(%(ids)s) AND c.state = 'queued' AND c.attempts > 0 AND c.outcome IS NOT NULL
+ RETURNING c.id, c.account_id, c.campaign_id, c.user_id, c.outcome, c.called_at AS before"""
 
 # Queued calls by id, locked in id order. Waits for a claim that holds one. By primary key.
 LOCK_QUEUED_BY_ID: Sql = """
@@ -75,15 +81,21 @@ LOCK_EXPIRED: Sql = """
      ORDER BY expires_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED"""
 
 
-async def refuse(tx: Tx, refusals: Sequence[Refusal], now: datetime) -> list[RefusedCall]:
+async def refuse(tx: Tx, refusals: Sequence[Refusal], now: datetime) -> list[EndedCall]:
     arrays = {
         "ids": [refusal.call_id for refusal in refusals],
         "outcomes": [str(refusal.outcome) for refusal in refusals],
         "notes": [refusal.note for refusal in refusals],
         "now": now,
     }
-    async with tx.cursor(row_factory=class_row(RefusedCall)) as cursor:
+    async with tx.cursor(row_factory=class_row(EndedCall)) as cursor:
         await cursor.execute(REFUSE_CALLS, arrays)
+        return await cursor.fetchall()
+
+
+async def conclude(tx: Tx, ids: Sequence[int], now: datetime) -> list[EndedCall]:
+    async with tx.cursor(row_factory=class_row(EndedCall)) as cursor:
+        await cursor.execute(CONCLUDE_CALLS, {"ids": list(ids), "now": now})
         return await cursor.fetchall()
 
 
