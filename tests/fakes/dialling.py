@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from tongdai.domain import scripts
-from tongdai.domain.dialer import ClaimRules, Dialer, DialerConfig
+from tongdai.domain.dialer import ClaimRules, Dialer, DialerConfig, LoadScript
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
 from tongdai.ports.telephony import Engine
@@ -26,10 +26,15 @@ PROMPT = DialerConfig(
 
 @asynccontextmanager
 async def dialing(
-    db: Database, keyring: Keyring, engines: Mapping[str, Engine], config: DialerConfig = PROMPT
+    db: Database,
+    keyring: Keyring,
+    engines: Mapping[str, Engine],
+    config: DialerConfig = PROMPT,
+    *,
+    load_script: LoadScript = scripts.load_version,
 ) -> AsyncIterator[Dialer]:
     """A dialer that runs until the block ends."""
-    dialer = Dialer(db, engines, keyring, load_script=scripts.load_version, config=config)
+    dialer = Dialer(db, engines, keyring, load_script=load_script, config=config)
     stop = asyncio.Event()
     running = asyncio.create_task(dialer.run(stop))
     try:
@@ -49,6 +54,15 @@ async def eventually(look: Callable[[], Awaitable[Any]], timeout_s: float = 20.0
         if asyncio.get_running_loop().time() > deadline:
             raise AssertionError(f"it never came about: {seen!r}")
         await asyncio.sleep(0.02)
+
+
+async def until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
+    """Returns once the condition is true of what this process holds."""
+
+    async def look() -> object:
+        return condition()
+
+    await eventually(look, timeout_s)
 
 
 async def rows(db: Database, query: str, *values: object) -> list[tuple[Any, ...]]:
