@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+import anyio
 import pytest
 from tests import factories
 from tests.fakes.clock import FakeClock
@@ -277,6 +279,62 @@ async def test_what_is_no_number_can_be_kept_as_a_finished_call(
         )
     assert (state.accepted, state.done, state.outcomes) == (3 + padding, 2, {"invalid_number": 2})
     assert [row.id for row in page.rows] == [report.accepted[1][1], report.accepted[2][1]]
+
+
+async def test_a_claim_that_refuses_calls_and_an_import_that_counts_results_wait_in_no_circle(
+    desk: Desk, db: Database
+) -> None:
+    campaign = await desk.open()
+    report = await desk.give(NewContact("0912345678"))
+    async with anyio.create_task_group() as tasks, db.transaction() as claim:
+        await claim.execute("SELECT FROM campaigns WHERE id = %s FOR NO KEY UPDATE", (campaign.id,))
+        tasks.start_soon(partial(desk.give, NewContact("hello"), keep_invalid=True))
+        await someone_waits(db, 1)
+        refusal = calls.Refusal(report.accepted[0][1], calls.Outcome.BLOCKED, "opted_out")
+        with anyio.fail_after(3):
+            await calls.refuse_calls(claim, [refusal], FakeClock().now())
+    async with db.autocommit() as tx:
+        state = await campaigns.progress(tx, campaign.account_id, campaign.id)
+    assert state.outcomes == {"blocked": 1, "invalid_number": 1}
+
+
+@pytest.mark.parametrize("takes_imports", [True, False])
+async def test_a_small_and_a_big_import_of_one_number_wait_in_no_circle(
+    db: Database, keyring: Keyring, cast: factories.Cast, takes_imports: bool
+) -> None:
+    big, small = (Desk(db, keyring, cast.owner, padding) for padding in (100, 0))
+    campaign = await big.open(config=CampaignConfig(allow_duplicates=False), takes_imports=takes_imports)
+    small.campaign_id = campaign.id
+    reports: dict[Desk, ImportReport] = {}
+
+    async def give(desk: Desk, *numbers: str) -> None:
+        reports[desk] = await desk.give(*map(NewContact, numbers))
+
+    async with anyio.create_task_group() as tasks, db.transaction() as tx:
+        # Holds up the big import between its first number and its last.
+        await tx.execute(
+            "INSERT INTO campaign_numbers (campaign_id, number, account_id) VALUES (%s, '84999999999', %s)",
+            (campaign.id, campaign.account_id),
+        )
+        tasks.start_soon(give, big, "0312345678", "0999999999")
+        await someone_waits(db, 1)
+        tasks.start_soon(give, small, "0312345678")
+        await someone_waits(db, 2)
+    assert [index for index, _ in reports[big].rejected] == [1]
+    assert reports[small].rejected == [(0, "duplicate_earlier")]
+
+
+async def someone_waits(db: Database, many: int) -> None:
+    """Returns when so many transactions wait for a lock of another."""
+    with anyio.fail_after(4):
+        async with db.autocommit() as watcher:
+            while True:
+                cursor = await watcher.execute(
+                    "SELECT count(*) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+                )
+                if await cursor.fetchone() == (many,):
+                    return
 
 
 @SIZES

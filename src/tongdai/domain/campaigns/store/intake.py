@@ -25,34 +25,37 @@ _FACTS: Sql = f"""
 
 # A small import in one round trip: is the campaign there and open, which numbers are new to it (only where it
 # forbids duplicates), the calls, and their count. A campaign that finishes by running dry is locked, so that
-# it does not finish over our calls. By primary keys.
+# it does not finish over our calls; after its numbers, in the order of a big import. By primary keys.
 ADD_FEW: Sql = f"""
-    WITH closable AS MATERIALIZED (
-        SELECT {_FACTS} FROM campaigns
-         WHERE id = %(campaign_id)s AND account_id = %(account_id)s AND NOT takes_imports FOR SHARE
-    ), campaign AS MATERIALIZED (
-        SELECT {_FACTS} FROM campaigns
-         WHERE id = %(campaign_id)s AND account_id = %(account_id)s AND takes_imports
-         UNION ALL SELECT * FROM closable
+    WITH found AS MATERIALIZED (
+        SELECT {_FACTS} FROM campaigns WHERE id = %(campaign_id)s AND account_id = %(account_id)s
     ), given AS MATERIALIZED (
         SELECT g.*
-          FROM campaign AS c,
+          FROM found AS c,
                unnest(%(numbers)s::text[], %(givens)s::text[], %(fields)s::text[], %(secrets)s::bytea[])
                WITH ORDINALITY AS g (number, number_given, fields, secret, ord)
          WHERE c.open AND (c.kind <> 'otp' OR g.secret IS NOT NULL)
     ), fresh AS (
         INSERT INTO campaign_numbers (campaign_id, number, account_id)
-        SELECT c.id, g.number, c.account_id FROM given AS g, campaign AS c
+        SELECT c.id, g.number, c.account_id FROM given AS g, found AS c
          WHERE NOT c.allow_duplicates ORDER BY g.number
             ON CONFLICT DO NOTHING
         RETURNING number
+    ), closable AS MATERIALIZED (
+        SELECT {_FACTS} FROM campaigns
+         WHERE id = %(campaign_id)s AND account_id = %(account_id)s AND NOT takes_imports
+           AND (SELECT count(*) FROM fresh) >= 0 FOR SHARE
+    ), campaign AS MATERIALIZED (
+        SELECT f.id, f.account_id, f.user_id, f.kind, coalesce(c.state, f.state) AS state,
+               f.open AND coalesce(c.open, true) AS open, f.allow_duplicates, f.otp_seconds
+          FROM found AS f LEFT JOIN closable AS c ON true
     ), added AS (
         INSERT INTO calls (account_id, campaign_id, user_id, number, number_given, fields, secret, expires_at)
         SELECT c.account_id, c.id, c.user_id, g.number, g.number_given, g.fields::jsonb,
                CASE WHEN c.kind = 'otp' THEN g.secret END,
                CASE WHEN c.kind = 'otp' THEN clock_timestamp() + make_interval(secs => c.otp_seconds) END
           FROM given AS g, campaign AS c
-         WHERE c.allow_duplicates OR g.number IN (SELECT number FROM fresh)
+         WHERE c.open AND (c.allow_duplicates OR g.number IN (SELECT number FROM fresh))
          ORDER BY g.ord
         RETURNING id, number
     ), counted AS (
