@@ -1,11 +1,28 @@
-"""Which hotline calls a number."""
+"""Which hotline calls a number: the rule, on the dialer's own layout of a claim."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tongdai.domain.routing import HotlineChoice, choose_hotline, why_no_hotline
+from tongdai.domain.campaigns import CampaignConfig
+from tongdai.domain.dialer.model import Capacity, DueCall, Limit, Line, Plan
+
+NOW = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
+NUMBER = "84912345678"
+
+
+@dataclass(frozen=True)
+class HotlineChoice:
+    id: int
+    network: str | None
+    free: bool
+    used: int
+    """Calls that are up on it."""
+
 
 CHOICES = st.lists(
     st.builds(
@@ -16,6 +33,7 @@ CHOICES = st.lists(
         used=st.integers(0, 50),
     ),
     unique_by=lambda choice: choice.id,
+    min_size=1,
     max_size=8,
 )
 
@@ -25,8 +43,18 @@ def hotline(id: int, network: str | None = None, *, free: bool = True, used: int
 
 
 def chosen(network: str, *candidates: HotlineChoice) -> int | None:
-    choice = choose_hotline(candidates, network)
-    return choice.id if choice else None
+    """The hotline that a call to a number of this network is laid on."""
+    lines = tuple(
+        Line(one.id, 1, "sandbox", "842473000001", one.network, "national", "national", 10_000 + one.id, 1)
+        for one in candidates
+    )
+    plan = Plan(1, 1, 1, False, 1, 1, CampaignConfig(), 2, 3, lines)
+    caps = [Limit(id_, None, None, 0, NOW) for id_ in (1, 2, 3)]
+    caps += [Limit(10_000 + one.id, None if one.free else 0, None, one.used, NOW) for one in candidates]
+    capacity = Capacity({cap.id: cap for cap in caps}, {}, NOW, NOW + timedelta(seconds=1))
+    call = DueCall(1, 1, 1, 1, NUMBER, {}, None, NOW, 0, None, {}, None)
+    slots, _ = capacity.lay_out([(call, plan)], {NUMBER: network})
+    return slots[0].line.hotline_id if slots else None
 
 
 def test_a_number_is_called_from_a_hotline_of_its_own_network() -> None:
@@ -61,19 +89,15 @@ def test_a_full_hotline_is_passed_over() -> None:
     assert chosen("viettel", hotline(1, "viettel", free=False), hotline(2, "mobifone")) == 2
 
 
-def test_all_full_is_told_from_none_configured() -> None:
-    full = [hotline(1, "viettel", free=False)]
-    assert choose_hotline(full, "viettel") is None
-    assert why_no_hotline(full) == "hotlines_full"
-    assert choose_hotline([], "viettel") is None
-    assert why_no_hotline([]) == "no_hotline"
+def test_no_hotline_is_taken_when_all_are_full() -> None:
+    assert chosen("viettel", hotline(1, "viettel", free=False)) is None
 
 
 @given(CHOICES, st.sampled_from(["fixed", "viettel", "unknown"]))
 def test_one_is_chosen_whenever_one_is_free_and_never_a_full_one(
     choices: list[HotlineChoice], network: str
 ) -> None:
-    choice = choose_hotline(choices, network)
+    choice = next((one for one in choices if one.id == chosen(network, *choices)), None)
     if choice is None:
         assert not any(candidate.free for candidate in choices)
     else:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from tongdai.domain.campaigns.model import CampaignConfig
 from tongdai.domain.contacts.model import DialFormat
+from tongdai.domain.routing.model import network_distance
 
 PACE = 0.98
 """Slots are laid at this part of the calls per second that a cap allows. What is left lets a call be late by
@@ -191,8 +192,8 @@ class Capacity:
     ) -> tuple[list[Slot], list[DueCall]]:
         """Give each call a line and a slot, in the given order; the second list is what found no room.
 
-        A line of the number's own network comes first, then any other; among equals the one with the earliest
-        slot. Counts the caps down.
+        The line nearest to the number's network comes first (`routing.network_distance`); among equals the
+        one with the earliest slot, then the one with the fewest calls up. Counts the caps down.
         """
         taken: list[Slot] = []
         left: list[DueCall] = []
@@ -205,12 +206,13 @@ class Capacity:
         return taken, left
 
     def _place(self, call: DueCall, plan: Plan, network: str) -> Slot | None:
-        best: tuple[tuple[bool, datetime, int], Line] | None = None
+        best: tuple[tuple[int, datetime, int, int], Line] | None = None
         for line in plan.lines:
             chain = plan.limit_ids_of(line)
             moment = self._moment(chain)
             full = min(self.free(limit_id, plan) for limit_id in chain) == 0
-            rank = (line.network != network, moment, self.limits[line.hotline_limit].live)
+            distance = network_distance(line.network, network)
+            rank = (distance, moment, self.limits[line.hotline_limit].live, line.hotline_id)
             if not full and moment < plan.until(self.horizon) and (best is None or rank < best[0]):
                 best = (rank, line)
         return None if best is None else self._take(call, plan, best[1])

@@ -8,7 +8,7 @@ from tongdai.domain.routing.errors import (
     TrunkNameTakenError,
     TrunkNotFoundError,
 )
-from tongdai.domain.routing.model import Hotline, HotlineChoice, Trunk, choose_hotline, why_no_hotline
+from tongdai.domain.routing.model import Hotline, Trunk, network_distance
 from tongdai.domain.routing.service import (
     create_hotline,
     create_trunk,
@@ -22,7 +22,6 @@ from tongdai.domain.routing.service import (
 
 __all__ = [
     "Hotline",
-    "HotlineChoice",
     "HotlineInvalidError",
     "HotlineNotFoundError",
     "HotlineNumberTakenError",
@@ -30,14 +29,13 @@ __all__ = [
     "TrunkInvalidError",
     "TrunkNameTakenError",
     "TrunkNotFoundError",
-    "choose_hotline",
     "create_hotline",
     "create_trunk",
     "get_hotline",
     "get_trunk",
     "list_hotlines",
     "list_trunks",
+    "network_distance",
     "update_hotline",
     "update_trunk",
-    "why_no_hotline",
 ]

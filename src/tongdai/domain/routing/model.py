@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final
 
 from tongdai.domain.contacts.model import DialFormat
 
@@ -56,36 +56,12 @@ class Hotline:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class HotlineChoice:
-    """A hotline as the choice sees it."""
+def network_distance(hotline: str | None, network: str) -> int:
+    """How far a hotline's routing group is from a number's; the nearest free hotline calls it.
 
-    id: int
-    network: str | None
-    free: bool
-    """Its trunk is up and there is room on both."""
-    used: int
-    """Calls that it made of late, for spreading the load."""
-
-
-def choose_hotline(candidates: Iterable[HotlineChoice], network: str) -> HotlineChoice | None:
-    """The hotline to call a number of this routing group with; None if none is free.
-
-    Same network first, since calls inside it are cheapest and show the brand name; then fixed lines and
-    those for any network; then the rest. Among equals the least used, then the oldest.
+    0: the same network, since calls inside it are cheapest and show the brand name; 1: a fixed line, or a
+    hotline for any network; 2: another network's.
     """
-    free = (candidate for candidate in candidates if candidate.free)
-    return min(
-        free, key=lambda choice: (_distance(choice.network, network), choice.used, choice.id), default=None
-    )
-
-
-def why_no_hotline(candidates: Iterable[HotlineChoice]) -> Literal["no_hotline", "hotlines_full"]:
-    """Why none could be chosen: none is configured (`no_hotline`, final), or all are full, which passes."""
-    return "hotlines_full" if any(True for _ in candidates) else "no_hotline"
-
-
-def _distance(hotline: str | None, network: str) -> int:
     if hotline == network:
         return 0
     return 1 if hotline is None or hotline == FIXED else 2
