@@ -96,6 +96,7 @@ TRIES = [
 WITHOUT_IDS = {
     "GET /me",
     "GET /keys",
+    "GET /users",
     "GET /projects",
     "POST /projects",
     "GET /trunks",

@@ -2,7 +2,7 @@
 
 The guard runs before anything of the request is read, so a stranger learns nothing from validation errors.
 An operation is for an account's key unless its `opt` says otherwise: reading needs a viewer, changing an
-operator, and `NEEDS_OWNER`, `FOR_PLATFORM` and `FOR_ANY_KEY` are for the few that differ.
+operator, and `NEEDS_OWNER`, `NEEDS_OPERATOR`, `FOR_PLATFORM` and `FOR_ANY_KEY` are for the few that differ.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ CalledBy = NamedDependency[Caller]
 """What each handler is given, by name: `services`, and `caller`, whom the guard has let in."""
 
 NEEDS_OWNER = {"needs": "owner"}
+NEEDS_OPERATOR = {"needs": "operator"}
 NEEDS_VIEWER = {"needs": "viewer"}
 FOR_PLATFORM = {"needs": "platform"}
 FOR_ANY_KEY = {"needs": "any"}

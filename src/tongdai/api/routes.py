@@ -25,6 +25,7 @@ from tongdai.api import (
     scripts,
     templates,
     trunks,
+    users,
 )
 from tongdai.api.bodies import JsonBody, refuse_nul_in_query
 from tongdai.ports.services import Services
@@ -33,6 +34,7 @@ PREFIX = "/v1"
 
 TAGS = [
     Tag("Keys", "What a key may do, and the keys of an account."),
+    Tag("Users", "The people of an account."),
     Tag("Projects", "Groups of campaigns inside an account."),
     Tag("Trunks", "SIP peers with their channels and calls per second."),
     Tag("Hotlines", "The numbers that are shown to those who are called."),
@@ -54,6 +56,7 @@ SECURITY_SCHEMES = {
 
 _HANDLERS: list[ControllerRouterHandler] = [
     me.get_me,
+    users.list_users,
     *keys.HANDLERS,
     *projects.HANDLERS,
     *trunks.HANDLERS,

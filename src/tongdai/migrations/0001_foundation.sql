@@ -36,6 +36,7 @@ CREATE TABLE users (
     disabled_at    timestamptz
 );
 CREATE UNIQUE INDEX users_email ON users (lower(email));
+CREATE INDEX users_account ON users (account_id, id);
 
 CREATE TABLE projects (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -104,6 +104,11 @@ async def get_user(tx: Tx, account_id: int, user_id: int) -> User:
     return user
 
 
+async def list_users(tx: Tx, account_id: int, *, after: int = 0, limit: int = 100) -> list[User]:
+    """Enabled users of an account with an id above `after`, oldest first."""
+    return await store.list_users(tx, account_id, after, limit)
+
+
 async def find_user(tx: Tx, email: str) -> User | None:
     """Whoever signs in with this address, in whatever account: for signing in and for administrators."""
     return await store.find_user(tx, email) if email.isprintable() else None

@@ -44,6 +44,12 @@ SELECT_USER = """
 SELECT id, account_id, email, name, role, created_at, disabled_at FROM users WHERE id = %s AND account_id = %s
 """
 
+# The enabled users of an account after a given one (users_account).
+LIST_USERS = """
+SELECT id, account_id, email, name, role, created_at, disabled_at FROM users
+WHERE account_id = %s AND id > %s AND disabled_at IS NULL ORDER BY id LIMIT %s
+"""
+
 # Whoever signs in with an address (users_email): addresses are unique across accounts.
 SELECT_USER_BY_EMAIL = """
 SELECT id, account_id, email, name, role, created_at, disabled_at FROM users WHERE lower(email) = lower(%s)
@@ -176,6 +182,12 @@ async def get_user(tx: Tx, account_id: int, user_id: int) -> User | None:
     async with tx.cursor(row_factory=args_row(_user)) as cursor:
         await cursor.execute(SELECT_USER, (user_id, account_id))
         return await cursor.fetchone()
+
+
+async def list_users(tx: Tx, account_id: int, after: int, limit: int) -> list[User]:
+    async with tx.cursor(row_factory=args_row(_user)) as cursor:
+        await cursor.execute(LIST_USERS, (account_id, after, limit))
+        return await cursor.fetchall()
 
 
 async def find_user(tx: Tx, email: str) -> User | None:
