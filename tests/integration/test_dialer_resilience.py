@@ -294,12 +294,13 @@ async def test_two_dialers_that_hear_of_the_same_ends_count_them_once(desk: Desk
     assert await dialer.recount_limits(desk.db) == 0
 
 
+@pytest.mark.parametrize("claim_s", [0.08, 0.5])
 async def test_a_slow_database_still_dials_paced_trunks_and_what_is_given_back_leaves_no_attempt(
-    desk: Desk,
+    desk: Desk, claim_s: float
 ) -> None:
     """Every claim takes longer than a paced slot may be late, which the dialer learns from the first."""
     campaign = await desk.campaign(cps=20)
-    await desk.slow_down("legs", 0.08)
+    await desk.slow_down("legs", claim_s)
     engine = PlayedEngine()
     async with dialing(desk.db, desk.keyring, {"sandbox": engine}):
         await desk.give(campaign, *(f"091234567{n}" for n in range(5)))

@@ -27,7 +27,7 @@ PERSON_BUSY_DELAY = timedelta(seconds=20)
 
 @dataclass(frozen=True, slots=True)
 class ClaimRules:
-    """How much one claim takes: at most `budget` calls, with slots up to `horizon` ahead."""
+    """How much one claim takes: at most `budget` calls, with slots up to `horizon` after it has committed."""
 
     budget: int = 100
     horizon: timedelta = timedelta(milliseconds=250)
@@ -69,7 +69,8 @@ async def claim(tx: Tx, claimer: Claimer, plans: Sequence[Plan], *, turn: int) -
     reserve = {
         id_: claimer.rules.otp_reserve.channels(limits[id_]) for id_ in claimer.code_limits & limits.keys()
     }
-    capacity = Capacity(limits, reserve, now, now + claimer.rules.horizon, claimer.lead)
+    horizon = now + claimer.lead + claimer.rules.horizon
+    capacity = Capacity(limits, reserve, now, horizon, claimer.lead)
     rooms = [(plan, capacity.room(plan)) for plan in plans]
     full = frozenset(plan.campaign_id for plan, room in rooms if room == 0 and _is_full(plan, capacity))
     wanted = shares(rooms, claimer.rules.budget, turn)

@@ -28,6 +28,10 @@ PREFIXES_KEPT_S = 60.0
 LOOK_APART_S = 0.1
 """The least time between two looks at all campaigns, however many hints ask for one."""
 
+LONGEST_LEAD = timedelta(seconds=2)
+"""Where claims take longer than this, paced calls miss their slots. A longer lead would have the next call of
+an idle trunk wait for long after the database is quick again."""
+
 CAMPAIGNS_AT_ONCE = 50
 """In one claim: it locks the caps of each. The others have their turn in the next."""
 
@@ -218,7 +222,7 @@ class Claiming:
         if not self._took:
             return LEAD
         usual = sorted(self._took)[int(len(self._took) * 0.9)]
-        return min(max(LEAD, timedelta(seconds=usual * 1.5)), self._rules.horizon)
+        return min(max(LEAD, timedelta(seconds=usual * 1.5)), LONGEST_LEAD)
 
     async def _say_full(self, plans: list[Plan], result: Claim) -> None:
         """A campaign without a free channel says so until a claim finds room for it."""
