@@ -28,11 +28,16 @@ FORGETFUL = {
 
 
 class PostgresForTests:
-    """Owned by the process that pytest was started as, which the workers of xdist do not outlive."""
+    """Owned by the process that pytest was started as, which the workers of xdist do not outlive.
+
+    It holds a lock on its folder for as long as there is one, so that no other run takes it for abandoned.
+    """
 
     def __init__(self) -> None:
         remove_abandoned()
         self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        self._held = os.open(self.folder, os.O_RDONLY)
+        fcntl.flock(self._held, fcntl.LOCK_EX)
         self._server = EmbeddedPostgres(self.folder, settings=FORGETFUL)
 
     def start(self) -> None:
@@ -42,8 +47,12 @@ class PostgresForTests:
         migrate(self._server.url_of(TEMPLATE))
 
     def stop(self) -> None:
+        """Ends the server and, when the last of its processes is gone, which write to the end, its folder."""
         self._server.stop()
-        shutil.rmtree(self.folder)
+        with (self.folder / "postgres.lock").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            shutil.rmtree(self.folder)
+        os.close(self._held)
 
 
 def create_clone(folder: Path, template: str = TEMPLATE) -> str:
@@ -63,20 +72,24 @@ def drop_clone(folder: Path, name: str) -> None:
 
 
 def remove_abandoned() -> None:
-    """Deletes the folders of earlier runs that were killed: those of ours that no supervisor holds."""
+    """Deletes the folders of earlier runs that were killed: those of ours that nobody holds."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        if folder.stat().st_uid == os.geteuid() and not _is_held(folder):
+        if not _is_held(folder):
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_held(folder: Path) -> bool:
-    for name in ("supervisor.lock", "postgres.lock"):
-        try:
-            with (folder / name).open("rb") as lock:
+    """By its run, by its supervisor, or by a process of its server."""
+    try:
+        if folder.stat().st_uid != os.geteuid():
+            return True
+        for path in (folder, folder / "supervisor.lock", folder / "postgres.lock"):
+            lock = os.open(path, os.O_RDONLY)
+            try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except FileNotFoundError:
-            # Made, and not locked yet: another run is just starting.
-            return True
+            finally:
+                os.close(lock)
+    except (BlockingIOError, FileNotFoundError):
+        # Not found: another run is just starting, or just removing it.
+        return True
     return False
