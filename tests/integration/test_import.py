@@ -123,6 +123,7 @@ async def test_bad_contacts_are_reported_and_do_not_fail_the_others(desk: Desk, 
         NewContact("0912345683", deep),
         NewContact("0912345684", {"a\x00": 1}),
         NewContact("0912\x00345685"),
+        NewContact("0912345686", {"x": "y" * 70_000}),
     )
     assert [index for index, _ in report.accepted][:1] == [1]
     assert len(report.accepted) == 1 + padding
@@ -136,6 +137,7 @@ async def test_bad_contacts_are_reported_and_do_not_fail_the_others(desk: Desk, 
         7: "fields_invalid",
         8: "fields_invalid",
         9: "not_a_number",
+        10: "fields_too_large",
     }
 
 

@@ -47,8 +47,8 @@ class RejectedContact(msgspec.Struct, frozen=True):
     """Its place in the list that was sent, from 0."""
     reason: str
     """Of the number: `too_short`, `too_long`, `unknown_prefix`, `foreign`, `service`, `short_code`,
-    `not_a_number`. Else `number_invalid`, `fields_invalid`, `otp_invalid`, `duplicate` (within this list) or
-    `duplicate_earlier` (of this campaign)."""
+    `not_a_number`. Else `number_invalid`, `fields_invalid`, `fields_too_large` (over 64 KiB as JSON),
+    `otp_invalid`, `duplicate` (within this list) or `duplicate_earlier` (of this campaign)."""
 
 
 class ImportReport(msgspec.Struct, frozen=True):

@@ -30,6 +30,10 @@ FEW = 50
 """Up to so many contacts go in one statement; above, COPY is faster in spite of its five round trips."""
 
 _BIGINT_MAX = 2**63 - 1
+
+MAX_FIELDS_BYTES = 64 * 1024
+"""Of one contact's fields as JSON. A dialer holds those of every call that it claims, and what a person can
+be told in a call fits many times."""
 _CHUNK = 1000
 """Contacts between two moments in which other requests get their turn: a few milliseconds of work."""
 _LONGEST_INVALID = 100
@@ -131,6 +135,8 @@ async def _prepare(contacts: Sequence[NewContact], keyring: Keyring, keep_invali
         encoded = _encode(contact.fields)
         if encoded is None:
             prepared.rejected.append((index, "fields_invalid"))
+        elif len(encoded) > MAX_FIELDS_BYTES:
+            prepared.rejected.append((index, "fields_too_large"))
         elif read.reason is not None:
             if keep_invalid:
                 prepared.invalid.append((index, read.reason, contact.given, encoded))
