@@ -236,4 +236,5 @@ class ImportReport:
     """(index, call id), by index."""
     rejected: Sequence[tuple[int, str]]
     """(index, reason), by index: the normaliser's own reasons, or `number_invalid`, `fields_invalid`,
-    `fields_too_large` (over 64 KiB), `otp_invalid`, `duplicate` (within this import), `duplicate_earlier` (of an import before)."""
+    `fields_too_large` (over 64 KiB), `otp_invalid`, `duplicate` (within this import), `duplicate_earlier` (of
+    an import before)."""
