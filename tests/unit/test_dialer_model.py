@@ -95,7 +95,7 @@ def test_a_slot_that_was_not_used_is_not_made_up_in_a_burst() -> None:
 def test_no_second_holds_a_call_too_many_however_late_each_call_is_sent(
     cps: float, late: list[float]
 ) -> None:
-    """The worst second begins at a call that arrives as late as it may and ends with calls that are on time."""
+    """The worst second begins with a call that is as late as it may and ends with calls on time."""
     spacing = 1 / (cps * PACE)
     longest = LATENESS.total_seconds() * late[0] + TRANSIT.total_seconds() * late[1]
     calls_in_a_second = 1 + int((1 + longest) / spacing)

@@ -6,9 +6,10 @@ import asyncio
 import heapq
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 
 from tongdai.domain.calls import Outcome
+from tongdai.domain.dialer.model import TRANSIT
 from tongdai.domain.live import LegFacts, LegResult, NumberedCommand, Session
 from tongdai.kit.db import DatabaseError
 from tongdai.ports.telephony import (
@@ -170,7 +171,7 @@ class Driver:
             ring_s=facts.config.ring_seconds,
             max_s=facts.config.max_call_seconds,
             detect_machine=facts.config.detect_voicemail or facts.secret is not None,
-            dial_before=facts.dial_before + _CLOCK_SLACK,
+            dial_before=facts.dial_before + TRANSIT,
         )
         try:
             await self._engines[facts.engine].originate(request)
@@ -229,7 +230,3 @@ class Driver:
                 break
         if result is not None:
             self._finish(event.leg_id, result)
-
-
-_CLOCK_SLACK = timedelta(milliseconds=50)
-"""The engine's clock may differ a little from the database's; the sender has judged by the latter."""

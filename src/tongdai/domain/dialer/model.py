@@ -15,10 +15,9 @@ from tongdai.domain.contacts.model import DialFormat
 from tongdai.domain.routing.model import network_distance
 
 PACE = 0.97
-"""Slots are laid at this part of the calls per second that a cap allows. What is left lets a call be sent late
-by `LATENESS`, and be another `TRANSIT` on its way, without any second, wherever it begins, holding one call too
-many: (1 + 0.015 + 0.015) * 0.97 < 1. With 0.98 and 20 ms, and nothing for the way, one second in a minute held
-51 calls of 50 when measured on two busy cores."""
+"""Slots are laid at this part of the calls per second that a cap allows. What is left lets a call be sent
+late by `LATENESS`, and be another `TRANSIT` on its way, without any second, wherever it begins, holding one
+call too many: (1 + 0.015 + 0.015) * 0.97 < 1."""
 
 UNCAPPED = 1_000_000
 """Stands for 'no cap' where a number is needed."""
@@ -27,7 +26,8 @@ LATENESS = timedelta(milliseconds=15)
 """How late a paced call may be sent. A slot missed by more is given up and claimed anew."""
 
 TRANSIT = timedelta(milliseconds=15)
-"""How much longer one call may be under way to its carrier than another, as far as `PACE` allows for it."""
+"""How long after its last moment to be sent a call may still reach its engine; an engine that can refuse a
+later one is told so."""
 
 LONGEST_SPACING_S = 1000.0
 
