@@ -61,13 +61,19 @@ WHERE l.id = ANY(%s) AND l.state <> 'ended'
 """
 
 # The floor as it ought to be: at or before the first queued call. Only ever lowers one, so that a call that
-# slipped below (its row was locked by a transaction that rolled back) is found again.
+# slipped below (its row was locked by a transaction that rolled back) is found again. Locks campaigns in id
+# order, as claims do.
 LOWER_FLOORS: Sql = """
-UPDATE campaigns c SET floor_at = first.due_at, floor_id = first.id
-FROM campaigns r CROSS JOIN LATERAL (
-    SELECT due_at, id FROM calls WHERE campaign_id = r.id AND state = 'queued' ORDER BY due_at, id LIMIT 1
-) first
-WHERE r.state = 'running' AND c.id = r.id AND (first.due_at, first.id) < (c.floor_at, c.floor_id)
+UPDATE campaigns c SET floor_at = low.due_at, floor_id = low.id
+FROM (
+    SELECT r.id AS campaign_id, first.due_at, first.id
+    FROM campaigns r CROSS JOIN LATERAL (
+        SELECT due_at, id FROM calls WHERE campaign_id = r.id AND state = 'queued' ORDER BY due_at, id LIMIT 1
+    ) first
+    WHERE r.state = 'running' AND (first.due_at, first.id) < (r.floor_at, r.floor_id)
+    ORDER BY r.id FOR NO KEY UPDATE OF r
+) low
+WHERE c.id = low.campaign_id AND (low.due_at, low.id) < (c.floor_at, c.floor_id)
 """
 
 # What the caps say is in use beside what the open legs use. Both are changed in the same transactions, so a
