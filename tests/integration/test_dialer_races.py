@@ -217,7 +217,7 @@ async def test_a_call_is_cancelled_or_dialled_and_never_both(desk: Desk) -> None
 
 
 async def test_nothing_is_claimed_after_a_pause_that_came_during_a_claim(desk: Desk) -> None:
-    campaign, other = await desk.campaign(cps=None), await desk.campaign()
+    campaign, other = await desk.campaign(cps=None), await desk.campaign(cps=None)
     await desk.slow_down("legs", 0.3)
     await desk.backlog(campaign, 500)
     engine = PlayedEngine()
