@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.api.conftest import Api
-from tests.api.world import World, build, campaign_body
+from tests.api.world import OTP_SCRIPT, World, build, campaign_body
 
 pytestmark = pytest.mark.anyio
 
@@ -73,6 +73,42 @@ async def test_a_configuration_that_could_be_misread_is_refused(
 
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["path"].startswith("config")
+
+
+@pytest.mark.parametrize(
+    ("kind", "purpose", "reads_code", "path"),
+    [
+        ("otp", "otp", False, "script_id"),
+        ("voice", "survey", True, "script_id"),
+        ("otp", "customer_care", True, "purpose"),
+        ("voice", "otp", False, "kind"),
+    ],
+)
+async def test_a_code_is_read_by_an_otp_campaign_and_by_no_other(
+    owner: Api, world: World, kind: str, purpose: str, reads_code: bool, path: str
+) -> None:
+    reader = await owner.made("/scripts", {"name": "Mã", "script": OTP_SCRIPT})
+    script_id = reader["id"] if reads_code else world.script_id
+    body = campaign_body(script_id, world.hotline_id, kind=kind, purpose=purpose)
+
+    for answer in (
+        await owner.post("/campaigns", body),
+        await owner.post("/templates", body),
+        await owner.send("PUT", f"/templates/{world.template_id}", body),
+    ):
+        assert answer.status_code == 400
+        assert [error["path"] for error in answer.json()["errors"]] == [path]
+
+
+async def test_a_template_whose_script_came_to_read_a_code_makes_no_campaign(
+    owner: Api, world: World
+) -> None:
+    await owner.send("PUT", f"/scripts/{world.script_id}", {"name": "Mã", "script": OTP_SCRIPT})
+
+    answer = await owner.post(f"/templates/{world.template_id}/campaigns", {"name": "Đợt 1"})
+
+    assert answer.status_code == 400
+    assert [error["path"] for error in answer.json()["errors"]] == ["script_id"]
 
 
 async def test_a_campaign_is_started_paused_resumed_and_stopped(colleague: Api, world: World) -> None:

@@ -57,8 +57,10 @@ class NewCampaign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     name: Name
     kind: Kind = "voice"
-    """`otp`: reads a one-time code; takes contacts only while it runs."""
+    """`otp`: reads a one-time code; takes contacts only while it runs. Its script has a `read_code` step; the
+    script of a `voice` campaign has none."""
     purpose: Purpose
+    """`otp` for an OTP campaign, and only for one."""
     script_id: Id
     """The campaign keeps the version that is current now."""
     hotline_ids: HotlineIds
@@ -195,7 +197,9 @@ class NewTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     name: Name
     kind: Kind = "voice"
+    """`otp`: with a script that has a `read_code` step; the script of a `voice` campaign has none."""
     purpose: Purpose
+    """`otp` for an OTP campaign, and only for one."""
     script_id: Id
     """A campaign keeps the version that is current when it is made."""
     hotline_ids: HotlineIds

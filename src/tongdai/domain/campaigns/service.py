@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
-from tongdai.domain.accounts import Caller, Role, cap_faults
+from tongdai.domain.accounts import Caller, Role
+from tongdai.domain.campaigns.checks import (
+    is_id,
+    mandate_faults,
+    require_parts,
+    require_script,
+    require_sound,
+    require_template,
+)
 from tongdai.domain.campaigns.errors import (
     BadTransitionError,
     CampaignInvalidError,
     CampaignNotFoundError,
-    PartNotFoundError,
     TemplateNotFoundError,
 )
 from tongdai.domain.campaigns.model import (
@@ -25,8 +32,6 @@ from tongdai.domain.campaigns.model import (
 )
 from tongdai.domain.campaigns.store import campaigns as store
 from tongdai.kit.db import Tx
-
-_BIGINT_MAX = 2**63 - 1
 
 
 class CampaignChanges(TypedDict, total=False):
@@ -64,13 +69,16 @@ async def create_campaign(
 
     Raises:
         PartNotFoundError: user, script, project or one of the hotlines is not the account's.
-        CampaignInvalidError: no hotline, a cap out of range, or a name that is empty, too long or not
-            storable.
+        CampaignInvalidError: no hotline, a cap out of range, a schedule that cannot be, a name that is empty,
+            too long or not storable, kind or purpose `otp` without the other, or a script that reads a code
+            without being given one or the reverse.
     """
-    _check(name, hotline_ids, max_channels, max_cps)
-    version = await _script_version(
+    mandate = list(mandate_faults(kind, purpose))
+    require_sound(name, hotline_ids, config, max_channels, max_cps, more=mandate)
+    parts = await require_parts(
         tx, account_id, script_id=script_id, hotline_ids=hotline_ids, user_id=user_id, project_id=project_id
     )
+    require_script(parts, kind)
     values = {
         "account_id": account_id,
         "user_id": user_id,
@@ -82,7 +90,7 @@ async def create_campaign(
         "state": state,
         "takes_imports": takes_imports,
         "script_id": script_id,
-        "script_version": version,
+        "script_version": parts.script_version,
         "hotline_ids": list(hotline_ids),
         "max_channels": max_channels,
         "max_cps": max_cps,
@@ -92,7 +100,7 @@ async def create_campaign(
 
 async def get_campaign(tx: Tx, account_id: int, campaign_id: int) -> Campaign:
     """Raises CampaignNotFoundError."""
-    found = await store.get_campaign(tx, account_id, campaign_id) if _is_id(campaign_id) else None
+    found = await store.get_campaign(tx, account_id, campaign_id) if is_id(campaign_id) else None
     if found is None:
         raise CampaignNotFoundError(campaign_id=campaign_id)
     return found
@@ -112,8 +120,8 @@ async def update_campaign(
         CampaignNotFoundError: no such campaign in this account.
         BadTransitionError: it is in another state.
         PartNotFoundError: a hotline is not the account's.
-        CampaignInvalidError: a bad name or cap, no hotline, or duplicates forbidden once there are calls,
-            when what came before cannot be told from what comes.
+        CampaignInvalidError: a bad name, cap or schedule, no hotline, or duplicates forbidden once there are
+            calls, when what came before cannot be told from what comes.
     """
     old = await get_campaign(tx, account_id, campaign_id)
     name = changes.get("name", old.name)
@@ -121,9 +129,9 @@ async def update_campaign(
     config = changes.get("config", old.config)
     channels = changes.get("max_channels", old.max_channels)
     cps = changes.get("max_cps", old.max_cps)
-    _check(name, hotline_ids, channels, cps)
+    require_sound(name, hotline_ids, config, channels, cps)
     if "hotline_ids" in changes:
-        await _script_version(
+        await require_parts(
             tx,
             account_id,
             script_id=None,
@@ -195,7 +203,7 @@ async def _move(tx: Tx, caller: Caller, campaign_id: int, action: str) -> Campai
 
 async def progress(tx: Tx, account_id: int, campaign_id: int) -> Progress:
     """How far a campaign is, from counters. Raises CampaignNotFoundError."""
-    row = await store.get_progress(tx, account_id, campaign_id) if _is_id(campaign_id) else None
+    row = await store.get_progress(tx, account_id, campaign_id) if is_id(campaign_id) else None
     if row is None:
         raise CampaignNotFoundError(campaign_id=campaign_id)
     done = sum(row.outcomes.values())
@@ -223,13 +231,13 @@ async def create_template(
     tx: Tx, account_id: int, *, name: str, config: TemplateConfig, project_id: int | None = None
 ) -> Template:
     """Raises PartNotFoundError and CampaignInvalidError, as `create_campaign` does."""
-    await _check_template(tx, account_id, name, config, project_id)
+    await require_template(tx, account_id, name, config, project_id)
     return await store.insert_template(tx, account_id, project_id, name, config)
 
 
 async def get_template(tx: Tx, account_id: int, template_id: int) -> Template:
     """A template, archived or not. Raises TemplateNotFoundError."""
-    found = await store.get_template(tx, account_id, template_id) if _is_id(template_id) else None
+    found = await store.get_template(tx, account_id, template_id) if is_id(template_id) else None
     if found is None:
         raise TemplateNotFoundError(template_id=template_id)
     return found
@@ -251,7 +259,7 @@ async def update_template(
 ) -> Template:
     """Everything anew; campaigns made from it keep what they have. An archived one is not found."""
     await get_template(tx, account_id, template_id)
-    await _check_template(tx, account_id, name, config, project_id)
+    await require_template(tx, account_id, name, config, project_id)
     updated = await store.update_template(tx, account_id, template_id, project_id, name, config)
     if updated is None:
         raise TemplateNotFoundError(template_id=template_id)
@@ -260,7 +268,7 @@ async def update_template(
 
 async def archive_template(tx: Tx, account_id: int, template_id: int) -> None:
     """Raises TemplateNotFoundError, also when it was archived before."""
-    if not _is_id(template_id) or not await store.archive_template(tx, account_id, template_id):
+    if not is_id(template_id) or not await store.archive_template(tx, account_id, template_id):
         raise TemplateNotFoundError(template_id=template_id)
 
 
@@ -289,72 +297,3 @@ async def create_from_template(
         template_id=template.id,
         state=state,
     )
-
-
-# --------------------------------------------------------------------------- checks
-
-
-def _is_id(value: int) -> bool:
-    return 0 < value <= _BIGINT_MAX
-
-
-def _check(name: str, hotline_ids: Sequence[int], max_channels: int | None, max_cps: float | None) -> None:
-    errors = list(cap_faults(max_channels, max_cps))
-    if not name.strip() or len(name) > 200:
-        errors.append(("name", "must have 1 to 200 characters"))
-    elif "\x00" in name or any("\ud800" <= letter <= "\udfff" for letter in name):
-        errors.append(("name", "holds a character that cannot be stored"))
-    if not hotline_ids:
-        errors.append(("hotline_ids", "needs at least one"))
-    if errors:
-        raise CampaignInvalidError(errors=errors)
-
-
-async def _check_template(
-    tx: Tx, account_id: int, name: str, config: TemplateConfig, project_id: int | None
-) -> None:
-    _check(name, config.hotline_ids, config.max_channels, config.max_cps)
-    await _script_version(
-        tx,
-        account_id,
-        script_id=config.script_id,
-        hotline_ids=config.hotline_ids,
-        user_id=None,
-        project_id=project_id,
-    )
-
-
-async def _script_version(
-    tx: Tx,
-    account_id: int,
-    *,
-    script_id: int | None,
-    hotline_ids: Sequence[int],
-    user_id: int | None,
-    project_id: int | None,
-) -> int | None:
-    """The script's present version, once everything that is named is found to be the account's."""
-    named: list[Any] = [*hotline_ids, script_id, user_id, project_id]
-    unstorable = next((one for one in named if one is not None and not _is_id(one)), None)
-    if unstorable is not None:
-        raise PartNotFoundError(id=unstorable)
-    parts = await store.find_parts(
-        tx,
-        account_id,
-        script_id=script_id,
-        hotline_ids=hotline_ids,
-        user_id=user_id,
-        project_id=project_id,
-    )
-    unknown = sorted(set(hotline_ids) - set(parts.hotline_ids))
-    if unknown:
-        raise PartNotFoundError(part="hotline", id=unknown[0])
-    found = {
-        "script": (script_id, parts.script_version is not None),
-        "user": (user_id, parts.user_known),
-        "project": (project_id, parts.project_known),
-    }
-    for part, (part_id, known) in found.items():
-        if part_id is not None and not known:
-            raise PartNotFoundError(part=part, id=part_id)
-    return parts.script_version

@@ -26,9 +26,13 @@ _CAMPAIGN: Sql = """
 
 # What a campaign or template names, as far as the account has it. By primary keys.
 FIND_PARTS: Sql = """
-    SELECT (SELECT version FROM scripts
-             WHERE id = %(script_id)s AND account_id = %(account_id)s AND archived_at IS NULL)
-           AS script_version,
+    WITH script AS (
+        SELECT s.version, jsonb_path_exists(v.body, '$.steps.*.kind ? (@ == "read_code")') AS reads_code
+          FROM scripts AS s JOIN script_versions AS v ON v.script_id = s.id AND v.version = s.version
+         WHERE s.id = %(script_id)s AND s.account_id = %(account_id)s AND s.archived_at IS NULL
+    )
+    SELECT (SELECT version FROM script) AS script_version,
+           coalesce((SELECT reads_code FROM script), false) AS script_reads_code,
            ARRAY(SELECT id FROM hotlines
                   WHERE id = ANY(%(hotline_ids)s) AND account_id = %(account_id)s) AS hotline_ids,
            EXISTS (SELECT FROM users WHERE id = %(user_id)s AND account_id = %(account_id)s) AS user_known,
@@ -129,6 +133,7 @@ GET_PROGRESS: Sql = """
 @dataclass(frozen=True, slots=True)
 class Parts:
     script_version: int | None
+    script_reads_code: bool
     hotline_ids: list[int]
     user_known: bool
     project_known: bool

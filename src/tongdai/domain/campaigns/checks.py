@@ -1,0 +1,127 @@
+"""What makes a campaign or a template sound: its own values, and the things that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tongdai.domain.accounts import cap_faults
+from tongdai.domain.campaigns.errors import CampaignInvalidError, PartNotFoundError
+from tongdai.domain.campaigns.model import CampaignConfig, Kind, Purpose, TemplateConfig
+from tongdai.domain.campaigns.store import campaigns as store
+from tongdai.kit.db import Tx
+
+_BIGINT_MAX = 2**63 - 1
+
+Fault = tuple[str, str]
+"""(path, message): "config.schedule.windows[0].end" and what is wrong there."""
+
+
+def is_id(value: int) -> bool:
+    """False for what no row can have as its id."""
+    return 0 < value <= _BIGINT_MAX
+
+
+def require_sound(
+    name: str,
+    hotline_ids: Sequence[int],
+    config: CampaignConfig,
+    max_channels: int | None,
+    max_cps: float | None,
+    *,
+    more: Sequence[Fault] = (),
+) -> None:
+    """Raises CampaignInvalidError with every fault of these values, `more` among them."""
+    faults = [
+        *more,
+        *_name_faults(name),
+        *cap_faults(max_channels, max_cps),
+    ]
+    if not hotline_ids:
+        faults.append(("hotline_ids", "needs at least one"))
+    if faults:
+        raise CampaignInvalidError(errors=faults)
+
+
+def mandate_faults(kind: Kind, purpose: Purpose) -> Iterator[Fault]:
+    """A campaign reads codes, or it does anything else: kind `otp` and purpose `otp` come together."""
+    if kind == "otp" and purpose != "otp":
+        yield "purpose", "must be otp: a campaign of kind otp has no other purpose"
+    if purpose == "otp" and kind != "otp":
+        yield "kind", "must be otp: only such a campaign has the purpose otp"
+
+
+async def require_template(
+    tx: Tx, account_id: int, name: str, config: TemplateConfig, project_id: int | None
+) -> None:
+    """Raises CampaignInvalidError and PartNotFoundError, as for a campaign made from it."""
+    require_sound(
+        name,
+        config.hotline_ids,
+        config.config,
+        config.max_channels,
+        config.max_cps,
+        more=list(mandate_faults(config.kind, config.purpose)),
+    )
+    parts = await require_parts(
+        tx,
+        account_id,
+        script_id=config.script_id,
+        hotline_ids=config.hotline_ids,
+        user_id=None,
+        project_id=project_id,
+    )
+    require_script(parts, config.kind)
+
+
+async def require_parts(
+    tx: Tx,
+    account_id: int,
+    *,
+    script_id: int | None,
+    hotline_ids: Sequence[int],
+    user_id: int | None,
+    project_id: int | None,
+) -> store.Parts:
+    """Everything that is named, once all of it is found to be the account's. Raises PartNotFoundError."""
+    named = [*hotline_ids, script_id, user_id, project_id]
+    unstorable = next((one for one in named if one is not None and not is_id(one)), None)
+    if unstorable is not None:
+        raise PartNotFoundError(id=unstorable)
+    parts = await store.find_parts(
+        tx,
+        account_id,
+        script_id=script_id,
+        hotline_ids=hotline_ids,
+        user_id=user_id,
+        project_id=project_id,
+    )
+    unknown = sorted(set(hotline_ids) - set(parts.hotline_ids))
+    if unknown:
+        raise PartNotFoundError(part="hotline", id=unknown[0])
+    found = {
+        "script": (script_id, parts.script_version is not None),
+        "user": (user_id, parts.user_known),
+        "project": (project_id, parts.project_known),
+    }
+    for part, (part_id, known) in found.items():
+        if part_id is not None and not known:
+            raise PartNotFoundError(part=part, id=part_id)
+    return parts
+
+
+def require_script(parts: store.Parts, kind: Kind) -> None:
+    """Raises CampaignInvalidError unless the script reads a code exactly when the campaign brings one."""
+    if kind == "otp" and not parts.script_reads_code:
+        message = "reads no code: a campaign of kind otp needs a script with a read_code step"
+    elif kind != "otp" and parts.script_reads_code:
+        message = "reads a code, which only a campaign of kind otp brings"
+    else:
+        return
+    raise CampaignInvalidError(errors=[("script_id", message)])
+
+
+def _name_faults(name: str) -> Iterator[Fault]:
+    if not name.strip() or len(name) > 200:
+        yield "name", "must have 1 to 200 characters"
+    elif "\x00" in name or any("\ud800" <= letter <= "\udfff" for letter in name):
+        yield "name", "holds a character that cannot be stored"
