@@ -76,6 +76,33 @@ async def test_a_configuration_that_could_be_misread_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("schedule", "path"),
+    [
+        ({"windows": [{"weekdays": [1], "start": "20:00", "end": "08:00"}]}, "windows[0].end"),
+        ({"windows": [{"weekdays": [1], "start": "08:00", "end": "08:00"}]}, "windows[0].end"),
+        ({"start_date": "2026-12-02", "end_date": "2026-12-01"}, "end_date"),
+        ({"windows": []}, "windows"),
+    ],
+)
+async def test_a_schedule_that_cannot_be_is_refused_wherever_one_is_given(
+    owner: Api, world: World, schedule: dict[str, Any], path: str
+) -> None:
+    config = {"config": {"schedule": SCHEDULE | schedule}}
+    body = campaign_body(world.script_id, world.hotline_id) | config
+    made_before = (await owner.get("/campaigns")).json()
+
+    for answer in (
+        await owner.post("/campaigns", body),
+        await owner.send("PATCH", f"/campaigns/{world.campaign_id}", config),
+        await owner.post("/templates", body),
+        await owner.send("PUT", f"/templates/{world.template_id}", body),
+    ):
+        assert answer.status_code == 400
+        assert [error["path"] for error in answer.json()["errors"]] == [f"config.schedule.{path}"]
+    assert (await owner.get("/campaigns")).json() == made_before
+
+
+@pytest.mark.parametrize(
     ("kind", "purpose", "reads_code", "path"),
     [
         ("otp", "otp", False, "script_id"),

@@ -36,8 +36,8 @@ class CallingWindow(Window, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class CallingSchedule(Schedule, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When calls may start, in Vietnam's time."""
 
-    windows: Annotated[tuple[CallingWindow, ...], Meta(max_length=50)] = ()
-    """No window: never."""
+    windows: Annotated[tuple[CallingWindow, ...], Meta(min_length=1, max_length=50)]
+    """A window ends after it starts; a night is two windows."""
 
 
 class Settings(CampaignConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ from tongdai.domain.accounts import cap_faults
 from tongdai.domain.campaigns.errors import CampaignInvalidError, PartNotFoundError
 from tongdai.domain.campaigns.model import CampaignConfig, Kind, Purpose, TemplateConfig
 from tongdai.domain.campaigns.store import campaigns as store
+from tongdai.domain.compliance import schedule_errors
 from tongdai.kit.db import Tx
 
 _BIGINT_MAX = 2**63 - 1
@@ -35,6 +36,7 @@ def require_sound(
         *more,
         *_name_faults(name),
         *cap_faults(max_channels, max_cps),
+        *_schedule_faults(config),
     ]
     if not hotline_ids:
         faults.append(("hotline_ids", "needs at least one"))
@@ -125,3 +127,9 @@ def _name_faults(name: str) -> Iterator[Fault]:
         yield "name", "must have 1 to 200 characters"
     elif "\x00" in name or any("\ud800" <= letter <= "\udfff" for letter in name):
         yield "name", "holds a character that cannot be stored"
+
+
+def _schedule_faults(config: CampaignConfig) -> Iterator[Fault]:
+    if config.schedule is not None:
+        for path, message in schedule_errors(config.schedule):
+            yield f"config.schedule.{path}", message
