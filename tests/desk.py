@@ -90,7 +90,17 @@ class Desk:
         return bool(found[0][0])
 
     async def call(self, call_id: int) -> dict[str, object]:
-        names = "state", "outcome", "attempts", "due_at", "deferred_reason", "duration_s", "secret", "note"
+        names = (
+            "state",
+            "outcome",
+            "attempts",
+            "due_at",
+            "deferred_reason",
+            "duration_s",
+            "secret",
+            "note",
+            "key_press",
+        )
         found = await rows(self.db, f"SELECT {', '.join(names)} FROM calls WHERE id = %s", call_id)
         return dict(zip(names, found[0], strict=True))
 

@@ -12,7 +12,15 @@ from tests.fakes.engine import PlayedEngine, answers_and_ends, ends_with, refuse
 
 from tongdai.domain import campaigns
 from tongdai.domain.campaigns import CampaignConfig, RetryRule
-from tongdai.ports.telephony import DialRequest, EndCause, EngineTooLateError
+from tongdai.ports.telephony import (
+    Answered,
+    AnsweredBy,
+    DialRequest,
+    Digit,
+    EndCause,
+    EngineTooLateError,
+    LegKnowledge,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -212,3 +220,25 @@ async def test_two_dialers_never_exceed_the_channels_of_a_trunk(desk: Desk) -> N
             return len(engine.dialled) + len(other.dialled) == 6
 
         await eventually(refilled)
+
+
+async def test_what_was_heard_of_a_lost_call_is_kept(desk: Desk) -> None:
+    """Answered, and a key pressed; then the engine restarts and has forgotten the call."""
+    campaign = await desk.campaign(config=CampaignConfig(redial_lost=True))
+    engine = PlayedEngine(silent)
+    engine.knows = LegKnowledge.FORGOTTEN
+    async with dialing(desk.db, desk.keyring, {"sandbox": engine}):
+        (call,) = await desk.give(campaign, "0912345678")
+
+        async def dialled() -> bool:
+            return bool(engine.dialled)
+
+        await eventually(dialled)
+        leg = engine.dialled[0].leg_id
+        engine.tell(Answered(leg, 1, 4.0, 4.0, AnsweredBy.HUMAN))
+        engine.tell(Digit(leg, 2, 9.0, "1"))
+        engine.go_away()
+        engine.come_back()
+        end = await desk.done(call)
+    assert (end["outcome"], end["duration_s"], end["key_press"]) == ("lost", 5, "1 (5)")
+    assert len(engine.dialled) == 1, "a person who was reached is not rung again"

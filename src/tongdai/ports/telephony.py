@@ -230,7 +230,7 @@ class LegKnowledge(StrEnum):
     NEVER_SEEN = "never_seen"
     """The engine is certain that it was never asked to dial this leg, and will not dial it later."""
     FORGOTTEN = "forgotten"
-    """The engine restarted, or cannot tell."""
+    """It is not up any more (the engine restarted, or ended it long ago); how it ended cannot be told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 
 from tongdai.domain.calls import Outcome
@@ -80,6 +81,8 @@ class Driver:
         self._on_gone = on_gone
         self._on_back = on_back
         self._sessions: dict[int, Session] = {}
+        self._heard: dict[int, Session] = {}
+        """Of legs whose engine went away, until it is known what became of them."""
         self._heap: list[tuple[float, int, LegFacts]] = []
         self._changed = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
@@ -115,6 +118,17 @@ class Driver:
         """Drop sessions whose legs ended elsewhere or belong to another dialer now."""
         for leg_id in leg_ids:
             self._sessions.pop(leg_id, None)
+
+    def set_aside(self, leg_ids: Iterable[int]) -> None:
+        """Drive these legs no more, but remember what was heard of them in case nothing more ever is."""
+        for leg_id in leg_ids:
+            session = self._sessions.pop(leg_id, None)
+            if session is not None and session.heard:
+                self._heard[leg_id] = session
+
+    def keep_heard(self, open_legs: Container[int]) -> None:
+        """Forget what was heard of legs that are not ours or have ended."""
+        self._heard = {leg: session for leg, session in self._heard.items() if leg in open_legs}
 
     # ------------------------------------------------------------------ sending
 
@@ -191,12 +205,22 @@ class Driver:
         """It was certainly not sent: the call is as if it had not been claimed."""
         self._finish(facts.leg_id, LegResult(facts, None))
 
-    def give_up(self, leg_id: int) -> None:
-        """Its absolute limit has passed and nobody said how it ended."""
-        self._finish(leg_id, LegResult(self._sessions[leg_id].facts, Outcome.LOST, rang=True))
+    async def give_up(self, leg_id: int) -> None:
+        """Its absolute limit has passed and nobody said how it ended. If it is up after all, it ends now."""
+        facts = self.facts(leg_id)
+        with suppress(EngineUnreachableError):
+            await self._engines[facts.engine].command(leg_id, LAST_ORDINAL, HangUp())
+        self.lose(facts)
+
+    def lose(self, facts: LegFacts) -> None:
+        """How it ended will never be known. What was heard of it is kept."""
+        session = self._sessions.pop(facts.leg_id, None)
+        heard = self._heard.pop(facts.leg_id, None) or session
+        self._on_result(heard.lost() if heard else LegResult(facts, Outcome.LOST, rang=True))
 
     def _finish(self, leg_id: int, result: LegResult) -> None:
         if self._sessions.pop(leg_id, None) is not None:
+            self._heard.pop(leg_id, None)
             self._on_result(result)
 
     # ------------------------------------------------------------------ events

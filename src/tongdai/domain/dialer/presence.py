@@ -39,6 +39,10 @@ class Presence:
     def is_here(self) -> bool:
         return self._here.is_set()
 
+    def is_under(self, dialer_id: int) -> bool:
+        """True while claims are made under this id."""
+        return self._here.is_set() and self.dialer_id == dialer_id
+
     async def wait(self) -> int:
         """The id under which claims may be made now."""
         await self._here.wait()

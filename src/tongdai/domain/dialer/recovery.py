@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from tongdai.domain import live
-from tongdai.domain.calls import Outcome
 from tongdai.domain.dialer.driver import Driver
 from tongdai.domain.dialer.store import recovering as store
-from tongdai.domain.live import LegFacts, LegResult
+from tongdai.domain.live import LegFacts
 from tongdai.kit.db import Database, DatabaseError
 from tongdai.ports.telephony import Engine, EngineUnreachableError, LegKnowledge
 
@@ -36,7 +35,6 @@ class Recovery:
         engines: Mapping[str, Engine],
         driver: Driver,
         *,
-        on_result: Callable[[LegResult], None],
         is_ending: Callable[[int], bool],
         engine_timeout: timedelta,
     ) -> None:
@@ -44,26 +42,32 @@ class Recovery:
         self._now = now
         self._engines = engines
         self._driver = driver
-        self._on_result = on_result
         self._is_ending = is_ending
         self._engine_timeout = engine_timeout
         self._unknown: dict[int, datetime] = {}
         self._asked_at: dict[int, datetime] = {}
         """When an engine was last asked for the events of a leg that is driven."""
 
-    async def sweep(self, dialer_id: int) -> None:
-        """Adopt what dead dialers left, then judge every open leg of ours that nobody drives."""
+    async def sweep(self, dialer_id: int, is_still_ours: Callable[[], bool]) -> None:
+        """Adopt what dead dialers left, then judge every open leg of ours that nobody drives.
+
+        `is_still_ours`: False once this dialer has another id, or none. What was read then says nothing of
+        the legs that it holds.
+        """
         open_legs = await self._take_over(dialer_id)
+        if not is_still_ours():
+            return
         now = self._now()
         self._unknown = {leg: until for leg, until in self._unknown.items() if leg in open_legs}
         self._asked_at = {leg: asked for leg, asked in self._asked_at.items() if leg in open_legs}
         self._driver.forget(
             [leg for leg in self._driver.held() if leg not in open_legs and self._is_old(leg)]
         )
+        self._driver.keep_heard(open_legs)
         strays = [leg_id for leg_id, before in open_legs.items() if self._is_stray(leg_id, before, now)]
         for start in range(0, len(strays), JUDGED_AT_ONCE):
             await self._judge(strays[start : start + JUDGED_AT_ONCE], now)
-        self._give_up_driven(now)
+        await self._give_up_driven(now)
 
     async def _take_over(self, dialer_id: int) -> dict[int, datetime]:
         adopted = ADOPTED_AT_ONCE
@@ -117,12 +121,9 @@ class Recovery:
             # Held but never asked about, they would not be strays and nobody would ask again.
             self._driver.forget(facts.leg_id for facts in held)
             raise
-        await self._act_on(held, known, now)
+        self._act_on(held, known, now)
 
-    async def _act_on(
-        self, legs: Sequence[LegFacts], known: Mapping[int, LegKnowledge], now: datetime
-    ) -> None:
-        forgotten = []
+    def _act_on(self, legs: Sequence[LegFacts], known: Mapping[int, LegKnowledge], now: datetime) -> None:
         for facts in legs:
             match known.get(facts.leg_id, LegKnowledge.FORGOTTEN):
                 case LegKnowledge.REPLAYED:
@@ -130,9 +131,8 @@ class Recovery:
                 case LegKnowledge.NEVER_SEEN:
                     self._driver.give_back(facts)
                 case LegKnowledge.FORGOTTEN:
-                    self._driver.forget([facts.leg_id])
-                    forgotten.append(facts)
-        await self._keep_unknown(forgotten, now)
+                    # Reconciled: it is not up any more, and nobody will ever say how it ended.
+                    self._driver.lose(facts)
 
     async def _hold(self, facts: LegFacts) -> bool:
         """False: it cannot be driven (its script or its secret cannot be read), so it stays unknown."""
@@ -152,7 +152,7 @@ class Recovery:
         for facts in legs:
             if facts.gives_up_at <= now:
                 self._unknown.pop(facts.leg_id, None)
-                self._on_result(LegResult(facts, Outcome.LOST, rang=True))
+                self._driver.lose(facts)
             else:
                 waiting.append(facts)
                 self._unknown[facts.leg_id] = facts.gives_up_at
@@ -164,11 +164,11 @@ class Recovery:
         """Ask again about what was unknown."""
         self._unknown.clear()
 
-    def _give_up_driven(self, now: datetime) -> None:
+    async def _give_up_driven(self, now: datetime) -> None:
         """A leg whose end never came, though its engine answers. One that was asked about just now is left
         alone until its events have had time to arrive."""
         for leg_id in self._driver.held():
             asked_at = self._asked_at.get(leg_id)
             settled = asked_at is None or asked_at + self._engine_timeout <= now
             if settled and self._driver.facts(leg_id).gives_up_at <= now:
-                self._driver.give_up(leg_id)
+                await self._driver.give_up(leg_id)

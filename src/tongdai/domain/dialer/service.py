@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from tongdai.domain import calls, campaigns, scripts
@@ -98,7 +99,6 @@ class Dialer:
             self._now,
             engines,
             self._driver,
-            on_result=self._ender.put,
             is_ending=self._ender.holds,
             engine_timeout=timedelta(seconds=self._config.engine_timeout_s),
         )
@@ -155,7 +155,7 @@ class Dialer:
         while True:
             dialer_id = await self._presence.wait()
             self._sweep_now.clear()
-            await self._recovery.sweep(dialer_id)
+            await self._recovery.sweep(dialer_id, partial(self._presence.is_under, dialer_id))
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._sweep_now.wait(), self._config.sweep_s)
 
@@ -206,7 +206,7 @@ class Dialer:
         """Nothing that was sent is driven any more; recovery asks about it when the engine is back."""
         sent = self._driver.sent_on(name)
         log.warning("an engine cannot be reached", extra={"engine": name, "legs": len(sent)})
-        self._driver.forget(sent)
+        self._driver.set_aside(sent)
         self._sweep_now.set()
 
     def _on_engine_back(self, name: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tongdai.domain.calls.model import Outcome
 from tongdai.domain.live.model import LegFacts, LegResult, TimelineEntry, key_press_text, outcome_of
 from tongdai.domain.scripts import Runner, Script
 from tongdai.ports.telephony import (
@@ -40,7 +41,14 @@ class Session:
         self._commands = 0
         self._rang_at: float | None = None
         self._by: AnsweredBy | None = None
+        self._answered_at: float | None = None
+        self._heard_at = 0.0
         self._timeline: list[TimelineEntry] = []
+
+    @property
+    def heard(self) -> bool:
+        """True once any event of the leg was seen."""
+        return self._seen > 0
 
     @property
     def answered(self) -> bool:
@@ -59,12 +67,14 @@ class Session:
         return NumberedCommand(self._commands, command)
 
     def _note(self, event: LegEvent) -> None:
+        self._heard_at = event.at
         match event:
             case Ringing():
                 self._rang_at = event.at
                 self._timeline.append((event.at, "ringing", None))
             case Answered():
                 self._by = event.by
+                self._answered_at = event.answered_at
                 self._timeline.append((event.answered_at, "answered", event.by.value))
             case Digit():
                 self._timeline.append((event.at, "digit", event.digit))
@@ -77,18 +87,25 @@ class Session:
             case _:
                 pass
 
+    def lost(self) -> LegResult:
+        """What was heard of it until nobody could be asked any more."""
+        return self._told(Outcome.LOST, self._heard_at, self._answered_at)
+
     def _result(self, ended: Ended) -> LegResult:
-        outcome = outcome_of(ended, self._by)
-        answered_at = ended.answered_at
-        ring_end = ended.at if answered_at is None else answered_at
+        return self._told(outcome_of(ended, self._by), ended.at, ended.answered_at)
+
+    def _told(self, outcome: Outcome, until: float, answered_at: float | None) -> LegResult:
+        ring_end = until if answered_at is None else answered_at
         # Fewer than half a second of talk still is a call that was answered: it is shown as one second.
-        talk = 0 if answered_at is None else max(1, round(ended.at - answered_at))
+        talk = 0 if answered_at is None else max(1, round(until - answered_at))
         return LegResult(
             facts=self.facts,
             outcome=outcome,
-            rang=self._rang_at is not None or answered_at is not None,
+            # Of a leg whose end is unknown nobody can say that it did not ring.
+            rang=self._rang_at is not None or answered_at is not None or outcome is Outcome.LOST,
             ring_s=None if self._rang_at is None else round(ring_end - self._rang_at, 2),
             duration_s=talk,
             key_press=key_press_text(self._runner.key_presses),
             timeline=tuple(self._timeline),
+            final=outcome is Outcome.LOST and answered_at is not None,
         )
