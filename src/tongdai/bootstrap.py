@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,11 @@ NO_DATABASE = (
     "bring a database of their own"
 )
 
+ENGINES: Mapping[str, Callable[[Settings], Engine]] = {
+    "sandbox": lambda settings: SandboxEngine(settings.sandbox_socket),
+}
+"""How a client of each telephony engine is made, by the name that a trunk calls the engine."""
+
 
 @dataclass(frozen=True, slots=True)
 class Platform:
@@ -33,7 +39,7 @@ class Platform:
 
     def engines(self) -> dict[str, Engine]:
         """A new client for each telephony engine, by the name that a trunk calls it."""
-        return {"sandbox": SandboxEngine(self.settings.sandbox_socket)}
+        return {name: make(self.settings) for name, make in ENGINES.items()}
 
 
 def build(settings: Settings) -> Platform:
@@ -49,6 +55,7 @@ def build(settings: Settings) -> Platform:
         clock=clock,
         hinter=Hinter(db),
         storage=FileStorage(Path(settings.data_dir) / "files"),
+        engines=frozenset(ENGINES),
         max_body_bytes=settings.max_body_bytes,
         export_max_limit=settings.export_max_limit,
         aicc_strict_http_status=settings.aicallcenter_strict_http_status,

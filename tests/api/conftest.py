@@ -60,7 +60,12 @@ async def services(
     hinter = Hinter(db)
     await hinter.start()
     yield Services(
-        db=db, keyring=keyring, clock=clock, hinter=hinter, storage=FileStorage(tmp_path / "files")
+        db=db,
+        keyring=keyring,
+        clock=clock,
+        hinter=hinter,
+        storage=FileStorage(tmp_path / "files"),
+        engines=frozenset({"sandbox"}),
     )
     await hinter.stop()
     await db.close()

@@ -91,7 +91,12 @@ def fuzzed(database_url: str, keyring: Keyring, clock: FakeClock, tmp_path: Path
         hinter = Hinter(db)
         await hinter.start()
         services = Services(
-            db=db, keyring=keyring, clock=clock, hinter=hinter, storage=FileStorage(tmp_path / "files")
+            db=db,
+            keyring=keyring,
+            clock=clock,
+            hinter=hinter,
+            storage=FileStorage(tmp_path / "files"),
+            engines=frozenset({"sandbox"}),
         )
         app = create_app(services)
         http = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=BASE_URL)  # type: ignore[arg-type]

@@ -40,6 +40,37 @@ async def test_a_trunk_without_the_contract_values_is_refused(owner: Api) -> Non
     assert (await owner.post("/trunks", TRUNK | {"max_channels": "30"})).status_code == 400
 
 
+@pytest.mark.parametrize("engine", ["banana", "asterisk"])
+async def test_an_engine_that_is_not_there_is_refused_with_those_that_are(owner: Api, engine: str) -> None:
+    made = await owner.made("/trunks", TRUNK)
+
+    for answer in (
+        await owner.post("/trunks", TRUNK | {"name": "x", "engine": engine}),
+        await owner.send("PATCH", f"/trunks/{made['id']}", {"engine": engine}),
+    ):
+        assert answer.status_code == 400
+        [error] = answer.json()["errors"]
+        assert (error["path"], "sandbox" in error["message"]) == ("engine", True)
+    assert (await owner.get("/trunks")).json()["items"] == [made]
+
+
+@pytest.mark.parametrize("network", ["viettell", "unknown"])
+async def test_a_network_that_no_number_is_of_is_refused_with_those_that_are(
+    owner: Api, network: str
+) -> None:
+    trunk = await owner.made("/trunks", TRUNK)
+    made = await owner.made("/hotlines", {"number": HOTLINE, "trunk_id": trunk["id"], "network": "fixed"})
+
+    for answer in (
+        await owner.post("/hotlines", {"number": "0912345678", "trunk_id": trunk["id"], "network": network}),
+        await owner.send("PATCH", f"/hotlines/{made['id']}", {"network": network}),
+    ):
+        assert answer.status_code == 400
+        [error] = answer.json()["errors"]
+        assert error["path"] == "network"
+        assert "fixed, gmobile, mobifone, vietnamobile, viettel, vinaphone" in error["message"]
+
+
 @pytest.mark.parametrize("written", ["02473001234", "+84 247 300 1234", "84.24.7300.1234", "(024) 7300-1234"])
 async def test_a_hotline_is_shown_as_people_write_it(owner: Api, written: str) -> None:
     trunk = await owner.made("/trunks", TRUNK)

@@ -286,6 +286,7 @@ async def test_a_trunk_that_makes_no_sense_is_refused(
         ({"number": "+14155550100"}, "number"),
         ({"number": "my shop"}, "number"),
         ({"network": "Viettel Mobile"}, "network"),
+        ({"network": "vnsky"}, "network"),
         ({"max_cps": -1.0}, "max_cps"),
     ],
 )
@@ -299,6 +300,12 @@ async def test_a_hotline_that_makes_no_sense_is_refused(
         await routing.create_hotline(tx, account_id, **{**values, **changes})  # type: ignore[arg-type]
     assert [path for path, _ in caught.value.facts["errors"]] == [field]  # type: ignore[attr-defined]
     assert await routing.list_hotlines(tx, account_id) == []
+
+
+async def test_a_routing_group_that_an_administrator_added_has_hotlines(tx: Tx, cast: Cast) -> None:
+    await tx.execute("INSERT INTO number_prefixes VALUES ('777', '2027-01-01', 'vnsky', 'vnsky', 'ministry')")
+    hotline = await factories.hotline(tx, cast.owner.account_id, network="vnsky")
+    assert hotline.network == "vnsky"
 
 
 async def test_two_editors_at_once_lose_neither_change(db: Database, cast: Cast) -> None:

@@ -17,6 +17,7 @@ from tongdai.api.params import TrunkId
 from tongdai.api.problems import answers
 from tongdai.api.times import shown_time
 from tongdai.domain import routing
+from tongdai.ports.services import Services
 
 TAGS = ["Trunks"]
 
@@ -30,7 +31,7 @@ class Trunk(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     name: str
     engine: str
-    """`sandbox`: a simulated carrier. `asterisk`: real calls."""
+    """`sandbox`: a simulated carrier, which calls nobody."""
     max_channels: int | None
     """Calls at a time. Null: no cap."""
     max_cps: float | None
@@ -71,7 +72,7 @@ class NewTrunk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     name: Name
     """Unique in the account."""
     engine: Engine
-    """`sandbox` or `asterisk`."""
+    """One that this installation has, such as `sandbox`; the refusal of another names them."""
     max_channels: Channels | None
     """What the carrier's contract says: calls at a time. Null: no cap."""
     max_cps: Cps | None
@@ -106,6 +107,7 @@ class TrunkChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 )
 async def create_trunk(services: Wired, caller: CalledBy, data: JSONBody[NewTrunk]) -> Trunk:
     """A new trunk. 409 when another has this name."""
+    _require_served(services, data.engine)
     async with services.db.transaction() as tx:
         row = await routing.create_trunk(
             tx,
@@ -156,6 +158,7 @@ async def update_trunk(
     services: Wired, caller: CalledBy, trunk_id: TrunkId, data: JSONBody[TrunkChange]
 ) -> Trunk:
     """A change holds from the next call on; calls that are up go on. 409 when another has this name."""
+    _require_served(services, data.engine)
     async with services.db.transaction() as tx:
         row = await routing.update_trunk(
             tx,
@@ -170,6 +173,12 @@ async def update_trunk(
             enabled=data.enabled,
         )
     return Trunk.of(row)
+
+
+def _require_served(services: Services, engine: str | UnsetType) -> None:
+    if isinstance(engine, str) and engine not in services.engines:
+        message = f"There is no such engine here. There is: {', '.join(sorted(services.engines))}."
+        raise routing.TrunkInvalidError(errors=[("engine", message)])
 
 
 HANDLERS = [create_trunk, list_trunks, get_trunk, update_trunk]

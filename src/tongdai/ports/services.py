@@ -26,6 +26,8 @@ class Services:
     hinter: Hinter
     """Call `hinter.wake(campaign_id)` after the commit that gave a campaign work."""
     storage: Storage
+    engines: frozenset[str] = frozenset()
+    """Names of the telephony engines that this installation has: what a trunk may be on."""
     max_body_bytes: int = 64 * 1024 * 1024
     """Longer request bodies are refused before they are read."""
     export_max_limit: int = 10_000

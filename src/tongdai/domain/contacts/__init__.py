@@ -22,6 +22,7 @@ from tongdai.domain.contacts.service import (
     load_prefixes,
     networks_of,
     override_network,
+    routing_groups,
 )
 
 __all__ = [
@@ -43,5 +44,6 @@ __all__ = [
     "normalise",
     "normalise_given",
     "override_network",
+    "routing_groups",
     "shown",
 ]

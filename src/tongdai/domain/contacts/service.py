@@ -42,6 +42,12 @@ async def load_prefixes(tx: Tx, on: date | None = None) -> PrefixTable:
     return PrefixTable.from_rows(await store.prefixes(tx, on))
 
 
+async def routing_groups(tx: Tx) -> frozenset[str]:
+    """Every routing group that a prefix names: as shipped, and as an administrator added, in force or not."""
+    shipped = {row.routing_group for row in default_prefixes()}
+    return frozenset(shipped | set(await store.routing_groups(tx)))
+
+
 async def networks_of(
     tx: Tx, account_id: int, numbers: Sequence[str], table: PrefixTable
 ) -> dict[str, Network]:

@@ -25,6 +25,11 @@ FROM number_prefixes
 WHERE valid_from <= coalesce(%s::date, (now() AT TIME ZONE 'Asia/Ho_Chi_Minh')::date)
 """
 
+# The routing groups of all rows. A table of some fifty rows, read whole.
+ROUTING_GROUPS: Final[Sql] = """
+SELECT DISTINCT routing_group FROM number_prefixes
+"""
+
 # What is known of these numbers better than their prefix tells. Served by the primary key.
 OVERRIDES: Final[Sql] = """
 SELECT number, operator, routing_group
@@ -61,6 +66,10 @@ async def prefixes(tx: Tx, on: date | None) -> list[Prefix]:
     async with tx.cursor(row_factory=class_row(Prefix)) as cursor:
         await cursor.execute(PREFIXES, (on,))
         return await cursor.fetchall()
+
+
+async def routing_groups(tx: Tx) -> list[str]:
+    return [row[0] for row in await (await tx.execute(ROUTING_GROUPS)).fetchall()]
 
 
 async def overrides(tx: Tx, account_id: int, numbers: Sequence[str]) -> dict[str, Network]:

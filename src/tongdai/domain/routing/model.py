@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -74,18 +74,16 @@ def trunk_faults(
     if not is_storable_name(name):
         yield "name", f"must be 1 to {MAX_NAME} printable characters"
     if not _routing_group(engine):
-        yield "engine", "must be the name of an engine, such as sandbox or asterisk"
+        yield "engine", "must be the name of an engine, such as sandbox"
     for field, value in (("dial_format", dial_format), ("presented_format", presented_format)):
         if value not in ("national", "e164", "plus"):
             yield field, "must be national (0…), e164 (84…) or plus (+84…)"
 
 
-def network_faults(network: str | None) -> Iterator[tuple[str, str]]:
-    if network is not None and not _routing_group(network):
-        yield (
-            "network",
-            "must be a routing group such as viettel, vinaphone, mobifone, vietnamobile, gmobile or fixed",
-        )
+def network_faults(network: str | None, known: Collection[str]) -> Iterator[tuple[str, str]]:
+    """`known`: the routing groups that a number can be of. A hotline for another is nobody's nearest."""
+    if network is not None and network not in known:
+        yield "network", f"must be a routing group: {', '.join(sorted(known))}; or null for any"
 
 
 def is_storable_name(name: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TypeVar
 from msgspec import UNSET, UnsetType
 
 from tongdai.domain.accounts import cap_faults
-from tongdai.domain.contacts import DialFormat, normalise_given
+from tongdai.domain.contacts import DialFormat, normalise_given, routing_groups
 from tongdai.domain.routing import store
 from tongdai.domain.routing.errors import (
     HotlineInvalidError,
@@ -127,7 +127,7 @@ async def create_hotline(
     Raises HotlineInvalidError, TrunkNotFoundError (for a stranger's trunk too), HotlineNumberTakenError.
     """
     read, faults = _read_number(number)
-    faults += [*network_faults(network), *cap_faults(max_channels, max_cps)]
+    faults += [*await _network_faults(tx, network), *cap_faults(max_channels, max_cps)]
     if faults:
         raise HotlineInvalidError(errors=faults)
     await get_trunk(tx, account_id, trunk_id)
@@ -180,13 +180,19 @@ async def update_hotline(
         max_cps=_given(max_cps, hotline.max_cps),
         enabled=_given(enabled, hotline.enabled),
     )
-    faults += [*network_faults(hotline.network), *cap_faults(hotline.max_channels, hotline.max_cps)]
+    if not isinstance(network, UnsetType):
+        faults += await _network_faults(tx, network)
+    faults += cap_faults(hotline.max_channels, hotline.max_cps)
     if faults:
         raise HotlineInvalidError(errors=faults)
     await get_trunk(tx, account_id, hotline.trunk_id)
     await store.set_hotline(tx, hotline)
     await store.set_limit(tx, account_id, hotline.limit_id, hotline.max_channels, hotline.max_cps)
     return hotline
+
+
+async def _network_faults(tx: Tx, network: str | None) -> list[tuple[str, str]]:
+    return [] if network is None else list(network_faults(network, await routing_groups(tx)))
 
 
 def _read_number(number: str | int) -> tuple[str, list[tuple[str, str]]]:
