@@ -57,6 +57,7 @@ def build(settings: Settings) -> Platform:
         storage=FileStorage(Path(settings.data_dir) / "files"),
         engines=frozenset(ENGINES),
         max_body_bytes=settings.max_body_bytes,
+        body_timeout_s=settings.body_timeout_s,
         export_max_limit=settings.export_max_limit,
         aicc_strict_http_status=settings.aicallcenter_strict_http_status,
         aicc_token_life=settings.aicallcenter_token_life,

@@ -51,6 +51,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: Port = 8080
     max_body_bytes: Count = 64 * 1024 * 1024
+    body_timeout_s: Seconds = 60.0
     export_max_limit: Count = 10_000
     metrics: bool = True
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -7,16 +7,18 @@ store, and would fail on a body that is nested a hundred thousand deep.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from litestar import Request
 from litestar.dto import AbstractDTO, DTOConfig
+from litestar.types import ASGIApp, Receive, Scope, Send
 from msgspec import Meta
 
 from tongdai.domain.accounts import MAX_CPS, MIN_CPS
 from tongdai.kit.errors import InvalidError
+from tongdai.kit.receiving import TimelyBody
 
 if TYPE_CHECKING:
     from litestar._openapi.schema_generation import SchemaCreator
@@ -111,3 +113,15 @@ def refuse_nul_in_query(request: Request[Any, Any, Any]) -> None:
     """A `before_request` hook: PostgreSQL cannot store or compare NUL, whoever sends it."""
     if b"%00" in request.scope.get("query_string", b""):
         raise InvalidError("NUL characters are not allowed in the query.", errors=[("", "Remove %00.")])
+
+
+def receiving_within(timeout_s: float) -> Callable[[ASGIApp], ASGIApp]:
+    """A middleware: reading a body that breaks off, or that is late, raises what `TimelyBody` says."""
+
+    def middleware(app: ASGIApp) -> ASGIApp:
+        async def received(scope: Scope, receive: Receive, send: Send) -> None:
+            await app(scope, TimelyBody(receive, timeout_s), send)
+
+        return received
+
+    return middleware

@@ -17,6 +17,7 @@ from litestar.types import ExceptionHandlersMap
 
 from tongdai.kit.db import TRANSIENT_ERRORS
 from tongdai.kit.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError, TongdaiError
+from tongdai.kit.receiving import BodyLateError
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ _STATUS_OF: tuple[tuple[type[TongdaiError], int], ...] = (
     (ForbiddenError, 403),
     (NotFoundError, 404),
     (ConflictError, 409),
+    (BodyLateError, 408),
     (InvalidError, 400),
 )
 
@@ -68,6 +70,7 @@ _NAMES: dict[int, tuple[str, str]] = {
     403: ("forbidden", "This key may not do that"),
     404: ("not-found", "There is no such thing"),
     405: ("method-not-allowed", "This address does not take that method"),
+    408: ("timeout", "The request did not arrive in time"),
     409: ("conflict", "The state does not allow this"),
     413: ("too-large", "The request is too large"),
     500: ("internal", "Something went wrong on our side"),
@@ -77,11 +80,13 @@ _NAMES: dict[int, tuple[str, str]] = {
 
 def answers(*statuses: int) -> dict[int, ResponseSpec]:
     """The documented refusals of an operation; those that any operation can have are always among them."""
+    # Whatever may be too large may be too late.
+    late = {408} if 413 in statuses else set()
     return {
         status: ResponseSpec(
             Problem, generate_examples=False, description=_NAMES[status][1], media_type=MEDIA_TYPE
         )
-        for status in sorted({400, 401, 403, 503, *statuses})
+        for status in sorted({400, 401, 403, 503, *late, *statuses})
     }
 
 

@@ -27,7 +27,7 @@ from tongdai.api import (
     trunks,
     users,
 )
-from tongdai.api.bodies import JsonBody, refuse_nul_in_query
+from tongdai.api.bodies import JsonBody, receiving_within, refuse_nul_in_query
 from tongdai.ports.services import Services
 
 PREFIX = "/v1"
@@ -97,6 +97,7 @@ def _router(
             "caller": Provide(auth.caller_of, sync_to_thread=False),
         },
         guards=[auth.guard(services)],
+        middleware=[receiving_within(services.body_timeout_s)],
         before_request=refuse_nul_in_query,
         exception_handlers=problems.handlers(),
         dto=JsonBody,

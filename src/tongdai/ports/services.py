@@ -30,6 +30,8 @@ class Services:
     """Names of the telephony engines that this installation has: what a trunk may be on."""
     max_body_bytes: int = 64 * 1024 * 1024
     """Longer request bodies are refused before they are read."""
+    body_timeout_s: float = 60.0
+    """How long the body of a request may be on its way; see `kit.receiving`."""
     export_max_limit: int = 10_000
     """Largest page of results that one request may ask for."""
     aicc_strict_http_status: bool = False

@@ -21,6 +21,7 @@ from litestar.types import Receive, Scope
 from multipart import MultipartParser  # type: ignore[import-untyped]
 
 from tongdai.domain.campaigns import NewContact
+from tongdai.kit.receiving import BodyBrokenError, BodyLateError, TimelyBody
 
 DEFAULT_LIMIT: Final = 10
 # Reading a longer body takes some milliseconds, for which other requests should not wait.
@@ -38,10 +39,6 @@ _LONGEST_SINCE: Final = timedelta(days=365_000)
 _UNREADABLE: Final = (ValueError, RecursionError)
 _php_key: Final = re.compile(r"contacts\[([^\[\]]*)\](?:\[([^\[\]]+)\])?").fullmatch
 _digits: Final = re.compile(r"[0-9]{1,19}").fullmatch
-
-
-class ClientGoneError(Exception):
-    """The client went away while it sent the body: there is nobody to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +129,16 @@ def _moment(text: str | None) -> datetime | None:
 # ---------------------------------------------------------------- the import's body
 
 
-async def read_import(scope: Scope, receive: Receive, max_bytes: int) -> ImportBody:
-    """The import that a request brings. A body longer than `max_bytes` counts as unreadable.
+async def read_import(scope: Scope, receive: Receive, max_bytes: int, timeout_s: float) -> ImportBody:
+    """The import that a request brings.
 
-    Raises:
-        ClientGoneError: the client went away.
+    A body that is longer than `max_bytes`, that breaks off, or that does not arrive in time (`TimelyBody`)
+    counts as unreadable.
     """
-    body = await _read_body(scope, receive, max_bytes)
+    try:
+        body = await _read_body(scope, TimelyBody(receive, timeout_s), max_bytes)
+    except (BodyBrokenError, BodyLateError):
+        body = None
     if body is None:
         return ImportBody(hides_token=True)
     if len(body) > _INLINE_BYTES:
@@ -167,10 +167,14 @@ async def _read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes | 
     """The whole body; None when it is longer than `max_bytes`.
 
     A longer one is received all the same, up to `_PATIENCE` times the limit, and thrown away: a client that
-    is still sending when it is answered often sees a broken connection instead of the answer.
+    is still sending when it is answered often sees a broken connection instead of the answer. One that is
+    announced as still longer is not begun.
     """
     body: bytes | bytearray = b""
-    size, fits = 0, _declared_length(scope) <= max_bytes
+    declared = _declared_length(scope)
+    if declared > _PATIENCE * max_bytes:
+        return None
+    size, fits = 0, declared <= max_bytes
     while size <= _PATIENCE * max_bytes:
         chunk, more = await _next_chunk(receive)
         size += len(chunk)
@@ -185,8 +189,7 @@ async def _read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes | 
 
 async def _next_chunk(receive: Receive) -> tuple[bytes, bool]:
     message = await receive()
-    if message["type"] != "http.request":
-        raise ClientGoneError
+    assert message["type"] == "http.request"
     return message.get("body", b""), message.get("more_body", False)
 
 

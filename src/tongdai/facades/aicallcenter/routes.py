@@ -31,7 +31,6 @@ from tongdai.facades.aicallcenter.errors import (
     TokenWrongError,
 )
 from tongdai.facades.aicallcenter.requests import (
-    ClientGoneError,
     ImportBody,
     read_campaign_id,
     read_import,
@@ -104,7 +103,7 @@ def refuse_method(request: Request[Any, Any, Any], error: HTTPException) -> Resp
 
 
 async def import_contacts(services: Services, scope: Scope, receive: Receive) -> Answer:
-    body = await read_import(scope, receive, services.max_body_bytes)
+    body = await read_import(scope, receive, services.max_body_bytes, services.body_timeout_s)
     campaign_id = read_campaign_id(scope)
     async with services.db.transaction() as tx:
         caller = await _import_caller(tx, services, scope, body)
@@ -198,8 +197,6 @@ async def _answer(services: Services, use_case: UseCase, request: Request[Any, A
     """What the use case answers, or the refusal. Nothing that goes wrong passes in another shape."""
     try:
         return _respond(await use_case(services, request.scope, request.receive), request, HTTPStatus.OK)
-    except ClientGoneError:
-        return ASGIResponse()
     except TRANSIENT_ERRORS as error:
         logger.warning("the database did not answer %s", use_case.__name__, exc_info=error)
         return _failed(UNAVAILABLE, request, UNAVAILABLE.strict_status, _RETRY_AFTER)
