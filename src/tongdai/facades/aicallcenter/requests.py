@@ -39,6 +39,7 @@ _LONGEST_SINCE: Final = timedelta(days=365_000)
 _UNREADABLE: Final = (ValueError, RecursionError)
 _php_key: Final = re.compile(r"contacts\[([^\[\]]*)\](?:\[([^\[\]]+)\])?").fullmatch
 _digits: Final = re.compile(r"[0-9]{1,19}").fullmatch
+_any_digits: Final = re.compile(r"[0-9]+").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +99,8 @@ def read_results_query(scope: Scope, max_limit: int) -> ResultsQuery:
     return ResultsQuery(
         start=_moment(query.get("start_time")),
         end=_moment(query.get("end_time")),
-        limit=min(_whole_number(query.get("limit")) or DEFAULT_LIMIT, max_limit),
-        offset=_whole_number(query.get("offset")) or 0,
+        limit=min(_clamped(query.get("limit")) or DEFAULT_LIMIT, max_limit),
+        offset=_clamped(query.get("offset")) or 0,
     )
 
 
@@ -116,6 +117,14 @@ def _whole_number(text: object) -> int | None:
         return None
     number = int(text)
     return number if number <= _LARGEST_ID else None
+
+
+def _clamped(text: str | None) -> int | None:
+    """A number in plain digits, at most the largest id however many digits it has; None for anything else."""
+    if not text or not _any_digits(text):
+        return None
+    digits = text.lstrip("0")
+    return _LARGEST_ID if len(digits) > 19 else min(int(digits or "0"), _LARGEST_ID)
 
 
 def _moment(text: str | None) -> datetime | None:
