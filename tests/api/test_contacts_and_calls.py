@@ -28,6 +28,31 @@ async def call_ids(api: Api, **query: Any) -> list[int]:
     return [item["id"] for item in answer.json()["items"]]
 
 
+async def test_a_spreadsheets_float_is_read_as_a_number_and_as_its_text_alike(
+    owner: Api, world: World
+) -> None:
+    numbers = [
+        912345115.0,
+        "912345116.0",
+        9.12345117e8,
+        "9.12345118E8",
+        912345119.5,
+        "912345120.5",
+        -912345121,
+    ]
+
+    report = await owner.made(
+        f"/campaigns/{world.campaign_id}/contacts", {"contacts": [{"number": number} for number in numbers]}
+    )
+
+    assert [one["index"] for one in report["accepted"]] == [0, 1, 2, 3]
+    assert [(one["index"], one["reason"]) for one in report["rejected"]] == [
+        (index, "not_a_number") for index in (4, 5, 6)
+    ]
+    listed = (await owner.get("/calls", campaign_id=world.campaign_id)).json()["items"]
+    assert [call["number"] for call in listed[1:]] == [f"09123451{last}" for last in (15, 16, 17, 18)]
+
+
 async def test_each_contact_is_accepted_or_rejected_with_a_reason(colleague: Api, world: World) -> None:
     report = await give(
         colleague,

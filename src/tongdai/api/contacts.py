@@ -18,8 +18,8 @@ from tongdai.domain import campaigns
 class NewContact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One contact. What is wrong with it alone is reported, and does not stop the others."""
 
-    number: str | int
-    """However people write it: `0912 345 678`, `+84912345678`, `912345678`."""
+    number: str | int | float
+    """However people write it: `0912 345 678`, `+84912345678`, `912345678`, a spreadsheet's `912345678.0`."""
     fields: dict[str, Any] = {}
     """What the script speaks and branches on, by name: texts, numbers, true or false."""
     otp_code: str | None = None

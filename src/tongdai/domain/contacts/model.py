@@ -56,10 +56,20 @@ _fixed: Final = re.compile(_FIXED).fullmatch
 # Five digits after 1800/1900 are in no published plan, but libphonenumber admits them.
 _service: Final = re.compile(r"1[89]00[0-9]{4,6}").fullmatch
 _digits_only: Final = re.compile(r"\+?[0-9]+").fullmatch
+# A program's number, negative or with a fraction: without its marks it would be somebody's number.
+_no_whole_number: Final = re.compile(
+    r"[-\u2212][1-9][0-9]*(?:[.,][0-9]+)?|[1-9][0-9]{7,}\.(?!0+$)[0-9]{1,2}"
+).fullmatch
 _spreadsheet_float: Final = re.compile(r"(\+?[0-9]{8,13})\.0{1,2}").fullmatch
 # Text that PostgreSQL cannot store; accepting its number would fail the whole import later.
 _unstorable: Final = re.compile("[\x00\ud800-\udfff]").search
 _scientific: Final = re.compile(r"([1-9])[.,]([0-9]+)[eE]\+?([0-9]{1,2})").fullmatch
+
+_PREFIXES: Final = ("", "0", "84", "840", "0084", "00840")
+"""Digits that may stand before a national number: the trunk zero, the country code, or both."""
+
+_MOST_DIGITS: Final = 17
+"""Of one number: the 15 of the longest international one, after `00`."""
 
 _LONGEST_TEXT: Final = 100
 """Characters beyond which a text is not searched for a number: a row with more holds something else."""
@@ -151,7 +161,7 @@ def _read_ornamented(text: str) -> Normalised:
     text = text.strip()
     if len(text) > _LONGEST_TEXT:
         return _rejected("too_long" if any(map(str.isdigit, text[:_LONGEST_TEXT])) else "not_a_number")
-    if _unstorable(text):
+    if _unstorable(text) or _no_whole_number(text):
         return _rejected("not_a_number")
     mended = _mend_spreadsheet(text)
     if mended is not None:
@@ -179,17 +189,25 @@ def _mend_spreadsheet(text: str) -> str | None:
 
 
 def _read_with_library(text: str) -> Normalised:
-    """What holds letters: labels, `tel:` addresses, extensions. Letters are never read as digits."""
+    """What holds letters or odd marks: labels, `tel:` addresses. Letters are never read as digits.
+
+    More digits than one number has are a second number or an extension, which a campaign cannot dial: who
+    would answer is not whom the list means.
+    """
+    given = "".join(str(unicodedata.decimal(c)) for c in text if c.isdecimal())
+    if len(given) > _MOST_DIGITS:
+        return _rejected("too_long")
     try:
         parsed = phonenumbers.parse(text, "VN")
     except phonenumbers.NumberParseException:
         return _rejected("not_a_number")
     national = phonenumbers.national_significant_number(parsed)
-    given = "".join(str(unicodedata.decimal(c)) for c in text if c.isdecimal())
     if national not in given:
         return _rejected("not_a_number")
     if parsed.country_code != 84:
         return _rejected("foreign")
+    if not given.endswith(national) or given[: -len(national)] not in _PREFIXES:
+        return _rejected("too_long")
     return msgspec.structs.replace(_read_national(national, zero_lost=False), repaired=True)
 
 
