@@ -102,6 +102,14 @@ async def test_a_body_over_the_limit_is_refused(http: httpx.AsyncClient) -> None
     assert answer.json()["status"] == 0
 
 
+async def test_the_bare_address_says_what_this_is_and_where_to_go_on(http: httpx.AsyncClient) -> None:
+    told = (await http.get("/")).json()
+    assert told.keys() == {"name", "version", "schema", "health"}
+    assert told["name"] == "tongdai"
+    for link in ("schema", "health"):
+        assert (await http.get(told[link])).status_code == 200
+
+
 async def test_the_schema_page_names_every_operation_and_loads_nothing(http: httpx.AsyncClient) -> None:
     document = (await http.get("/schema/openapi.json")).json()
     page = (await http.get("/schema")).text

@@ -16,6 +16,7 @@ from litestar.openapi.spec import Components
 
 from tongdai import api
 from tongdai.api import problems
+from tongdai.app.front import front
 from tongdai.app.health import healthz, readyz
 from tongdai.app.metrics import MeteredLitestar, Metrics, show_metrics
 from tongdai.app.schema_page import SchemaPage
@@ -30,7 +31,7 @@ ABOUT = (
 
 def create_app(services: Services, *, metrics: bool = True) -> Litestar:
     """The whole web side over `services`. Its lifespan opens and closes the pool and the hinter."""
-    handlers = [*api.routes(services), *aicallcenter.routes(services), healthz, readyz]
+    handlers = [*api.routes(services), *aicallcenter.routes(services), front, healthz, readyz]
     app = MeteredLitestar(
         route_handlers=[*handlers, show_metrics] if metrics else handlers,
         lifespan=[lambda _: _running(services)],
