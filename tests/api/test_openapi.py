@@ -83,6 +83,29 @@ async def test_what_is_sent_is_bounded(document: dict[str, Any]) -> None:
     assert shapes["CallingWindow"]["properties"]["weekdays"]["items"]["maximum"] == 7
 
 
+def fractions(value: Any, whole: bool = False) -> Iterator[float]:
+    """The bounds of whole numbers that are no whole numbers themselves."""
+    if isinstance(value, dict):
+        whole = value.get("type") == "integer" if "type" in value else whole
+        for inner in value.values():
+            yield from fractions(inner, whole)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from fractions(inner, whole)
+    elif whole and isinstance(value, float):
+        yield value
+
+
+async def test_the_bounds_of_whole_numbers_are_whole(document: dict[str, Any]) -> None:
+    [by_id] = [
+        one for one in document["paths"]["/v1/calls/{call_id}"]["get"]["parameters"] if one["in"] == "path"
+    ]
+    bounds = by_id["schema"]["minimum"], by_id["schema"]["maximum"]
+
+    assert bounds == (1, 2**63 - 1)
+    assert list(fractions(document)) == []
+
+
 async def test_a_text_under_a_field_is_its_description(document: dict[str, Any]) -> None:
     shapes = document["components"]["schemas"]
 

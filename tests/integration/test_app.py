@@ -116,5 +116,9 @@ async def test_the_schema_page_names_every_operation_and_loads_nothing(http: htt
     assert document["paths"]
     for path in document["paths"]:
         assert f"<code>{path}</code>" in page
+    assert "document follows" not in page
+    assert "<code>Authorization: Bearer td_…</code>" in page
+    of_limit = page.partition("<td><code>limit</code></td>")[2].partition("</tr>")[0]
+    assert of_limit.count("How many items to give at most.") == 1
     for loading in ("<script", "<img", "<link", "src=", "@import", "http://", "https://"):
         assert loading not in page, loading

@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from litestar._openapi.schema_generation.plugins.struct import StructSchemaPlugin
 from litestar.openapi.spec import Reference, Schema
+from litestar.openapi.spec.enums import OpenAPIType
+from litestar.params import KwargDefinition
+from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
 from msgspec import Meta, Struct
 from msgspec import inspect as shapes
@@ -71,6 +74,23 @@ class DocumentedStructs(StructSchemaPlugin):
             shown = properties[field.encode_name]
             _describe(shown, docs.get(field.name))
             _bound(shown, field.type)
+        return schema
+
+
+class WholeNumbers(OpenAPISchemaPlugin):
+    """Give it to Litestar's `plugins`, which writes the bounds of whole numbers as fractions: 1000.0, and
+    9.223372036854776e18 for a greatest id that no float can hold.
+    """
+
+    def is_plugin_supported_field(self, field_definition: FieldDefinition) -> bool:
+        return field_definition.annotation is int
+
+    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> Schema:
+        schema = Schema(type=OpenAPIType.INTEGER)
+        bounds = field_definition.kwarg_definition
+        if isinstance(bounds, KwargDefinition):
+            for theirs, ours in _BOUNDS[shapes.IntType].items():
+                setattr(schema, ours, getattr(bounds, theirs))
         return schema
 
 

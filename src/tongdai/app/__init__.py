@@ -50,7 +50,7 @@ def create_app(services: Services, *, metrics: bool = True) -> Litestar:
             tags=list(api.TAGS),
             use_handler_docstrings=True,
         ),
-        plugins=[api.DocumentedStructs()],
+        plugins=[api.DocumentedStructs(), api.WholeNumbers()],
         request_max_body_size=services.max_body_bytes,
         # The framework would log paths with their queries, which may hold tokens.
         logging_config=None,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from html import escape
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -12,6 +14,7 @@ from litestar.openapi.plugins import OpenAPIRenderPlugin
 
 METHODS = ("get", "post", "put", "patch", "delete")
 REFERENCE = "#/components/schemas/"
+_quoted = re.compile(r"`([^`]+)`").sub
 
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:0 auto;padding:1.5rem}
@@ -48,7 +51,7 @@ def _page(schema: Mapping[str, Any]) -> Iterator[str]:
     yield f"<h1>{escape(info['title'])}</h1>"
     yield f'<p class="q">version {escape(info["version"])}'
     yield ' · <a href="/schema/openapi.json">openapi.json</a></p>'
-    yield f"<p>{escape(info.get('description') or '')}</p>"
+    yield f"<p>{_text(info.get('description'))}</p>"
     for tag, operations in _by_tag(schema.get("paths") or {}).items():
         yield f"<h2>{escape(tag)}</h2>"
         for method, path, operation in operations:
@@ -71,22 +74,22 @@ def _by_tag(paths: Mapping[str, Any]) -> dict[str, list[tuple[str, str, Mapping[
 
 
 def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator[str]:
-    title = escape(operation.get("summary") or "")
+    title = _text(operation.get("summary"))
     yield f'<details><summary><span class="m">{method.upper()}</span> <code>{escape(path)}</code> '
     yield f'<span class="q">{title}</span></summary>'
-    yield f"<p>{escape(operation.get('description') or '')}</p>"
+    yield f"<p>{_text(operation.get('description'))}</p>"
     parameters = operation.get("parameters") or []
     if parameters:
         yield "<table><tr><th>parameter</th><th>in</th><th>shape</th><th></th></tr>"
         for one in parameters:
             yield f"<tr><td><code>{escape(one['name'])}</code></td><td>{escape(one['in'])}</td>"
             yield f"<td>{_shape(one.get('schema') or {})}</td>"
-            yield f"<td>{escape(one.get('description') or '')}</td></tr>"
+            yield f"<td>{_text(one.get('description'))}</td></tr>"
         yield "</table>"
     for media, content in (operation.get("requestBody") or {}).get("content", {}).items():
         yield f'<p>Body <span class="q">{escape(media)}</span> {_shape(content.get("schema") or {})}</p>'
     for status, answer in sorted((operation.get("responses") or {}).items()):
-        yield f"<p><b>{escape(str(status))}</b> {escape(answer.get('description') or '')}"
+        yield f"<p><b>{escape(str(status))}</b> {_text(_own_words(str(status), answer))}"
         yield from (" " + _shape(one.get("schema") or {}) for one in (answer.get("content") or {}).values())
         yield "</p>"
     yield "</details>"
@@ -97,7 +100,19 @@ def _shape(schema: Mapping[str, Any]) -> str:
     if isinstance(reference, str) and reference.startswith(REFERENCE):
         name = escape(reference.removeprefix(REFERENCE))
         return f'<a href="#{name}"><code>{name}</code></a>'
-    return f"<code>{escape(msgspec.json.encode(schema).decode())}</code>" if schema else ""
+    shape = {name: value for name, value in schema.items() if name != "description"}
+    return f"<code>{escape(msgspec.json.encode(shape).decode())}</code>" if shape else ""
+
+
+def _own_words(status: str, answer: Mapping[str, Any]) -> str | None:
+    """What an answer is described as, unless that is only what HTTP says of every answer of its status."""
+    text: str | None = answer.get("description")
+    return None if status.isdecimal() and text == HTTPStatus(int(status)).description else text
+
+
+def _text(text: str | None) -> str:
+    """Words for people, with what stands in backticks as code."""
+    return _quoted(r"<code>\1</code>", escape(text or ""))
 
 
 def _json(value: object) -> str:
