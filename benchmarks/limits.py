@@ -29,7 +29,7 @@ from litestar.types import Receive, Scope, Send
 from tongdai.app import server
 from tongdai.domain.accounts import store as account_store
 from tongdai.domain.calls import Outcome, ResultMove
-from tongdai.domain.calls import store as call_store
+from tongdai.domain.calls.store import calls as call_store
 from tongdai.domain.campaigns import CampaignConfig
 from tongdai.domain.campaigns.store import intake
 from tongdai.domain.dialer.model import Line, Plan, Slot

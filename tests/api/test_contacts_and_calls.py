@@ -131,10 +131,18 @@ async def test_calls_are_filtered_by_each_and_all(owner: Api, world: World) -> N
     await owner.post("/calls/cancel", {"call_ids": [first]})
 
     assert await call_ids(owner, number="84912345602") == [second]
-    assert await call_ids(owner, state="done") == [first]
+    assert await call_ids(owner, state="done", campaign_id=world.campaign_id) == [first]
     assert await call_ids(owner, outcome="cancelled", campaign_id=world.campaign_id) == [first]
     assert await call_ids(owner, number="0912345602", state="done") == []
-    assert await call_ids(owner, state="queued", limit=1) == [world.call_id]
+    assert await call_ids(owner, state="queued", campaign_id=world.campaign_id, limit=1) == [world.call_id]
+
+
+async def test_a_filter_that_would_search_the_whole_account_is_refused(owner: Api, world: World) -> None:
+    for query in ({"state": "done"}, {"outcome": "busy"}):
+        answer = await owner.get("/calls", **query)
+
+        assert answer.status_code == 400
+        assert [error["path"] for error in answer.json()["errors"]] == ["campaign_id"]
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,8 @@ async def test_a_stranger_cancels_nothing_and_sees_nothing(db: Database, cast: f
         with pytest.raises(calls.CallNotFoundError):
             await calls.get_call(tx, stranger, call_id)
         for wanted in (CallFilter(), CallFilter(campaign_id=campaign.id), CallFilter(number="84912345678")):
-            assert await calls.list_calls(tx, stranger, wanted, 0, 10) == []
+            found = await calls.list_calls(tx, stranger, wanted, after=0, limit=10)
+            assert found == calls.CallList((), None)
         colleague = cast.colleague.account_id
         assert (await calls.get_call(tx, colleague, call_id)).call.number == "84912345678"
         assert await calls.cancel_calls(tx, colleague, now=NOW, call_ids=[call_id]) == [call_id]
@@ -243,8 +244,10 @@ async def test_calls_are_listed_by_id_with_any_filter(db: Database, cast: factor
         await calls.cancel_calls(tx, first.account_id, now=NOW, call_ids=[a[0]])
 
         async def listed(after: int = 0, limit: int = 10, **wanted: Any) -> list[int]:
-            found = await calls.list_calls(tx, first.account_id, CallFilter(**wanted), after, limit)
-            return [call.id for call in found]
+            found = await calls.list_calls(
+                tx, first.account_id, CallFilter(**wanted), after=after, limit=limit
+            )
+            return [call.id for call in found.calls]
 
         assert await listed() == [*a, *b, *c]
         assert await listed(after=a[1], limit=2) == b
@@ -253,9 +256,43 @@ async def test_calls_are_listed_by_id_with_any_filter(db: Database, cast: factor
         assert await listed(number="84912345678") == [a[0], b[0]]
         assert await listed(number="84912345678", campaign_id=second.id) == [b[0]]
         assert await listed(number="84912345678", state="queued") == [b[0]]
-        assert await listed(state="done") == [a[0]]
+        assert await listed(state="done", campaign_id=first.id) == [a[0]]
         assert await listed(outcome="cancelled", campaign_id=first.id) == [a[0]]
-        assert await listed(outcome="busy") == []
+        assert await listed(outcome="busy", campaign_id=first.id) == []
+        with pytest.raises(calls.FilterTooWideError):
+            await listed(state="done")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "pages"),
+    [
+        ({"state": "done"}, [([], 2), ([3], 4), ([5], 6), ([], None)]),
+        ({"outcome": "cancelled", "number": "84912345678"}, [([], 2), ([3], 4), ([5], 6), ([], None)]),
+        ({}, [([1, 2, 3, 4, 5], 5), ([6, 7], None)]),
+    ],
+)
+async def test_a_filter_looks_at_so_many_calls_and_then_says_where_to_go_on(
+    db: Database, cast: factories.Cast, wanted: dict[str, Any], pages: list[tuple[list[int], int | None]]
+) -> None:
+    campaign = await factories.campaign(db, cast.owner)
+    ids = [(await queue(db, campaign, "0912345678"))[0] for _ in range(7)]
+    told: list[tuple[list[int], int | None]] = []
+    async with db.transaction() as tx:
+        await calls.cancel_calls(tx, campaign.account_id, now=NOW, call_ids=[ids[2], ids[4]])
+        after: int | None = 0
+        while after is not None:
+            found = await calls.list_calls(
+                tx,
+                campaign.account_id,
+                CallFilter(campaign_id=campaign.id, **wanted),
+                after=after,
+                limit=5,
+                examine=2,
+            )
+            after = found.further
+            places = [ids.index(call.id) + 1 for call in found.calls]
+            told.append((places, None if after is None else ids.index(after) + 1))
+    assert told == pages
 
 
 async def test_a_call_comes_with_its_attempts_and_their_legs(db: Database, cast: factories.Cast) -> None:

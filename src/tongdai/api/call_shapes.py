@@ -61,7 +61,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallPage(msgspec.Struct, frozen=True):
-    """Calls, oldest first."""
+    """Calls, oldest first. With filters it may hold few or none although `next` is set."""
 
     items: list[Call]
     next: str | None

@@ -18,7 +18,7 @@ from tongdai.api.call_shapes import (
     Cancelled,
     CancelRequest,
 )
-from tongdai.api.paging import Cursor, Limit, after, cut
+from tongdai.api.paging import Cursor, Limit, after, to_cursor
 from tongdai.api.params import CallId
 from tongdai.api.problems import answers
 from tongdai.domain import calls, campaigns, contacts
@@ -56,13 +56,17 @@ async def list_calls(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> CallPage:
-    """The calls of the account, oldest first; those that match every filter that is given."""
+    """The calls of the account, oldest first; those that match every filter that is given.
+
+    `state` and `outcome` need a `campaign_id` or a `number`. Each request looks at no more than 50,000 calls,
+    so that a page may hold few items or none: go on with `next` until it is null.
+    """
     wanted = CallFilter(campaign_id, in_state, outcome and outcome.value, _canonical(number))
     async with services.db.transaction() as tx:
         await _require_campaign(tx, caller, campaign_id)
-        rows = await calls.list_calls(tx, caller.account_id, wanted, after(cursor), limit + 1)
-    shown, further = cut(rows, limit)
-    return CallPage([Call.of(row) for row in shown], further)
+        found = await calls.list_calls(tx, caller.account_id, wanted, after=after(cursor), limit=limit)
+    further = None if found.further is None else to_cursor(found.further)
+    return CallPage([Call.of(row) for row in found.calls], further)
 
 
 @get("/calls/{call_id:str}", operation_id="getCall", summary="Get a call", tags=TAGS, responses=answers(404))

@@ -1,6 +1,6 @@
 """Calls, their attempts and legs, what came of them, and the counters that find results fast."""
 
-from tongdai.domain.calls.errors import CallNotFoundError, CancelTargetError
+from tongdai.domain.calls.errors import CallNotFoundError, CancelTargetError, FilterTooWideError
 from tongdai.domain.calls.model import (
     NEVER_RETRIED,
     PICKED_UP,
@@ -11,6 +11,7 @@ from tongdai.domain.calls.model import (
     Call,
     CallDetail,
     CallFilter,
+    CallList,
     CampaignScope,
     Leg,
     Outcome,
@@ -44,9 +45,11 @@ __all__ = [
     "Call",
     "CallDetail",
     "CallFilter",
+    "CallList",
     "CallNotFoundError",
     "CampaignScope",
     "CancelTargetError",
+    "FilterTooWideError",
     "Leg",
     "Outcome",
     "Refusal",

@@ -9,5 +9,9 @@ class CallNotFoundError(NotFoundError):
     """There is no such call, or it is not yours."""
 
 
+class FilterTooWideError(InvalidError):
+    """Calls can be searched by state or outcome within a campaign, or among those to a number."""
+
+
 class CancelTargetError(InvalidError):
     """Say which calls to cancel: by id, by number, or by campaign."""

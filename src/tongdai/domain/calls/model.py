@@ -172,6 +172,15 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class CallList:
+    """A page of calls."""
+
+    calls: tuple[Call, ...]
+    further: int | None
+    """The id after which to go on; None: there are no more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Leg:
     """One originate on one trunk and node."""
 

@@ -6,19 +6,20 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from tongdai.domain.calls import store
-from tongdai.domain.calls.errors import CallNotFoundError, CancelTargetError
+from tongdai.domain.calls.errors import CallNotFoundError, CancelTargetError, FilterTooWideError
 from tongdai.domain.calls.model import (
     AttemptDetail,
-    Call,
     CallDetail,
     CallFilter,
+    CallList,
     Outcome,
     Refusal,
     ResultMove,
     ResultPage,
     Scope,
 )
+from tongdai.domain.calls.store import calls as store
+from tongdai.domain.calls.store import listing
 from tongdai.kit.db import Tx
 
 # No result lies outside these; they stand for "no limit" and have room for the spans around them.
@@ -27,6 +28,9 @@ LATEST = datetime(2999, 12, 31, tzinfo=UTC)
 
 CANCEL_LIMIT = 1000
 """Calls that one `cancel_calls` ends at most, so that its transaction stays short."""
+
+EXAMINED = 50_000
+"""Calls that one `list_calls` looks at with a filter, at most: some tens of milliseconds."""
 
 _BIGINT_MAX = 2**63 - 1
 
@@ -169,11 +173,11 @@ async def get_call(tx: Tx, account_id: int, call_id: int) -> CallDetail:
     Raises:
         CallNotFoundError: no such call in this account.
     """
-    call = await store.get_call(tx, account_id, call_id) if 0 < call_id <= _BIGINT_MAX else None
+    call = await listing.get_call(tx, account_id, call_id) if 0 < call_id <= _BIGINT_MAX else None
     if call is None:
         raise CallNotFoundError(call_id=call_id)
-    attempts = await store.get_attempts(tx, account_id, call_id)
-    legs = await store.get_legs(tx, account_id, [attempt.id for attempt in attempts])
+    attempts = await listing.get_attempts(tx, account_id, call_id)
+    legs = await listing.get_legs(tx, account_id, [attempt.id for attempt in attempts])
     return CallDetail(
         call,
         tuple(
@@ -183,6 +187,25 @@ async def get_call(tx: Tx, account_id: int, call_id: int) -> CallDetail:
     )
 
 
-async def list_calls(tx: Tx, account_id: int, wanted: CallFilter, after: int, limit: int) -> list[Call]:
-    """Calls in id order, from the first id above `after` on; a full page means that there may be more."""
-    return await store.list_calls(tx, account_id, wanted, after, limit)
+async def list_calls(
+    tx: Tx, account_id: int, wanted: CallFilter, *, after: int, limit: int, examine: int = EXAMINED
+) -> CallList:
+    """At most `limit` calls in id order, from the first id above `after` on.
+
+    No index knows states and outcomes, whose every change would have to keep it. So of a campaign or a number
+    at most `examine` calls are looked at, and a page may hold few calls or none while there are more to come.
+
+    Raises:
+        FilterTooWideError: a state or an outcome, of no campaign and no number.
+    """
+    filtered = wanted.state is not None or wanted.outcome is not None
+    if filtered and wanted.campaign_id is None and wanted.number is None:
+        raise FilterTooWideError(errors=[("campaign_id", "give this or a number with state or outcome")])
+    last = None
+    if filtered or (wanted.number is not None and wanted.campaign_id is not None):
+        last = await listing.last_examined(tx, account_id, wanted, after, examine)
+    through = _BIGINT_MAX if last is None else last
+    rows = await listing.list_calls(tx, account_id, wanted, after=after, through=through, limit=limit + 1)
+    if len(rows) > limit:
+        return CallList(tuple(rows[:limit]), rows[limit - 1].id)
+    return CallList(tuple(rows), last)
