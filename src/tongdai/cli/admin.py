@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,15 +13,26 @@ from typing import TypeVar
 import click
 
 from tongdai import settings as settings_module
+from tongdai.cli.demo_seed import KEPT
 from tongdai.domain import accounts, routing
 from tongdai.domain.accounts import Role
 from tongdai.kit.crypto import Keyring
-from tongdai.kit.db import Database, Tx
-from tongdai.kit.embedded import connection_url
+from tongdai.kit.db import TRANSIENT_ERRORS, Database, Tx
+from tongdai.kit.embedded import connection_url, socket_folder
 from tongdai.settings import Settings
 
 Result = TypeVar("Result")
 SECRET_KINDS = ("aicallcenter",)
+PATIENCE_S = 5.0
+
+IS_IT_RUNNING = "The demo or `tongdai serve` has to run meanwhile."
+WHICH = (
+    "For a running demo or `serve` give its folder, as in `tongdai admin --data .data/demo …`; "
+    "for a server set TONGDAI_DATABASE_URL."
+)
+RENEWED_LATER = (
+    "The demo writes it to its credentials file at its next start; until then that file is out of date."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +40,10 @@ class Admin:
     """One command's way to the database."""
 
     settings: Settings
+    data: Path | None
+    """The folder whose embedded database is used; None: the server that the settings name."""
+    unreachable: str
+    """What to do when the database does not answer."""
 
     def run(self, work: Callable[[Tx], Awaitable[Result]]) -> Result:
         """`work` in a transaction."""
@@ -37,8 +53,13 @@ class Admin:
         return Keyring(self.settings.master_key())
 
     async def _run(self, work: Callable[[Tx], Awaitable[Result]]) -> Result:
+        if self.data is not None and not any(socket_folder(self.data).glob(".s.PGSQL.*")):
+            raise click.ClickException(self.unreachable)
         db = Database(self.settings.database_url, max_size=1)
-        await db.open(timeout=10.0)
+        try:
+            await db.open(timeout=PATIENCE_S)
+        except TRANSIENT_ERRORS as error:
+            raise click.ClickException(self.unreachable) from error
         try:
             async with db.transaction() as tx:
                 return await work(tx)
@@ -59,10 +80,17 @@ def admin(context: click.Context, data: Path | None) -> None:
     if key is not None and key.exists():
         os.environ.pop("TONGDAI_SECRET_KEY", None)
         os.environ["TONGDAI_SECRET_KEY_FILE"] = str(key)
+    # It would tell of each try to connect; one line of ours says it all.
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     settings = settings_module.load(context.obj)
-    if data is not None or not settings.database_url:
-        settings = replace(settings, database_url=connection_url(data or Path(settings.data_dir)))
-    context.obj = Admin(settings)
+    if data is None and settings.database_url:
+        context.obj = Admin(settings, None, "The database that database_url names does not answer.")
+        return
+    folder = data or Path(settings.data_dir)
+    settings = replace(settings, database_url=connection_url(folder))
+    context.obj = Admin(
+        settings, folder, f"No database runs over {folder}. {IS_IT_RUNNING if data else WHICH}"
+    )
 
 
 @admin.command()
@@ -151,6 +179,8 @@ def secret(self: Admin, action: str, account_id: int, user_id: int, kind: str) -
         "rotate": accounts.rotate_client_secret,
     }[action]
     click.echo(self.run(lambda tx: use(tx, keyring, account_id, user_id, kind)))
+    if action == "rotate" and self.data is not None and (self.data / KEPT).exists():
+        click.echo(RENEWED_LATER, err=True)
 
 
 @admin.command()

@@ -15,6 +15,8 @@ from tongdai.kit.db import Database, Tx
 from tongdai.kit.private_files import write_private
 
 AICALLCENTER = "aicallcenter"
+KEPT = "tenants.json"
+"""Where a demo keeps its credentials, in its data folder."""
 CHANNELS = 100
 CALLS_PER_SECOND = 50.0
 NETWORKS = ("viettel", "vinaphone", "mobifone", "vietnamobile", "gmobile", "fixed")
@@ -67,14 +69,16 @@ class Credentials(msgspec.Struct, frozen=True):
 async def seeded(db: Database, keyring: Keyring, kept: Path) -> Credentials:
     """The demo's credentials: those kept from before when they still open this database, else new ones.
 
+    Secret keys are those of now: whoever runs the platform may have rotated them since they were kept.
+
     The file is written before the commit: a crash between the two leaves a file that opens nothing, and is
     replaced at the next start; the other order would leave tenants that nobody can open.
     """
     before = _read(kept)
     if before is not None:
-        async with db.autocommit() as connection:
-            if await accounts.authenticate_key(connection, before.admin.api_key) is not None:
-                return before
+        async with db.transaction() as tx:
+            if await accounts.authenticate_key(tx, before.admin.api_key) is not None:
+                return await _renewed(tx, keyring, kept, before)
     passwords = [await accounts.hash_password(_random()) for _ in range(2)]
     async with db.transaction() as tx:
         made = Credentials(
@@ -91,6 +95,26 @@ def _read(kept: Path) -> Credentials | None:
         return msgspec.json.decode(kept.read_bytes(), type=Credentials)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
+
+
+async def _renewed(tx: Tx, keyring: Keyring, kept: Path, before: Credentials) -> Credentials:
+    """`before` with the secret keys of now, which are kept."""
+    demo = await _with_present_secret(tx, keyring, before.demo)
+    other = await _with_present_secret(tx, keyring, before.other)
+    now = Credentials(before.admin, demo, other)
+    if now != before:
+        write_private(kept, msgspec.json.encode(now).decode())
+    return now
+
+
+async def _with_present_secret(tx: Tx, keyring: Keyring, tenant: Tenant) -> Tenant:
+    """A tenant whose API key was revoked stays as it was: nothing else says whose it is."""
+    owner = await accounts.authenticate_key(tx, tenant.native.api_key)
+    if owner is None:
+        return tenant
+    secret = await accounts.reveal_client_secret(tx, keyring, owner.account_id, owner.user_id, AICALLCENTER)
+    present = msgspec.structs.replace(tenant.aicallcenter, secret_key=secret)
+    return msgspec.structs.replace(tenant, aicallcenter=present)
 
 
 def _random() -> str:
