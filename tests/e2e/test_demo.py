@@ -146,6 +146,17 @@ def test_the_credentials_are_for_their_owner_alone_and_complete(demo: Demo, fold
     assert not set(ours.values()) & set(theirs.values())
 
 
+def test_the_terminal_shows_the_guide_and_no_log(demo: Demo, folder: Path) -> None:
+    def guide() -> str | None:
+        text = (folder.parent / "output").read_text()
+        return text if "Ctrl-C" in text else None
+
+    shown = soon(guide)
+    assert "INFO" not in shown
+    for campaign in ("campaign_id", "otp_campaign_id"):
+        assert f"/api/campaigns/{demo.credentials['aicallcenter'][campaign]}/import" in shown
+
+
 def test_it_is_healthy_ready_measured_and_described(demo: Demo) -> None:
     assert demo.http.get("/healthz").json()["status"] == "ok"
     assert demo.http.get("/readyz").status_code == 200
@@ -226,10 +237,16 @@ def test_the_database_comes_back_when_it_is_killed(demo: Demo) -> None:
     )
 
 
-def test_it_stops_cleanly_and_a_second_start_goes_on(demo: Demo, folder: Path) -> None:
+def test_it_stops_cleanly_and_a_second_start_goes_on_with_a_secret_rotated_meanwhile(
+    demo: Demo, folder: Path
+) -> None:
     family = demo.family()
     assert len(family) >= 5
     before = demo.credentials
+    command = [sys.executable, "-m", "tongdai", "admin", "--data", str(folder), "secret", "rotate", "1", "1"]
+    rotated = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
+    assert "credentials file" in rotated.stderr
+    before["aicallcenter"]["secret_key"] = rotated.stdout.strip()
     assert demo.stop() == 0
     assert [one for one in family if one.is_running()] == []
 
@@ -263,6 +280,7 @@ def test_a_port_that_is_taken_is_told_at_once(folder: Path, tmp_path: Path) -> N
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 1
     assert f"port {port} is not free" in done.stderr
+    assert "PORT=" in done.stderr
 
 
 def test_nothing_outlives_a_demo_that_is_killed(folder: Path) -> None:

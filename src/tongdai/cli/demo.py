@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from tongdai import settings as settings_module
-from tongdai.cli.demo_seed import Credentials, seeded
+from tongdai.cli.demo_seed import KEPT, Credentials, seeded
 from tongdai.cli.processes import Postgres, carrier_spec, database_of, keep_running, role_specs
 from tongdai.kit import logs
 from tongdai.kit.crypto import Keyring
@@ -26,6 +26,8 @@ DEFAULT_FOLDER = Path(".data/demo")
 
 # The demo brings its own; what the environment says of a real platform must not reach it.
 OWN = ("TONGDAI_CONFIG", "TONGDAI_SECRET_KEY", "TONGDAI_DATABASE_URL", "TONGDAI_DATABASE_URL_FILE")
+
+ANOTHER_PORT = "choose another with --port N (0: any free one), with make: make demo PORT=N"
 
 GUIDE = """
 tongdai is ready.
@@ -48,6 +50,13 @@ Try AICallCenter's API. The last three digits of a number choose what the sandbo
 
   curl -s "{base_url}/api/campaigns/{campaign}/export?access_token=$TOKEN"
   curl -s "{base_url}/api/users/call-log?access_token=$TOKEN"
+
+A one-time code is called at once, and read twice:
+
+  curl -s {base_url}/api/campaigns/{otp_campaign}/import -H 'Content-Type: application/json' -d '{{
+    "access_token": "'$TOKEN'", "contacts": [{{"phone_number": "0912345001", "otp_code": "004217"}}]}}'
+
+  curl -s "{base_url}/api/campaigns/{otp_campaign}/export?access_token=$TOKEN"
 
 And our own:
 
@@ -83,7 +92,9 @@ def demo(port: int, data: Path, credentials: Path | None) -> None:
         os.environ.pop(name, None)
     file = (credentials or data / "credentials.json").absolute()
     settings = _prepare(data.absolute(), _free_port(port))
-    logs.configure(settings.log_level)
+    # What goes well is told by the guide.
+    logs.configure("warning" if settings.log_level == "info" else settings.log_level)
+    click.echo("Starting; the first start over a folder takes a few seconds longer.")
     with stop_signals() as stop, open_private(data / "demo.lock") as lock:
         if not try_lock(lock):
             raise click.ClickException(f"a demo runs over {data} already")
@@ -118,7 +129,8 @@ def _free_port(port: int) -> int:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise click.ClickException(f"port {port} is not free: {error.strerror}; try --port 0") from error
+            reason = f"port {port} is not free: {error.strerror}"
+            raise click.ClickException(f"{reason}; {ANOTHER_PORT}") from error
         return int(probe.getsockname()[1])
 
 
@@ -139,6 +151,7 @@ def _run(settings: Settings, database: Postgres, credentials: Path, stop: Stop) 
                 logs=folder,
                 secret=opened.demo.aicallcenter.secret_key,
                 campaign=opened.demo.aicallcenter.campaign_id,
+                otp_campaign=opened.demo.aicallcenter.otp_campaign_id,
                 api_key=opened.demo.native.api_key,
             )
         )
@@ -150,7 +163,7 @@ async def _seed(settings: Settings, url: str) -> Credentials:
     db = Database(url, max_size=2)
     await db.open()
     try:
-        return await seeded(db, Keyring(settings.master_key()), Path(settings.data_dir) / "tenants.json")
+        return await seeded(db, Keyring(settings.master_key()), Path(settings.data_dir) / KEPT)
     finally:
         await db.close()
 
