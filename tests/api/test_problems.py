@@ -38,8 +38,8 @@ async def send_raw(
     ("raw", "path"),
     [
         (b'{"code": "a", "name": 5}', "name"),
-        (b'{"code": "a"}', ""),
-        (b'{"code": "a", "name": "b", "colour": "red"}', ""),
+        (b'{"code": "a"}', "name"),
+        (b'{"code": "a", "name": "b", "colour": "red"}', "colour"),
         (b'{"code": "' + b"a" * 65 + b'", "name": "b"}', "code"),
         (b'{"code": "a", "name": "b\\u0000c"}', "name"),
         (b'{"code": "a", "name": "\\ud800"}', ""),

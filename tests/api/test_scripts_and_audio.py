@@ -54,7 +54,7 @@ async def test_a_faulty_script_is_refused_with_the_step_and_field(owner: Api) ->
     answer = await owner.post("/scripts", {"name": "x", "script": faulty})
 
     assert answer.status_code == 400
-    assert "steps.menu.tries" in [error["path"] for error in answer.json()["errors"]]
+    assert "script.steps.menu.tries" in [error["path"] for error in answer.json()["errors"]]
     assert (await owner.get("/scripts")).json()["items"] == []
 
 
@@ -67,6 +67,49 @@ async def test_a_script_is_checked_without_being_made(viewer: Api) -> None:
     assert bad.json()["valid"] is False
     assert bad.json()["errors"]
     assert (await viewer.get("/scripts")).json()["items"] == []
+
+
+async def test_a_script_that_plays_what_is_not_there_is_not_valid(owner: Api, stranger: Api) -> None:
+    audio = await upload(stranger)
+
+    verdict = (await owner.post("/scripts/validate", playing(audio["id"]))).json()
+    refused = await owner.post("/scripts", {"name": "x", "script": playing(audio["id"])})
+
+    assert (verdict["valid"], [error["path"] for error in verdict["errors"]]) == (
+        False,
+        ["steps.hello.audio_file_id"],
+    )
+    assert [error["path"] for error in refused.json()["errors"]] == ["script.steps.hello.audio_file_id"]
+    assert (await stranger.post("/scripts/validate", playing(audio["id"]))).json()["valid"] is True
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({"name": "x"}, "script"),
+        ({"name": "x", "script": SCRIPT, "extra": 1}, "extra"),
+        ({"name": "x", "script": 5}, "script"),
+        ({"name": "x", "script": {"steps": SCRIPT["steps"]}}, "script.start"),
+        ({"name": "x", "script": SCRIPT | {"name": "y"}}, "script.name"),
+        ({"name": "\n", "script": SCRIPT}, "name"),
+        ({"name": "x", "script": {"start": "a", "steps": {"a": {"kind": "say"}}}}, "script.steps.a.text"),
+        (
+            {"name": "x", "script": {"start": "a", "steps": {"a": {"kind": "say", "text": "b", "c": 1}}}},
+            "script.steps.a.c",
+        ),
+    ],
+)
+async def test_a_fault_of_a_script_is_told_by_its_place_in_the_body(
+    owner: Api, body: dict[str, Any], path: str
+) -> None:
+    made = await owner.made("/scripts", {"name": "x", "script": SCRIPT})
+
+    for answer in (
+        await owner.post("/scripts", body),
+        await owner.send("PUT", f"/scripts/{made['id']}", body),
+    ):
+        assert answer.status_code == 400
+        assert [error["path"] for error in answer.json()["errors"]] == [path]
 
 
 @pytest.mark.parametrize(

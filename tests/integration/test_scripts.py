@@ -93,7 +93,7 @@ async def test_an_invalid_version_is_not_counted(db: Database, cast: Cast) -> No
 
 @pytest.mark.parametrize("name", ["", "  ", "a" * 201, "a\0", "a\nb", "\ud800"])
 async def test_a_name_that_cannot_be_shown_is_refused(tx: Tx, cast: Cast, name: str) -> None:
-    with pytest.raises(scripts.ScriptInvalidError) as caught:
+    with pytest.raises(scripts.ScriptNameInvalidError) as caught:
         await scripts.create_script(tx, cast.owner.account_id, name, body("một"))
     assert caught.value.facts["errors"] == [("name", "a name has 1 to 200 printable characters")]
 

@@ -103,8 +103,8 @@ def test_a_prompt_may_be_one_string() -> None:
         (say("{a{b}}"), "text"),
         (say(next="nowhere"), "next"),
         (say(next=5), "next"),
-        (say(txt="x"), ""),
-        ({"kind": "say"}, ""),
+        (say(txt="x"), "txt"),
+        ({"kind": "say"}, "text"),
         ({"kind": "sing"}, "kind"),
         ({}, "kind"),
         ({"kind": ["say"]}, "kind"),
@@ -150,12 +150,12 @@ def test_a_prompt_may_be_one_string() -> None:
         ({"kind": "transfer", "target": "sip:a@b;x=y"}, "target"),
         ({"kind": "transfer", "target": "0901234567", "on_failed": "nowhere"}, "on_failed"),
         ({"kind": "hang_up", "end_code": "a b"}, "end_code"),
-        ({"kind": "hang_up", "next": "bye"}, ""),
+        ({"kind": "hang_up", "next": "bye"}, "next"),
     ],
 )
 def test_a_fault_names_the_step_and_the_field(step: Body, path: str) -> None:
     found = paths(script({"a": step, "bye": BYE}))
-    assert f"steps.a.{path}" if path else "steps.a" in found
+    assert (f"steps.a.{path}" if path else "steps.a") in found
 
 
 def test_every_fault_is_told_at_once() -> None:
@@ -183,7 +183,7 @@ def test_every_fault_is_told_at_once() -> None:
         ({"start": "a", "steps": {5: BYE}}, "steps.5"),
         ({"start": "b", "steps": {"a": BYE}}, "start"),
         ({"start": 1, "steps": {"a": BYE}}, "start"),
-        ({"steps": {"a": BYE}}, ""),
+        ({"steps": {"a": BYE}}, "start"),
         (script({"a": BYE}, voicemail="b"), "voicemail"),
         (script({"a": BYE}, kind="fax"), "kind"),
         (script({"a": BYE}, name="x"), "name"),

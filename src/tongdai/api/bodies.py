@@ -34,6 +34,9 @@ Channels = Annotated[int, Meta(ge=0, le=100_000)]
 Cps = Annotated[float, Meta(ge=MIN_CPS, le=MAX_CPS)]
 
 _WHERE = re.compile(r"^(?P<message>.*) - at `\$\.?(?P<path>.*)`$", re.DOTALL)
+_FIELD = re.compile(r"Object (?:missing required|contains unknown) field `(?P<name>.+)`$", re.DOTALL)
+_LONGEST_NAME = 64
+"""Of a field in a path; a sender may call one whatever fits into a body."""
 
 
 class BadBodyError(InvalidError):
@@ -91,9 +94,14 @@ def decode(raw: bytes, kind: Any) -> Any:
 
 
 def split_where(message: str) -> tuple[str, str]:
-    """msgspec's ``Expected `int`, got `str` - at `$.a.b` `` as (path, message)."""
+    """msgspec's ``Expected `int`, got `str` - at `$.a.b` `` as (path, message).
+
+    A field that is missing or unknown is part of the path, though msgspec names only the object around it.
+    """
     found = _WHERE.match(message)
-    return (found["path"], found["message"]) if found else ("", message)
+    path, what = (found["path"], found["message"]) if found else ("", message)
+    field = _FIELD.match(what)
+    return (f"{path}.{field['name'][:_LONGEST_NAME]}".lstrip(".") if field else path), what
 
 
 def _refuse_nul(value: object, path: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -107,7 +109,7 @@ class Verdict(msgspec.Struct, frozen=True):
 )
 async def create_script(services: Wired, caller: CalledBy, data: JSONBody[NewScript]) -> ScriptDetail:
     """A new script, version 1. 400 lists each fault with its step and field."""
-    async with services.db.transaction() as tx:
+    async with services.db.transaction() as tx, _paths_from_body():
         resolve = prompts.audio_resolver(tx, caller.account_id)
         row = await scripts.create_script(
             tx, caller.account_id, data.name, bytes(data.script), resolve_audio=resolve
@@ -124,10 +126,14 @@ async def create_script(services: Wired, caller: CalledBy, data: JSONBody[NewScr
     opt=NEEDS_VIEWER,
     responses=answers(413),
 )
-async def validate_script(data: Annotated[msgspec.Raw, shaped_as(ScriptBody)]) -> Verdict:
+async def validate_script(
+    services: Wired, caller: CalledBy, data: Annotated[msgspec.Raw, shaped_as(ScriptBody)]
+) -> Verdict:
     """Whether a script could be created as it is, without creating it. The body is the script itself."""
     try:
-        script = scripts.parse_script(bytes(data))
+        async with services.db.transaction() as tx:
+            resolve = prompts.audio_resolver(tx, caller.account_id)
+            script = await scripts.check_script(bytes(data), resolve_audio=resolve)
     except scripts.ScriptInvalidError as error:
         return Verdict(False, field_errors(error), [])
     return Verdict(True, [], sorted(scripts.required_fields(script)))
@@ -171,12 +177,24 @@ async def replace_script(
     services: Wired, caller: CalledBy, script_id: ScriptId, data: JSONBody[NewScript]
 ) -> ScriptDetail:
     """Its next version. Campaigns that have an earlier one keep it."""
-    async with services.db.transaction() as tx:
+    async with services.db.transaction() as tx, _paths_from_body():
         resolve = prompts.audio_resolver(tx, caller.account_id)
         row = await scripts.update_script(
             tx, caller.account_id, script_id, bytes(data.script), name=data.name, resolve_audio=resolve
         )
     return ScriptDetail.with_body(row)
+
+
+@asynccontextmanager
+async def _paths_from_body() -> AsyncIterator[None]:
+    """Tells a script's faults by their place in the body of the request, where it is the field `script`."""
+    try:
+        yield
+    except scripts.ScriptInvalidError as error:
+        faults = [
+            (f"script.{one.path}" if one.path else "script", one.message) for one in field_errors(error)
+        ]
+        raise scripts.ScriptInvalidError(faults) from None
 
 
 def _summary(row: scripts.ScriptEntry | scripts.ScriptRow) -> dict[str, Any]:

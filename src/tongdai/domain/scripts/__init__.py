@@ -1,7 +1,11 @@
 """Call flows: what is said and asked on a call, as data, and the pure runner that follows it."""
 
 from tongdai.domain.scripts.demo import demo_bodies, demo_scripts
-from tongdai.domain.scripts.errors import ScriptInvalidError, ScriptNotFoundError
+from tongdai.domain.scripts.errors import (
+    ScriptInvalidError,
+    ScriptNameInvalidError,
+    ScriptNotFoundError,
+)
 from tongdai.domain.scripts.model import (
     CONFIRM_TEXT,
     MAX_STEPS,
@@ -18,6 +22,7 @@ from tongdai.domain.scripts.runner import Runner, VoicemailAction
 from tongdai.domain.scripts.service import (
     ResolveAudio,
     ScriptCache,
+    check_script,
     create_script,
     get_script,
     list_scripts,
@@ -37,10 +42,12 @@ __all__ = [
     "ScriptCache",
     "ScriptEntry",
     "ScriptInvalidError",
+    "ScriptNameInvalidError",
     "ScriptNotFoundError",
     "ScriptRow",
     "Step",
     "VoicemailAction",
+    "check_script",
     "create_script",
     "demo_bodies",
     "demo_scripts",

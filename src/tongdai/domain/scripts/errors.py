@@ -15,5 +15,12 @@ class ScriptInvalidError(InvalidError):
         super().__init__(errors=errors)
 
 
+class ScriptNameInvalidError(InvalidError):
+    """The script's name is not valid.
+
+    `facts["errors"]` says why.
+    """
+
+
 class ScriptNotFoundError(NotFoundError):
     """There is no such script, or no such version of it, or it is not yours."""

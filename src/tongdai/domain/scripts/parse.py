@@ -16,6 +16,7 @@ STEP_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 _TOP = frozenset({"start", "steps", "kind", "voicemail", "confirm_human", "confirm_text"})
 _PROMPTS = ("prompt", "retry_prompt")
+_FIELD = re.compile(r"Object (?:missing required|contains unknown) field `(.+)`$", re.DOTALL)
 _WHERE = re.compile(r" - at `(?:key in )?\$(.*)`$", re.DOTALL)
 
 
@@ -105,10 +106,14 @@ def _build(body: dict[str, object]) -> Script:
 
 
 def _fault(path: str, message: str) -> Fault:
-    """msgspec's message as (path, message): it writes "… - at `$.on[...]`"."""
+    """msgspec's message as (path, message): it writes "… `field` - at `$.on[...]`"."""
     where = _WHERE.search(message)
     inside = "" if where is None else where.group(1).replace("[...]", "").replace("[", ".").replace("]", "")
-    return f"{path}{inside}".lstrip("."), message if where is None else message[: where.start()]
+    what = message if where is None else message[: where.start()]
+    field = _FIELD.match(what)
+    if field is not None:
+        inside += f".{_shown(field.group(1))}"
+    return f"{path}{inside}".lstrip("."), what
 
 
 def _shown(key: object) -> str:

@@ -6,7 +6,11 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
 from tongdai.domain.scripts import store
-from tongdai.domain.scripts.errors import ScriptInvalidError, ScriptNotFoundError
+from tongdai.domain.scripts.errors import (
+    ScriptInvalidError,
+    ScriptNameInvalidError,
+    ScriptNotFoundError,
+)
 from tongdai.domain.scripts.model import Clip, Script, ScriptEntry, ScriptRow, audio_files, with_clips
 from tongdai.domain.scripts.parse import parse_script
 from tongdai.kit.db import Tx
@@ -44,9 +48,9 @@ async def create_script(
     """A new script, version 1. `body` is what `parse_script` takes.
 
     `resolve_audio` is needed for scripts that play files: `prompts.audio_resolver(tx, account_id)`.
-    Raises ScriptInvalidError.
+    Raises ScriptInvalidError, ScriptNameInvalidError.
     """
-    script = await _checked(body, resolve_audio)
+    script = await check_script(body, resolve_audio=resolve_audio)
     script_id = await store.add_script(tx, account_id, _checked_name(name))
     await store.add_version(tx, account_id, script_id, 1, script)
     return await get_script(tx, account_id, script_id)
@@ -63,13 +67,14 @@ async def update_script(
 ) -> ScriptRow:
     """Write the next version, and rename the script when a name is given. Earlier versions stay as they are.
 
-    Raises ScriptNotFoundError (for a stranger's script and an archived one too), ScriptInvalidError.
+    Raises ScriptNotFoundError (for a stranger's script and an archived one too), ScriptInvalidError,
+    ScriptNameInvalidError.
     """
     new_name = None if name is None else _checked_name(name)
     # Before the body is looked at: a stranger hears that there is no such script, whatever they sent.
     if not await store.hold_script(tx, account_id, script_id):
         raise ScriptNotFoundError(script_id=script_id)
-    script = await _checked(body, resolve_audio)
+    script = await check_script(body, resolve_audio=resolve_audio)
     version = await store.next_version(tx, account_id, script_id, new_name)
     await store.add_version(tx, account_id, script_id, version, script)
     return await get_script(tx, account_id, script_id)
@@ -107,7 +112,8 @@ async def uses_audio(tx: Tx, account_id: int, audio_file_id: int) -> bool:
     return await store.uses_audio(tx, account_id, audio_file_id)
 
 
-async def _checked(body: object, resolve_audio: ResolveAudio | None) -> Script:
+async def check_script(body: object, *, resolve_audio: ResolveAudio | None = None) -> Script:
+    """The script, ready to be written: `create_script` without writing. Raises ScriptInvalidError."""
     script = parse_script(body)
     clips: dict[int, Clip] = {}
     faults: list[tuple[str, str]] = []
@@ -131,5 +137,7 @@ async def _clip(audio_file_id: int, resolve_audio: ResolveAudio | None) -> Clip 
 def _checked_name(name: str) -> str:
     name = name.strip()
     if not name or len(name) > MAX_NAME_CHARS or not name.isprintable():
-        raise ScriptInvalidError([("name", f"a name has 1 to {MAX_NAME_CHARS} printable characters")])
+        raise ScriptNameInvalidError(
+            errors=[("name", f"a name has 1 to {MAX_NAME_CHARS} printable characters")]
+        )
     return name
