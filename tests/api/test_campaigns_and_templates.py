@@ -198,18 +198,26 @@ async def test_progress_counts_and_says_why_nothing_is_dialled(owner: Api, world
     assert progress["waiting"] is None
 
 
+@pytest.mark.parametrize(
+    ("stored", "reason", "detail"),
+    [
+        ("schedule_closed: window_closed", "schedule_closed", "window_closed"),
+        ("nothing_queued", "nothing_queued", None),
+    ],
+)
 async def test_the_reason_for_waiting_is_shown_with_its_times(
-    owner: Api, world: World, services: Any
+    owner: Api, world: World, services: Any, stored: str, reason: str, detail: str | None
 ) -> None:
     await owner.post(f"/campaigns/{world.campaign_id}/start")
     async with services.db.transaction() as tx:
         await tx.execute(
-            "UPDATE campaigns SET waiting_reason = 'window_closed', waiting_since = '2026-11-21 14:00+00',"
+            "UPDATE campaigns SET waiting_reason = %s, waiting_since = '2026-11-21 14:00+00',"
             " waiting_until = '2026-11-22 01:00+00' WHERE id = %s",
-            (world.campaign_id,),
+            (stored, world.campaign_id),
         )
     waiting = {
-        "reason": "window_closed",
+        "reason": reason,
+        "detail": detail,
         "since": "2026-11-21T21:00:00+07:00",
         "until": "2026-11-22T08:00:00+07:00",
     }

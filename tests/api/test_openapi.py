@@ -111,3 +111,11 @@ async def test_a_text_under_a_field_is_its_description(document: dict[str, Any])
 
     assert shapes["Call"]["properties"]["caller"]["description"].startswith("The hotline that it showed")
     assert "clips" not in shapes["ScriptBody"]["properties"]
+
+
+async def test_the_words_for_waiting_are_listed_in_full(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    waiting = next(schema for name, schema in schemas.items() if name.endswith("Waiting"))["properties"]
+
+    assert {"schedule_closed", "nothing_queued", "channels_full"} <= set(waiting["reason"]["enum"])
+    assert "window_closed" in str(waiting["detail"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -91,13 +91,33 @@ class CampaignChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         return {name: value for name, value in _pairs(self) if value is not UNSET}
 
 
-class Waiting(msgspec.Struct, frozen=True):
-    """Why a running campaign dials nothing at the moment."""
+WaitingReason = Literal[
+    "schedule_closed",
+    "schedule_over",
+    "nothing_queued",
+    "next_call_later",
+    "channels_full",
+    "engine_unreachable",
+    "hotlines_disabled",
+    "no_hotline",
+    "script_invalid",
+    "configuration_invalid",
+]
+WaitingDetail = Literal["not_started", "window_closed", "holiday", "schedule_ended", "never_opens"]
 
-    reason: str
+
+class Waiting(msgspec.Struct, frozen=True):
+    """Why a running campaign dials nothing at the moment. Calls that are up go on all the same."""
+
+    reason: WaitingReason
+    """`schedule_closed`, `next_call_later` and `channels_full` end by themselves, `nothing_queued` with the
+    next contact or retry; the others when somebody mends what they name."""
+    detail: WaitingDetail | None
+    """Of `schedule_closed`: `not_started`, `window_closed`, `holiday`. Of `schedule_over`: `schedule_ended`,
+    `never_opens`."""
     since: datetime | None
     until: datetime | None
-    """When that ends by itself; null: when somebody changes something."""
+    """When that ends by itself; null: nobody knows, or when somebody changes something."""
 
 
 class Campaign(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,7 +195,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     next_due_at: datetime | None
     """When the earliest queued call is due; in the past when it is due now."""
     waiting: Waiting | None
-    """Why nothing is dialled; null when it is, or when there is nothing to dial."""
+    """Why nothing more is dialled; null when calls are, and when it does not run."""
 
     @classmethod
     def of(cls, row: campaigns.Progress) -> Progress:
@@ -270,7 +290,13 @@ class CampaignFromTemplate(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
 def waiting_of(row: campaigns.Campaign | campaigns.Progress) -> Waiting | None:
     if row.waiting_reason is None:
         return None
-    return Waiting(row.waiting_reason, shown_time(row.waiting_since), shown_time(row.waiting_until))
+    reason, _, detail = row.waiting_reason.partition(": ")
+    return Waiting(
+        reason=cast(WaitingReason, reason),
+        detail=cast(WaitingDetail, detail) if detail else None,
+        since=shown_time(row.waiting_since),
+        until=shown_time(row.waiting_until),
+    )
 
 
 def _state(text: str) -> State:
