@@ -10,10 +10,11 @@ from itertools import count
 from typing import Any
 
 import pytest
-from tests.engines.conftest import FarEnd
+from tests.engines.conftest import FarEnd, FarEnds
 from tests.fakes.ear import PROMPT, Ear, hearing
 
 from tongdai.adapters.sandbox.log import invited_more_than_once, most_channels
+from tongdai.domain.scripts import Runner, parse_script
 from tongdai.ports.telephony import (
     Answered,
     AnsweredBy,
@@ -49,6 +50,20 @@ pytestmark = pytest.mark.anyio
 
 LEG = 7_000_000_001
 _more_legs = count(8_000_000_001)
+
+
+SHORT_RINGS = {12373: "presses_1", 13582: "presses_2"}
+"""Legs whose people, on the evening of these tests, answer in less than five seconds."""
+
+SHORT_MENU = {
+    "start": "hello",
+    "steps": {
+        "hello": {"kind": "say", "text": "Xin chào", "next": "menu"},
+        "menu": {"kind": "gather", "prompt": "bấm 1", "on": {"1": "one", "2": "two"}},
+        "one": {"kind": "hang_up", "end_code": "one"},
+        "two": {"kind": "hang_up", "end_code": "two"},
+    },
+}
 
 
 def _request(number: str, leg_id: int = LEG, **changes: Any) -> DialRequest:
@@ -174,6 +189,44 @@ async def test_a_digit_is_told_with_its_second(far_end: FarEnd, kind: str, digit
     assert pressed.digit == digit
     assert 1.0 <= pressed.at - answered.at <= 3.0
     assert pressed.at < played.at
+
+
+@pytest.mark.parametrize("speed", [1.0, 20.0, 500.0, 10_000.0])
+async def test_a_key_pressed_as_a_short_prompt_ends_reaches_the_menu_after_it(
+    far_end_at: FarEnds, speed: float
+) -> None:
+    script = parse_script(SHORT_MENU)
+    runners = {leg: Runner(script, {}) for leg in SHORT_RINGS}
+    far_end = far_end_at(speed)
+    async with hearing(far_end.client(), lambda event: runners[event.leg_id].on(event)) as ear:
+        for leg, kind in SHORT_RINGS.items():
+            await ear.engine.originate(_request(far_end.number(kind), leg))
+        for leg in SHORT_RINGS:
+            await ear.until_ended(leg)
+    assert [runner.result for runner in runners.values()] == ["one", "two"]
+    assert all(far_end.events_of(leg)[-2:] == ["DIGIT", "BYE"] for leg in SHORT_RINGS)
+
+
+@pytest.mark.parametrize("speed", [20.0, 10_000.0])
+async def test_the_absolute_limit_ends_a_call_whatever_happens_on_it(
+    far_end_at: FarEnds, speed: float
+) -> None:
+    far_end = far_end_at(speed)
+
+    def never_let_go(event: LegEvent) -> Sequence[Command]:
+        """Short prompts, and timers that are due when they end."""
+        match event:
+            case Answered() | TimerFired():
+                return (Play(event.seq, (Speech("x" * 7),)), StartTimer(event.seq, 0.8))
+        return ()
+
+    kinds = ["listens", "presses_1", "presses_2"]
+    async with hearing(far_end.client(), never_let_go) as ear:
+        for leg, kind in enumerate(kinds, LEG):
+            await ear.engine.originate(_request(far_end.number(kind), leg, max_s=20.0))
+        ends = [await ear.until_ended(leg) for leg, _ in enumerate(kinds, LEG)]
+    assert [round(end.at - (end.answered_at or 0.0), 3) for end in ends] == [20.0, 20.0, 20.0]
+    assert {line.by for line in far_end.lines() if line.event == "BYE"} == {"limit"}
 
 
 async def test_a_prompt_that_is_stopped_ends_there_and_then(far_end: FarEnd) -> None:

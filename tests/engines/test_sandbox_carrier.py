@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import stat
 import subprocess
 import sys
@@ -13,8 +14,9 @@ import pytest
 from tests.fakes.carrier import CarrierProcess
 from tests.fakes.ear import hearing
 
+from tongdai.adapters.sandbox.carrier import NO_WITNESS
 from tongdai.adapters.sandbox.engine import SandboxEngine
-from tongdai.ports.telephony import DialRequest, EndCause
+from tongdai.ports.telephony import DialRequest, EndCause, EngineUnreachableError
 
 pytestmark = pytest.mark.anyio
 
@@ -66,3 +68,15 @@ def test_it_stops_cleanly_when_told_to(tmp_path: Path) -> None:
     with CarrierProcess(tmp_path) as carrier:
         assert carrier.stop() == 0
         assert not Path(carrier.address).exists()
+
+
+async def test_it_stops_when_its_log_cannot_be_written_and_starts_again_when_it_can(tmp_path: Path) -> None:
+    with CarrierProcess(tmp_path) as carrier:
+        room = carrier.log_path.stat().st_size + 20  # for a part of a line
+        resource.prlimit(carrier.pid, resource.RLIMIT_FSIZE, (room, room))
+        with pytest.raises(EngineUnreachableError):
+            await _cause_of_a_call(carrier.address, "0912345003")
+        assert carrier.stop() == NO_WITNESS
+        carrier.start()
+        assert await _cause_of_a_call(carrier.address, "0912345003", leg_id=2) is EndCause.BUSY
+        assert [line.event for line in carrier.lines()] == ["BOOT", "BOOT", "INVITE", "REJECT"]

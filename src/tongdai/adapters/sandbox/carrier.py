@@ -12,11 +12,12 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import uvloop
 
@@ -25,6 +26,7 @@ from tongdai.adapters.sandbox.leg import Leg
 from tongdai.adapters.sandbox.log import CallLog
 from tongdai.adapters.sandbox.pace import pace_for
 from tongdai.adapters.sandbox.protocol import (
+    MAX_UNSENT,
     PROTOCOL_VERSION,
     Ack,
     Address,
@@ -43,12 +45,17 @@ logger = logging.getLogger(__name__)
 
 SWEEP_S = 0.25
 
+NO_WITNESS = 74
+"""The exit code when the log cannot be written: EX_IOERR of sysexits.h."""
+
 
 class Client(Wire):
     """One client's connection, on the carrier's side."""
 
-    def __init__(self, exchange: Exchange, clients: set[Client], speed: float) -> None:
-        super().__init__(FromClient)
+    def __init__(
+        self, exchange: Exchange, clients: set[Client], speed: float, *, max_unsent: int = MAX_UNSENT
+    ) -> None:
+        super().__init__(FromClient, max_unsent=max_unsent)
         self._exchange = exchange
         self._clients = clients
         self._speed = speed
@@ -87,12 +94,13 @@ async def serve(listen: str, log_path: Path | str, speed: float = 1.0, seed: int
 
     `listen`: a unix socket's path or a loopback host:port (port 0: any; it is printed). `speed`: carrier
     seconds per real second; from `pace.FULL_SPEED` on the clock does not wait at all. Raises ValueError for
-    what cannot be listened on, OSError when another carrier is there or the log cannot be written.
+    what cannot be listened on, OSError when another carrier is there or the log cannot be opened. Ends the
+    process with `NO_WITNESS` when the log cannot be written.
     """
     loop = asyncio.get_running_loop()
     address = parse_address(listen)
     pace = pace_for(speed, loop)
-    log = CallLog(Path(log_path))
+    log = CallLog(Path(log_path), _stop_without_witness)
     clients: set[Client] = set()
     try:
         listener = _bind(address)
@@ -109,6 +117,14 @@ async def serve(listen: str, log_path: Path | str, speed: float = 1.0, seed: int
                 address.path.unlink(missing_ok=True)
     finally:
         log.close()
+
+
+def _stop_without_witness(error: OSError) -> NoReturn:
+    """At once, because an exception would end one connection or one timer, and the carrier would go on."""
+    try:
+        print(f"tongdai-sandbox-carrier: the log cannot be written: {error}", file=sys.stderr, flush=True)
+    finally:  # also when standard error is on the same full disk
+        os._exit(NO_WITNESS)
 
 
 def _bind(address: Address) -> socket.socket:

@@ -199,8 +199,8 @@ class Leg:
             over, talked = answers_at + plan.talks_s, plan.talks_s
         else:
             over, talked = min(command.seconds, plan.refused_at or math.inf), 0.0
-        self._extra[command.id] = (connected, talked)
-        self._at(self.now + over, Due.TRANSFER_END, command.id)
+        order = self._at(self.now + over, Due.TRANSFER_END, command.id)
+        self._extra[order] = (connected, talked)
         self.silence_at = math.inf
 
     # -------------------------------------------------------------- what falls due
@@ -232,7 +232,7 @@ class Leg:
         self._end("CANCEL", EndCause.NO_ANSWER, "caller")
 
     def _press(self, order: int, _id: int) -> None:
-        press = self._extra.pop(-order)
+        press = self._extra.pop(order)
         assert isinstance(press, Press)
         self._recorder.log(self, "DIGIT", digit=press.digit)
         self._tell("digit", text=press.digit)
@@ -248,8 +248,8 @@ class Leg:
     def _record_end(self, _order: int, _id: int) -> None:
         self._record_over()
 
-    def _transfer_end(self, _order: int, transfer_id: int) -> None:
-        over = self._extra.pop(transfer_id)
+    def _transfer_end(self, order: int, transfer_id: int) -> None:
+        over = self._extra.pop(order)
         assert isinstance(over, tuple)
         self.silence_at = self.now + self.patience
         self._tell("transferred", id=transfer_id, flag=over[0], seconds=over[1])
@@ -285,7 +285,7 @@ class Leg:
         for press in self._plan.presses:
             if press.prompt == self._prompts:
                 order = self._at(self.now + min(press.after, command.seconds), Due.PRESS)
-                self._extra[-order] = press
+                self._extra[order] = press
 
     def _play_over(self, *, completed: bool) -> None:
         assert self._playing is not None

@@ -2,17 +2,19 @@
 
 It is the witness in tests and benchmarks of crashes, caps and double ringing, and outlives every process.
 Each line is one `write` on a descriptor opened for appending, so a carrier killed at any moment leaves whole
-lines, and several carriers may share a file.
+lines, and several carriers may share a file. Only a disk that fills up cuts a line off; it is not read.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 
@@ -40,11 +42,21 @@ class Line(msgspec.Struct, omit_defaults=True, gc=False):
     digit: str = ""
 
 
-class CallLog:
-    """Appends lines to a file. Raises OSError when the disk refuses: a carrier without a witness stops."""
+def _give_up(error: OSError) -> NoReturn:
+    raise error
 
-    def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+class CallLog:
+    """Appends lines to a file.
+
+    When the disk refuses a line or a part of it, `refused` is called with the error and must not return; by
+    default it raises the OSError. The carrier's ends the process: it must not do what nobody can witness.
+    """
+
+    def __init__(self, path: Path, refused: Callable[[OSError], NoReturn] = _give_up) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._refused = refused
+        self._end_cut_line()
         self._encode = msgspec.json.Encoder().encode_into
         self._buffer = bytearray(512)
 
@@ -62,10 +74,24 @@ class CallLog:
         line = Line(time.time(), time.monotonic(), event, leg, trunk, number, caller, cause, by, digit)
         self._encode(line, self._buffer)
         self._buffer += b"\n"
-        os.write(self._fd, self._buffer)
+        self._append(self._buffer)
 
     def close(self) -> None:
         os.close(self._fd)
+
+    def _append(self, data: bytes | bytearray) -> None:
+        try:
+            written = os.write(self._fd, data)
+        except OSError as error:
+            self._refused(error)
+        if written < len(data):
+            self._refused(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+
+    def _end_cut_line(self) -> None:
+        """So that what a full disk cut off does not spoil the next line."""
+        size = os.fstat(self._fd).st_size
+        if size and os.pread(self._fd, 1, size - 1) != b"\n":
+            self._append(b"\n")
 
 
 # ------------------------------------------------------------------ reading
@@ -77,8 +103,7 @@ def read_log(path: Path) -> list[Line]:
     """All whole lines, in the order of writing. A file that does not exist yet has none."""
     if not path.exists():
         return []
-    data = path.read_bytes()
-    return [_decode(line) for line in data[: data.rfind(b"\n") + 1].splitlines()]
+    return [_decode(line) for line in path.read_bytes().splitlines() if line.endswith(b"}")]
 
 
 def times_invited(lines: Iterable[Line]) -> Counter[int]:

@@ -8,12 +8,11 @@ client is not hung up on. Each leg's order and seconds are the same in both.
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import math
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from tongdai.adapters.sandbox.leg import Leg, Listener
@@ -26,6 +25,19 @@ GRACE_S = 5.0
 
 HOLD_S = 30.0
 """Real seconds that a free leg waits at most for a connected client to deal with an event."""
+
+Monotonic = Callable[[], float]
+"""Real seconds from some moment on."""
+
+
+class Timer(Protocol):
+    def cancel(self) -> None: ...
+
+
+class Timers(Protocol):
+    """What a pace needs of an event loop."""
+
+    def call_later(self, delay: float, callback: Callable[[], object], /) -> Timer: ...
 
 
 class Pace(Protocol):
@@ -58,19 +70,25 @@ class Pace(Protocol):
 
 
 class TimedPace:
-    """A carrier second is 1/speed real seconds."""
+    """A carrier second is 1/speed real seconds.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, speed: float) -> None:
+    A leg's `paced` is the moment of its entry on the heap, or infinity when it has none. Entries of any other
+    moment are left over from before something changed, and mean nothing.
+    """
+
+    def __init__(self, loop: Timers, speed: float, monotonic: Monotonic = time.monotonic) -> None:
         self.least_patience = GRACE_S * speed if speed > 1.0 else 0.0
         self._loop = loop
         self._speed = speed
+        self._monotonic = monotonic
         self._heap: list[tuple[float, int, Leg]] = []
         self._pushed = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._timer_due = math.inf
 
     def begin(self, leg: Leg) -> None:
-        leg.started = time.monotonic()
+        leg.started = self._monotonic()
+        leg.paced = math.inf
         self.moved(leg)
 
     def catch_up(self, leg: Leg) -> None:
@@ -92,15 +110,16 @@ class TimedPace:
     def moved(self, leg: Leg) -> None:
         due = math.inf if leg.ended else min(leg.next_due(), leg.next_idle())
         real = leg.started + due / self._speed
-        if real == leg.paced or due == math.inf:
+        if real == leg.paced:
             return
         leg.paced = real
-        self._pushed += 1
-        heapq.heappush(self._heap, (real, self._pushed, leg))
-        self._arm()
+        if real < math.inf:
+            self._pushed += 1
+            heapq.heappush(self._heap, (real, self._pushed, leg))
+            self._arm()
 
     def _carrier_time(self, leg: Leg) -> float:
-        return round((time.monotonic() - leg.started) * self._speed, 3)
+        return round((self._monotonic() - leg.started) * self._speed, 3)
 
     def _arm(self) -> None:
         due = self._heap[0][0]
@@ -109,32 +128,46 @@ class TimedPace:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_due = due
-        self._timer = self._loop.call_later(max(0.0, due - time.monotonic()), self._tick)
+        self._timer = self._loop.call_later(max(0.0, due - self._monotonic()), self._tick)
 
     def _tick(self) -> None:
         self._timer, self._timer_due = None, -math.inf  # what moves meanwhile need not arm it
-        heap = self._heap
-        while heap and heap[0][0] <= time.monotonic():
-            real, _, leg = heapq.heappop(heap)
-            if real == leg.paced and not leg.ended:
+        try:
+            while self._heap and self._heap[0][0] <= self._monotonic():
+                real, _, leg = heapq.heappop(self._heap)
+                if real == leg.paced:
+                    self._step(leg)
+        finally:  # whatever went wrong with one leg, the others go on
+            self._timer_due = math.inf
+            if self._heap:
+                self._arm()
+
+    def _step(self, leg: Leg) -> None:
+        """The leg's entry was taken from the heap. What is due next may be due at the same moment."""
+        leg.paced = math.inf
+        try:
+            if not leg.ended:
                 leg.step()
-                self.moved(leg)
-        self._timer_due = math.inf
-        if heap:
-            self._arm()
+        finally:
+            self.moved(leg)
 
 
 class FreePace:
-    """What is due happens at once."""
+    """What is due happens at once.
+
+    A live leg is held in its owner's `waiting`, or parked: `paced` is then the number of its parking, and 0
+    when it is not parked. Parkings of any other number mean nothing.
+    """
 
     least_patience = 0.0
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Monotonic = time.monotonic) -> None:
+        self._monotonic = monotonic
         self._parked: deque[tuple[float, float, Leg]] = deque()
         self._parkings = 0.0
 
     def begin(self, leg: Leg) -> None:
-        leg.started = time.monotonic()
+        leg.started = self._monotonic()
         self.moved(leg)
 
     def catch_up(self, leg: Leg) -> None:
@@ -145,7 +178,7 @@ class FreePace:
         if owner is not None:
             leg.held = owner.sent
             leg.paced = 0.0
-            owner.waiting.append((owner.sent, time.monotonic(), leg))
+            owner.waiting.append((owner.sent, self._monotonic(), leg))
 
     def moved(self, leg: Leg) -> None:
         """Run the leg until it ends, tells something that may draw a command, or only waits."""
@@ -154,7 +187,7 @@ class FreePace:
             if leg.next_due() == math.inf:
                 self._parkings += 1.0
                 leg.paced = self._parkings
-                self._parked.append((time.monotonic() + GRACE_S, leg.paced, leg))
+                self._parked.append((self._monotonic() + GRACE_S, leg.paced, leg))
                 return
             leg.step()
 
@@ -166,7 +199,7 @@ class FreePace:
                 self.moved(leg)
 
     def sweep(self, listeners: Iterable[Listener]) -> None:
-        now = time.monotonic()
+        now = self._monotonic()
         while self._parked and self._parked[0][0] <= now:
             _, parking, leg = self._parked.popleft()
             if leg.paced == parking and not leg.ended:
@@ -181,8 +214,8 @@ class FreePace:
                     self.moved(leg)
 
 
-def pace_for(speed: float, loop: asyncio.AbstractEventLoop) -> Pace:
+def pace_for(speed: float, loop: Timers, monotonic: Monotonic = time.monotonic) -> Pace:
     """Raises ValueError for a speed that is no speed."""
     if not speed > 0:
         raise ValueError("the carrier's speed must be above 0")
-    return FreePace() if speed >= FULL_SPEED else TimedPace(loop, speed)
+    return FreePace(monotonic) if speed >= FULL_SPEED else TimedPace(loop, speed, monotonic)

@@ -31,6 +31,9 @@ PROTOCOL_VERSION = 1
 MAX_FRAME = 256 * 1024 * 1024
 """Bytes. Room for the replay of all remembered legs; anything above is not our protocol."""
 
+MAX_UNSENT = 64 * 1024 * 1024
+"""Bytes that may wait for a peer that does not read. A replay of all remembered legs is about 50 MB."""
+
 _HEADER = struct.Struct(">IBI")
 _ARRAY_32 = 0xDD
 _UNIX_PATH_LIMIT = 107
@@ -147,9 +150,13 @@ encode = _encoder.encode
 
 
 class Wire(asyncio.Protocol):
-    """One connection, either side: cuts frames, and gathers what is sent during a turn into one frame."""
+    """One connection, either side: cuts frames, and gathers what is sent during a turn into one frame.
 
-    def __init__(self, messages: Any) -> None:
+    A peer that has left more than `max_unsent` bytes unread when there is more to send is dropped.
+    """
+
+    def __init__(self, messages: Any, *, max_unsent: int = MAX_UNSENT) -> None:
+        self._max_unsent = max_unsent
         self._decoder: msgspec.msgpack.Decoder[list[Any]] = msgspec.msgpack.Decoder(list[messages])
         self._buffer = bytearray()
         self._out: list[bytes] = []
@@ -207,9 +214,14 @@ class Wire(asyncio.Protocol):
         if not out:
             return
         self._out = []
-        if self._transport is not None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if transport.get_write_buffer_size() > self._max_unsent:
+            self._abort("the peer does not read")
+        else:
             body = b"".join(out)
-            self._transport.write(_HEADER.pack(len(body) + 5, _ARRAY_32, len(out)) + body)
+            transport.write(_HEADER.pack(len(body) + 5, _ARRAY_32, len(out)) + body)
 
     def _abort(self, reason: str) -> None:
         logger.warning("connection dropped", extra={"reason": reason})
