@@ -260,8 +260,8 @@ def test_a_recovery_that_takes_long_is_told_in_the_servers_words(
         with psycopg.connect(server.url, autocommit=True) as connection:
             connection.execute("CREATE TABLE kept AS SELECT g AS value FROM generate_series(1, 300000) g")
         kill_server(server)
-        monkeypatch.setattr("tongdai.kit.embedded.PROGRESS_EVERY_S", 0)
-        with caplog.at_level(logging.INFO, "tongdai.kit.embedded"):
+        monkeypatch.setattr("tongdai.kit.pg_server.PROGRESS_EVERY_S", 0)
+        with caplog.at_level(logging.INFO, "tongdai.kit.pg_server"):
             server.start()
         assert len(values(server.url)) == 300_000
     assert any("redo starts" in message for message in caplog.messages)

@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": "tongdai.cli.demo",
     "serve": "tongdai.cli.serve",
     "migrate": "tongdai.cli.serve",
+    "upgrade-db": "tongdai.cli.upgrade",
     "sandbox-carrier": "tongdai.cli.serve",
     "admin": "tongdai.cli.admin",
 }
