@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import LiteralString
 
@@ -183,6 +185,17 @@ class Desk:
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND " + for_what,
         )
         return int(found[0][0])
+
+    @asynccontextmanager
+    async def locked(self, query: LiteralString, *values: object) -> AsyncIterator[None]:
+        """Holds the rows that the query locks, for as long as a test needs."""
+        connection = await self.db.dedicated()
+        try:
+            async with connection.transaction():
+                await connection.execute(query, values)
+                yield
+        finally:
+            await connection.close()
 
     async def presences(self) -> set[int]:
         """Server processes that hold the lock of a living dialer."""

@@ -41,7 +41,8 @@ async def dialing(
         yield dialer
     finally:
         stop.set()
-        await running
+        async with asyncio.timeout(20):
+            await running
 
 
 async def eventually(look: Callable[[], Awaitable[Any]], timeout_s: float = 20.0) -> Any:

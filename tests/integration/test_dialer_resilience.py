@@ -20,6 +20,7 @@ from tongdai.ports.telephony import (
     AnsweredBy,
     EndCause,
     Ended,
+    EngineBack,
     LegKnowledge,
     LegRef,
     Ringing,
@@ -71,7 +72,7 @@ async def test_an_unknown_leg_keeps_its_channel(desk: Desk) -> None:
         engine.go_away()
 
         async def unknown() -> bool:
-            return await rows(desk.db, "SELECT state FROM legs") == [("unknown",)]
+            return await rows(desk.db, "SELECT state FROM legs WHERE state <> 'ended'") == [("unknown",)]
 
         await eventually(unknown)
         assert len(await desk.live()) == 4
@@ -155,7 +156,8 @@ async def test_a_dialer_whose_presence_is_cut_comes_back_under_a_new_id_and_driv
         await until(lambda: one.dialer_id != before)
 
         async def inherited() -> bool:
-            return await rows(desk.db, "SELECT dialer_id FROM legs") == [(one.dialer_id,)]
+            drivers = await rows(desk.db, "SELECT dialer_id FROM legs WHERE state <> 'ended'")
+            return drivers == [(one.dialer_id,)]
 
         await eventually(inherited)
         answers_and_ends(engine, engine.dialled[0])
@@ -221,8 +223,7 @@ async def test_ends_survive_a_transaction_time_out_and_are_written_later(
     async with dialing(impatient, desk.keyring, {"sandbox": engine}, NO_SWEEPS):
         (call,) = await desk.give(campaign, "0912345678")
         await until(lambda: engine.dialled)
-        async with desk.db.transaction() as tx:
-            await tx.execute("SELECT FROM limits FOR UPDATE")
+        async with desk.locked("SELECT FROM limits FOR UPDATE"):
             answers_and_ends(engine, engine.dialled[0])
             await until(lambda: any(record.name.endswith(".ender") for record in caplog.records))
         assert (await desk.done(call))["outcome"] == "answered"
@@ -265,8 +266,7 @@ async def test_two_dialers_that_hear_of_the_same_ends_count_them_once(desk: Desk
         await until(lambda: len(engine.dialled) == 6)
         await rows(desk.db, "UPDATE legs SET dialer_id = %s RETURNING 1", second.dialer_id)
         await until(lambda: len(other.adopted) == 6)
-        async with desk.db.transaction() as tx:
-            await tx.execute("SELECT FROM limits FOR UPDATE")
+        async with desk.locked("SELECT FROM limits FOR UPDATE"):
             for told in (engine, other):
                 for number, request in enumerate(engine.dialled):
                     told.tell(Ringing(request.leg_id, 1, 1.0))
@@ -282,10 +282,10 @@ async def test_two_dialers_that_hear_of_the_same_ends_count_them_once(desk: Desk
             return not await rows(desk.db, "SELECT FROM legs WHERE state <> 'ended'")
 
         await eventually(ended)
-    calls = "SELECT state, attempts, outcome_counts FROM calls ORDER BY id"
+    calls = "SELECT state, attempts, outcome_counts FROM calls ORDER BY state"
     assert await rows(desk.db, calls) == [
-        *[("queued", 1, {"busy": 1})] * 2,
         *[("done", 1, {"rejected": 1})] * 4,
+        *[("queued", 1, {"busy": 1})] * 2,
     ]
     assert await desk.outcomes() == {"rejected": 4}
     day = "SELECT sum(calls)::int FROM result_counts WHERE scope = 'campaign' AND span_s = 86400"
@@ -312,3 +312,24 @@ async def test_a_slow_database_still_dials_paced_trunks_and_what_is_given_back_l
     )
     assert attempts == 5
     assert legs > 5
+
+
+async def test_a_dialer_that_is_woken_at_the_moment_it_is_stopped_stops(desk: Desk) -> None:
+    """Whichever turn of the event loop the two meet in."""
+    campaign = await desk.campaign()
+
+    async def wake(engine: PlayedEngine, turns: int) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        engine.tell(EngineBack())
+
+    async def idle() -> bool:
+        return await desk.reason(campaign) == "nothing_queued"
+
+    for turns in range(12):
+        await rows(desk.db, "UPDATE campaigns SET waiting_reason = NULL RETURNING 1")
+        engine = PlayedEngine()
+        async with dialing(desk.db, desk.keyring, {"sandbox": engine}, replace(NO_SWEEPS, refresh_s=600)):
+            await eventually(idle)
+            waking = asyncio.create_task(wake(engine, turns))
+        await waking

@@ -107,7 +107,8 @@ class Claiming:
         until_look = self._refresh_at - asyncio.get_running_loop().time()
         longest = max(0.0, until_look if wait_s is None else min(wait_s, until_look))
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), longest)
+            async with asyncio.timeout(longest):
+                await self._wake.wait()
         if self._wake.is_set() and not self._hinted:
             await asyncio.sleep(self._pause_s)
         self._wake.clear()

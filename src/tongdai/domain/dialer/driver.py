@@ -163,7 +163,8 @@ class Driver:
                     self._start_sending(facts)
             delay = self._heap[0][0] - loop.time() if self._heap else None
             try:
-                await asyncio.wait_for(self._changed.wait(), None if delay is None else max(0.0, delay))
+                async with asyncio.timeout(None if delay is None else max(0.0, delay)):
+                    await self._changed.wait()
             except TimeoutError:
                 continue
 

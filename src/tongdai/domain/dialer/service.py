@@ -133,7 +133,8 @@ class Dialer:
                     task.result()
             self._presence.leave()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._ender.drained(), self._config.grace_s)
+                async with asyncio.timeout(self._config.grace_s):
+                    await self._ender.drained()
         finally:
             await _cancel([stopping, *tasks])
             for engine in self._engines.values():
@@ -157,7 +158,8 @@ class Dialer:
             self._sweep_now.clear()
             await self._recovery.sweep(dialer_id, partial(self._presence.is_under, dialer_id))
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._sweep_now.wait(), self._config.sweep_s)
+                async with asyncio.timeout(self._config.sweep_s):
+                    await self._sweep_now.wait()
 
     async def _expiring(self) -> None:
         while True:
@@ -218,8 +220,15 @@ class Dialer:
 
 SCRIPTS_KEPT = 1000
 
+CANCEL_AGAIN_S = 1.0
+
 
 async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
+    """Cancel until they are done: `asyncio.wait_for` before Python 3.12, which the pool of connections uses,
+    loses a cancellation that comes together with what it waits for."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
     await asyncio.gather(*tasks, return_exceptions=True)
