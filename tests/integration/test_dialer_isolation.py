@@ -109,12 +109,9 @@ async def test_each_of_many_campaigns_on_one_trunk_gets_its_calls_dialled(desk: 
     )
     engine = PlayedEngine()
     async with dialing(desk.db, desk.keyring, {"sandbox": engine}, replace(PROMPT, refresh_s=1.0)):
-        async with desk.db.transaction() as tx:
-            await tx.execute(
-                "SELECT FROM limits WHERE id = (SELECT limit_id FROM campaigns WHERE id = %s) FOR UPDATE",
-                [twins[-1]],
-            )
-            await until(lambda: len(engine.dialled) >= 100, 4.0)
+        cap = "SELECT FROM limits WHERE id = (SELECT limit_id FROM campaigns WHERE id = %s) FOR UPDATE"
+        async with desk.locked(cap, twins[-1]):
+            await until(lambda: len(engine.dialled) >= 100)
         await eventually(desk.all_done)
     assert len(engine.dialled) == 300
 

@@ -89,7 +89,7 @@ async def test_the_floor_follows_single_imports_and_stays_behind_the_clock(desk:
 
 async def test_the_floor_does_not_pass_over_due_calls_that_found_no_room(desk: Desk) -> None:
     """They were due long ago, so nothing but themselves keeps the floor down."""
-    campaign = await desk.campaign(channels=1)
+    campaign = await desk.campaign(channels=1, cps=None)
     given = await desk.give(campaign, "0912345671", "0912345672", "0912345673")
     await rows(desk.db, "UPDATE calls SET due_at = due_at - interval '1 hour' RETURNING 1")
     engine = PlayedEngine(silent)
@@ -122,7 +122,7 @@ async def test_a_call_below_a_floor_that_followed_the_claims_is_found_again(desk
 
 async def test_recounting_while_a_claim_commits_corrupts_no_cap(desk: Desk) -> None:
     """The recount waits for the claim's locks, and must count the legs that were committed meanwhile."""
-    campaign = await desk.campaign(channels=3)
+    campaign = await desk.campaign(channels=3, cps=None)
     await desk.slow_down("legs", 0.5)
     engine = PlayedEngine(silent)
     async with dialing(desk.db, desk.keyring, {"sandbox": engine}, replace(PROMPT, sweep_s=600)):
