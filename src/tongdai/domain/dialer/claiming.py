@@ -68,7 +68,7 @@ class Claiming:
         self._looked_at = 0.0
         self._prefixes = contacts.PrefixTable.from_rows([])
         self._prefixes_until = 0.0
-        self._plans = Plans({}, frozenset(), None, {})
+        self._plans = Plans({}, frozenset(), {})
         self._full: set[int] = set()
         self._turn = 0
         self._next = 0
@@ -118,11 +118,10 @@ class Claiming:
     async def _look_around(self) -> set[int]:
         loop = asyncio.get_running_loop()
         async with self._db.transaction() as tx:
-            await self._presence.read_clock(tx)
+            now = await self._presence.read_clock(tx)
             if loop.time() >= self._prefixes_until:
                 self._prefixes = await contacts.load_prefixes(tx)
                 self._prefixes_until = loop.time() + PREFIXES_KEPT_S
-            now = await store.database_now(tx)
             plans = await plan(tx, now, is_reachable=self._is_reachable, is_holiday=self._is_holiday)
         self._plans = plans.without(await self._unspeakable(plans), "script_invalid")
         if self._plans.waiting:

@@ -92,9 +92,6 @@ class Driver:
     def holds(self, leg_id: int) -> bool:
         return leg_id in self._sessions
 
-    def waiting_to_send(self) -> int:
-        return len(self._heap) + len(self._sending)
-
     def room(self, most: int) -> int:
         """How many more calls may be held."""
         return max(0, most - len(self._sessions))

@@ -30,7 +30,6 @@ class Plans:
     dialable: Mapping[int, Plan]
     due: frozenset[int]
     """Those of them that have a call due now."""
-    next_due_at: datetime | None
     waiting: Mapping[int, Waiting]
 
     def code_limits(self) -> frozenset[int]:
@@ -43,7 +42,7 @@ class Plans:
         gone = set(campaign_ids)
         dialable = {id_: one for id_, one in self.dialable.items() if id_ not in gone}
         waiting = {**self.waiting, **dict.fromkeys(gone, (reason, None))}
-        return Plans(dialable, self.due - gone, self.next_due_at, waiting)
+        return Plans(dialable, self.due - gone, waiting)
 
 
 async def plan(
@@ -55,7 +54,6 @@ async def plan(
     dialable: dict[int, Plan] = {}
     waiting: dict[int, Waiting] = {}
     due: set[int] = set()
-    moments: list[datetime] = []
     for number, row in enumerate(campaigns):
         if number % YIELD_EVERY == YIELD_EVERY - 1:
             await asyncio.sleep(0)
@@ -65,11 +63,9 @@ async def plan(
             waiting[row.id] = _nothing_due(row, now)
             if row.next_due_at is not None and row.next_due_at <= now:
                 due.add(row.id)
-            elif row.next_due_at is not None:
-                moments.append(row.next_due_at)
         else:
             waiting[row.id] = plan_or_reason
-    return Plans(dialable, frozenset(due), min(moments, default=None), waiting)
+    return Plans(dialable, frozenset(due), waiting)
 
 
 def _judge(

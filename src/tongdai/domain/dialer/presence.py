@@ -11,10 +11,12 @@ import logging
 import os
 import socket
 from collections.abc import Callable
+from datetime import datetime
 
 from tongdai.domain.dialer.driver import DatabaseClock
 from tongdai.domain.dialer.store import claiming, recovering
 from tongdai.kit.db import Database, Tx
+from tongdai.kit.hints import campaigns_of
 
 log = logging.getLogger(__name__)
 
@@ -66,18 +68,15 @@ class Presence:
             self._here.set()
             self._on_hint(None)
             async for hint in connection.notifies():
-                self._on_hint(_campaigns_of(hint.payload))
+                self._on_hint(campaigns_of(hint.payload))
         finally:
             self._here.clear()
             await connection.close()
 
-    async def read_clock(self, tx: Tx) -> None:
+    async def read_clock(self, tx: Tx) -> datetime:
+        """The database's time, which the clock learns from too."""
         loop = asyncio.get_running_loop()
         asked = loop.time()
         database_now = await claiming.database_now(tx)
         self._clock.read(asked, database_now, loop.time())
-
-
-def _campaigns_of(payload: str) -> frozenset[int] | None:
-    parts = payload.split(",")
-    return frozenset(map(int, parts)) if all(part.isdecimal() for part in parts) else None
+        return database_now

@@ -20,8 +20,7 @@ from tongdai.kit.db import Sql, Tx
 # reads one entry of calls_due, so a campaign costs some microseconds however many calls it holds.
 RUNNING_CAMPAIGNS: Sql = """
 SELECT c.id, c.account_id, c.user_id, c.kind, c.script_id, c.script_version, c.config::text AS config,
-       c.limit_id, a.limit_id AS account_limit_id, c.hotline_ids, c.waiting_reason, c.waiting_until,
-       due.due_at AS next_due_at
+       c.limit_id, a.limit_id AS account_limit_id, c.hotline_ids, due.due_at AS next_due_at
 FROM campaigns c
 JOIN accounts a ON a.id = c.account_id
 LEFT JOIN LATERAL (
@@ -177,8 +176,6 @@ class CampaignRow:
     limit_id: int
     account_limit_id: int
     hotline_ids: list[int]
-    waiting_reason: str | None
-    waiting_until: datetime | None
     next_due_at: datetime | None
 
 
