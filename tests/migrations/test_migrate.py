@@ -26,7 +26,16 @@ from tongdai.kit.migrate import (
 )
 
 # Tables whose rows belong to the platform or to everybody, not to a customer.
-OF_NO_ACCOUNT = {"accounts", "dialers", "number_prefixes", "schema_migrations"}
+OF_NO_ACCOUNT = {
+    "accounts",
+    "dialers",
+    "number_prefixes",
+    "plans",
+    "schema_migrations",
+    "tariff_rates",
+    "tariffs",
+    "vat_rates",
+}
 
 FIRST = Migration(1, "0001_first.sql", "CREATE TABLE first (id integer); INSERT INTO first VALUES (1);")
 SECOND = Migration(2, "0002_second.sql", "CREATE TABLE second (id integer); INSERT INTO first VALUES (2);")
