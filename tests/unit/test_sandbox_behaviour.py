@@ -73,6 +73,7 @@ def test_the_last_three_digits_decide_whatever_the_network(number: str) -> None:
         ("005", EndCause.UNALLOCATED, 0.5, 1.0),
         ("010", EndCause.CONGESTION, 0.3, 1.0),
         ("012", EndCause.UNREACHABLE, 3.0, 6.0),
+        ("013", EndCause.FAILURE, 0.3, 1.0),
     ],
 )
 def test_a_refusal_comes_as_quickly_as_on_a_real_network(

@@ -1,6 +1,6 @@
 """What a number does when it is called: a pure function of (seed, number, leg).
 
-The last three digits 001 to 012 are test numbers (ARCHITECTURE section 7; docs/reference/sandbox.md). Every
+The last three digits 001 to 013 are test numbers (ARCHITECTURE section 7; docs/reference/sandbox.md). Every
 other number is somebody on an ordinary evening, and another leg to it may find them in another mood.
 """
 
@@ -150,6 +150,7 @@ _busy = _refuses(EndCause.BUSY, 1.0, 2.0)
 _unallocated = _refuses(EndCause.UNALLOCATED, 0.5, 1.0)
 _congestion = _refuses(EndCause.CONGESTION, 0.3, 1.0)
 _unreachable = _refuses(EndCause.UNREACHABLE, 3.0, 6.0)
+_unheard_of = _refuses(EndCause.FAILURE, 0.3, 1.0)
 
 TEST_NUMBERS: dict[str, Callable[[Draws], Plan]] = {
     "001": _listens,
@@ -164,6 +165,7 @@ TEST_NUMBERS: dict[str, Callable[[Draws], Plan]] = {
     "010": _congestion,
     "011": _long_ring,
     "012": _unreachable,
+    "013": _unheard_of,
 }
 
 
