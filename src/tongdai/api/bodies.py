@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from litestar import Request
 from litestar.dto import AbstractDTO, DTOConfig
 from litestar.types import ASGIApp, Receive, Scope, Send
-from msgspec import Meta
+from msgspec import UNSET, Meta
 
 from tongdai.domain.accounts import MAX_CPS, MIN_CPS
 from tongdai.kit.errors import InvalidError
@@ -32,6 +33,8 @@ Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Id = Annotated[int, Meta(ge=1, le=MAX_ID)]
 Channels = Annotated[int, Meta(ge=0, le=100_000)]
 Cps = Annotated[float, Meta(ge=MIN_CPS, le=MAX_CPS)]
+Moment = Annotated[datetime, Meta(tz=True)]
+Network = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,40}$")]
 
 _WHERE = re.compile(r"^(?P<message>.*) - at `\$\.?(?P<path>.*)`$", re.DOTALL)
 _FIELD = re.compile(r"Object (?:missing required|contains unknown) field `(?P<name>.+)`$", re.DOTALL)
@@ -115,6 +118,12 @@ def _refuse_nul(value: object, path: str) -> None:
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             _refuse_nul(inner, f"{path}[{index}]")
+
+
+def given(change: msgspec.Struct) -> dict[str, Any]:
+    """The fields of a change that its sender gave."""
+    pairs = ((name, getattr(change, name)) for name in change.__struct_fields__)
+    return {name: value for name, value in pairs if value is not UNSET}
 
 
 def refuse_nul_in_query(request: Request[Any, Any, Any]) -> None:

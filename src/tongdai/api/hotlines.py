@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated
 
 import msgspec
@@ -11,18 +11,20 @@ from litestar.params import JSONBody
 from msgspec import UNSET, Meta, UnsetType
 
 from tongdai.api.auth import CalledBy, Wired
-from tongdai.api.bodies import Channels, Cps, Id
+from tongdai.api.bodies import Channels, Cps, Id, Moment, Network, given
 from tongdai.api.paging import Cursor, Limit, after, cut
 from tongdai.api.params import HotlineId
 from tongdai.api.problems import answers
-from tongdai.api.times import shown_time
+from tongdai.api.times import shown_time, still_to_come
 from tongdai.domain import routing
 from tongdai.domain.contacts import shown
+from tongdai.kit.clock import VIETNAM
 
 TAGS = ["Hotlines"]
 
 Number = Annotated[str, Meta(min_length=1, max_length=100)]
-Network = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,40}$")]
+BrandName = Annotated[str, Meta(min_length=1, max_length=11, pattern=r"^[A-Za-z0-9._\- ]*$")]
+DailyCap = Annotated[int, Meta(ge=0, le=routing.MAX_DAILY_CAP)]
 
 
 class Hotline(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,23 +35,44 @@ class Hotline(msgspec.Struct, frozen=True, kw_only=True):
     """`0…`, or a service number as it is dialled."""
     trunk_id: int
     network: str | None
-    """The network that it calls cheapest: viettel, vinaphone, mobifone, …, fixed. Null: any."""
+    """The network whose numbers it calls: viettel, vinaphone, mobifone, …. Null, or `fixed`: any."""
+    brand_name: str | None
+    """The name that is shown to its own network, as the carrier registered it."""
+    brand_until: date | None
+    """The last day of that registration."""
+    brand_expires_soon: bool
+    """True: that day is at most 60 days away, or over."""
+    valid_from: datetime | None
+    """Nothing is dialled with it before."""
+    valid_until: datetime | None
+    """Nothing is dialled with it from then on."""
     max_channels: int | None
     """Calls at a time. Null: no cap of its own."""
     max_cps: float | None
     """New calls per second, 0.01 to 10,000. Null: no cap of its own."""
+    daily_cap: int | None
+    """Dials in a day of Vietnam. Null: no cap."""
+    cooling_until: datetime | None
+    """Nothing is dialled with it before. Null: it does not cool down."""
     enabled: bool
     created_at: datetime
 
     @classmethod
-    def of(cls, row: routing.Hotline) -> Hotline:
+    def of(cls, row: routing.Hotline, now: datetime) -> Hotline:
         return cls(
             id=row.id,
             number=shown(row.number),
             trunk_id=row.trunk_id,
             network=row.network,
+            brand_name=row.brand_name,
+            brand_until=row.brand_until,
+            brand_expires_soon=routing.brand_expires_soon(row.brand_until, now.astimezone(VIETNAM).date()),
+            valid_from=shown_time(row.valid_from),
+            valid_until=shown_time(row.valid_until),
             max_channels=row.max_channels,
             max_cps=row.max_cps,
+            daily_cap=row.daily_cap,
+            cooling_until=still_to_come(row.cooling_until, now),
             enabled=row.enabled,
             created_at=shown_time(row.created_at),
         )
@@ -70,11 +93,21 @@ class NewHotline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """A Vietnamese mobile, fixed or 1800/1900 number, however people write it. Unique in the account."""
     trunk_id: Id
     network: Network | None = None
-    """The network that it calls cheapest: viettel, vinaphone, mobifone, …, fixed. Null: any."""
+    """The network whose numbers it calls: viettel, vinaphone, mobifone, …. Null, or `fixed`: any."""
+    brand_name: BrandName | None = None
+    """At most 11 Latin letters, digits, dots, hyphens, underscores and spaces, with a letter among them."""
+    brand_until: date | None = None
+    """The last day of the brand name's registration; comes with every brand name."""
+    valid_from: Moment | None = None
+    """Nothing is dialled with it before."""
+    valid_until: Moment | None = None
+    """Nothing is dialled with it from then on: when the contract for the number ends."""
     max_channels: Channels | None = None
     """Null: no cap of its own."""
     max_cps: Cps | None = None
     """Null: no cap of its own."""
+    daily_cap: DailyCap | None = None
+    """Dials in a day of Vietnam. Null: no cap."""
     enabled: bool = True
 
 
@@ -85,10 +118,19 @@ class HotlineChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     trunk_id: Id | UnsetType = UNSET
     network: Network | UnsetType | None = UNSET
     """Null: any."""
+    brand_name: BrandName | UnsetType | None = UNSET
+    brand_until: date | UnsetType | None = UNSET
+    """Null when `brand_name` is, and only then."""
+    valid_from: Moment | UnsetType | None = UNSET
+    valid_until: Moment | UnsetType | None = UNSET
     max_channels: Channels | UnsetType | None = UNSET
     """Null: no cap of its own."""
     max_cps: Cps | UnsetType | None = UNSET
     """Null: no cap of its own."""
+    daily_cap: DailyCap | UnsetType | None = UNSET
+    """Null: no cap."""
+    cooling_until: Moment | UnsetType | None = UNSET
+    """Dial nothing with it before. Null: dial again now."""
     enabled: bool | UnsetType = UNSET
     """False: nothing is dialled with it."""
 
@@ -109,11 +151,16 @@ async def create_hotline(services: Wired, caller: CalledBy, data: JSONBody[NewHo
             number=data.number,
             trunk_id=data.trunk_id,
             network=data.network,
+            brand_name=data.brand_name,
+            brand_until=data.brand_until,
+            valid_from=data.valid_from,
+            valid_until=data.valid_until,
             max_channels=data.max_channels,
             max_cps=data.max_cps,
+            daily_cap=data.daily_cap,
             enabled=data.enabled,
         )
-    return Hotline.of(row)
+    return Hotline.of(row, services.clock.now())
 
 
 @get("/hotlines", operation_id="listHotlines", summary="List hotlines", tags=TAGS, responses=answers())
@@ -124,7 +171,8 @@ async def list_hotlines(
     async with services.db.transaction() as tx:
         rows = await routing.list_hotlines(tx, caller.account_id, after=after(cursor), limit=limit + 1)
     page, further = cut(rows, limit)
-    return HotlinePage([Hotline.of(row) for row in page], further)
+    now = services.clock.now()
+    return HotlinePage([Hotline.of(row, now) for row in page], further)
 
 
 @get(
@@ -137,7 +185,8 @@ async def list_hotlines(
 async def get_hotline(services: Wired, caller: CalledBy, hotline_id: HotlineId) -> Hotline:
     """One hotline."""
     async with services.db.transaction() as tx:
-        return Hotline.of(await routing.get_hotline(tx, caller.account_id, hotline_id))
+        row = await routing.get_hotline(tx, caller.account_id, hotline_id)
+    return Hotline.of(row, services.clock.now())
 
 
 @patch(
@@ -152,18 +201,8 @@ async def update_hotline(
 ) -> Hotline:
     """A change holds from the next call on. 404 when the trunk is unknown, 409 when the number is taken."""
     async with services.db.transaction() as tx:
-        row = await routing.update_hotline(
-            tx,
-            caller.account_id,
-            hotline_id,
-            number=data.number,
-            trunk_id=data.trunk_id,
-            network=data.network,
-            max_channels=data.max_channels,
-            max_cps=data.max_cps,
-            enabled=data.enabled,
-        )
-    return Hotline.of(row)
+        row = await routing.update_hotline(tx, caller.account_id, hotline_id, **given(data))
+    return Hotline.of(row, services.clock.now())
 
 
 HANDLERS = [create_hotline, list_hotlines, get_hotline, update_hotline]

@@ -15,3 +15,8 @@ def shown_time(moment: None) -> None: ...
 def shown_time(moment: datetime | None) -> datetime | None:
     """The same moment with Vietnam's offset, which is how it is then written."""
     return None if moment is None else moment.astimezone(VIETNAM)
+
+
+def still_to_come(moment: datetime | None, now: datetime) -> datetime | None:
+    """A moment in the future as it is shown; None for one that is over."""
+    return None if moment is None or moment <= now else shown_time(moment)

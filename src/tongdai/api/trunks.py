@@ -11,11 +11,11 @@ from litestar.params import JSONBody
 from msgspec import UNSET, Meta, UnsetType
 
 from tongdai.api.auth import CalledBy, Wired
-from tongdai.api.bodies import Channels, Cps, Name
+from tongdai.api.bodies import Channels, Cps, Moment, Name, Network, given
 from tongdai.api.paging import Cursor, Limit, after, cut
 from tongdai.api.params import TrunkId
 from tongdai.api.problems import answers
-from tongdai.api.times import shown_time
+from tongdai.api.times import shown_time, still_to_come
 from tongdai.domain import routing
 from tongdai.ports.services import Services
 
@@ -23,6 +23,9 @@ TAGS = ["Trunks"]
 
 NumberFormat = Literal["national", "e164", "plus"]
 Engine = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,40}$")]
+Networks = Annotated[list[Network], Meta(min_length=1, max_length=100)]
+CoolAfter = Annotated[int, Meta(ge=1, le=routing.MAX_COOL_AFTER)]
+CoolSeconds = Annotated[int, Meta(ge=1, le=routing.MAX_COOL_SECONDS)]
 
 
 class Trunk(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,11 +43,19 @@ class Trunk(msgspec.Struct, frozen=True, kw_only=True):
     """How the number to be called is sent: `national` 0…, `e164` 84…, `plus` +84…."""
     presented_format: NumberFormat
     """How the hotline is sent, in the same words."""
+    networks: list[str] | None
+    """Networks that it carries: viettel, vinaphone, mobifone, …, fixed. Null: all, unknown ones too."""
+    cool_after: int | None
+    """Failures of the carrier in a row after which nothing is dialled over it for a while. Null: never."""
+    cool_seconds: int
+    """How long that while is."""
+    cooling_until: datetime | None
+    """Nothing is dialled over it before. Null: it does not cool down."""
     enabled: bool
     created_at: datetime
 
     @classmethod
-    def of(cls, row: routing.Trunk) -> Trunk:
+    def of(cls, row: routing.Trunk, now: datetime) -> Trunk:
         return cls(
             id=row.id,
             name=row.name,
@@ -53,6 +64,10 @@ class Trunk(msgspec.Struct, frozen=True, kw_only=True):
             max_cps=row.max_cps,
             dial_format=row.dial_format,
             presented_format=row.presented_format,
+            networks=row.networks,
+            cool_after=row.cool_after,
+            cool_seconds=row.cool_seconds,
+            cooling_until=still_to_come(row.cooling_until, now),
             enabled=row.enabled,
             created_at=shown_time(row.created_at),
         )
@@ -80,6 +95,12 @@ class NewTrunk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     dial_format: NumberFormat = "national"
     """`national` 0…, `e164` 84…, `plus` +84…."""
     presented_format: NumberFormat = "national"
+    networks: Networks | None = None
+    """Networks that it carries: viettel, vinaphone, mobifone, …, fixed. Null: all, unknown ones too."""
+    cool_after: CoolAfter | None = None
+    """Failures of the carrier in a row after which nothing is dialled over it for a while. Null: never."""
+    cool_seconds: CoolSeconds = routing.DEFAULT_COOL_SECONDS
+    """How long that while is."""
     enabled: bool = True
 
 
@@ -94,6 +115,13 @@ class TrunkChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Null: no cap."""
     dial_format: NumberFormat | UnsetType = UNSET
     presented_format: NumberFormat | UnsetType = UNSET
+    networks: Networks | UnsetType | None = UNSET
+    """Null: all."""
+    cool_after: CoolAfter | UnsetType | None = UNSET
+    """Null: it never cools down by itself."""
+    cool_seconds: CoolSeconds | UnsetType = UNSET
+    cooling_until: Moment | UnsetType | None = UNSET
+    """Dial nothing over it before. Null: dial again now, and count failures anew."""
     enabled: bool | UnsetType = UNSET
     """False: nothing is dialled over it."""
 
@@ -118,9 +146,12 @@ async def create_trunk(services: Wired, caller: CalledBy, data: JSONBody[NewTrun
             max_cps=data.max_cps,
             dial_format=data.dial_format,
             presented_format=data.presented_format,
+            networks=data.networks,
+            cool_after=data.cool_after,
+            cool_seconds=data.cool_seconds,
             enabled=data.enabled,
         )
-    return Trunk.of(row)
+    return Trunk.of(row, services.clock.now())
 
 
 @get("/trunks", operation_id="listTrunks", summary="List trunks", tags=TAGS, responses=answers())
@@ -131,7 +162,8 @@ async def list_trunks(
     async with services.db.transaction() as tx:
         rows = await routing.list_trunks(tx, caller.account_id, after=after(cursor), limit=limit + 1)
     shown, further = cut(rows, limit)
-    return TrunkPage([Trunk.of(row) for row in shown], further)
+    now = services.clock.now()
+    return TrunkPage([Trunk.of(row, now) for row in shown], further)
 
 
 @get(
@@ -144,7 +176,8 @@ async def list_trunks(
 async def get_trunk(services: Wired, caller: CalledBy, trunk_id: TrunkId) -> Trunk:
     """One trunk."""
     async with services.db.transaction() as tx:
-        return Trunk.of(await routing.get_trunk(tx, caller.account_id, trunk_id))
+        row = await routing.get_trunk(tx, caller.account_id, trunk_id)
+    return Trunk.of(row, services.clock.now())
 
 
 @patch(
@@ -160,19 +193,8 @@ async def update_trunk(
     """A change holds from the next call on; calls that are up go on. 409 when another has this name."""
     _require_served(services, data.engine)
     async with services.db.transaction() as tx:
-        row = await routing.update_trunk(
-            tx,
-            caller.account_id,
-            trunk_id,
-            name=data.name,
-            engine=data.engine,
-            max_channels=data.max_channels,
-            max_cps=data.max_cps,
-            dial_format=data.dial_format,
-            presented_format=data.presented_format,
-            enabled=data.enabled,
-        )
-    return Trunk.of(row)
+        row = await routing.update_trunk(tx, caller.account_id, trunk_id, **given(data))
+    return Trunk.of(row, services.clock.now())
 
 
 def _require_served(services: Services, engine: str | UnsetType) -> None:

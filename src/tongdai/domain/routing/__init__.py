@@ -8,8 +8,20 @@ from tongdai.domain.routing.errors import (
     TrunkNameTakenError,
     TrunkNotFoundError,
 )
-from tongdai.domain.routing.model import Hotline, Trunk, network_distance
+from tongdai.domain.routing.model import (
+    DEFAULT_COOL_SECONDS,
+    MAX_COOL_AFTER,
+    MAX_COOL_SECONDS,
+    MAX_DAILY_CAP,
+    Hotline,
+    Trunk,
+    brand_expires_soon,
+    may_call,
+    network_distance,
+)
 from tongdai.domain.routing.service import (
+    HotlineChanges,
+    TrunkChanges,
     create_hotline,
     create_trunk,
     get_hotline,
@@ -21,20 +33,28 @@ from tongdai.domain.routing.service import (
 )
 
 __all__ = [
+    "DEFAULT_COOL_SECONDS",
+    "MAX_COOL_AFTER",
+    "MAX_COOL_SECONDS",
+    "MAX_DAILY_CAP",
     "Hotline",
+    "HotlineChanges",
     "HotlineInvalidError",
     "HotlineNotFoundError",
     "HotlineNumberTakenError",
     "Trunk",
+    "TrunkChanges",
     "TrunkInvalidError",
     "TrunkNameTakenError",
     "TrunkNotFoundError",
+    "brand_expires_soon",
     "create_hotline",
     "create_trunk",
     "get_hotline",
     "get_trunk",
     "list_hotlines",
     "list_trunks",
+    "may_call",
     "network_distance",
     "update_hotline",
     "update_trunk",

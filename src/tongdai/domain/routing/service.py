@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar
-
-from msgspec import UNSET, UnsetType
+from datetime import date, datetime
+from typing import Any, TypedDict, Unpack
 
 from tongdai.domain.accounts import cap_faults
 from tongdai.domain.contacts import DialFormat, normalise_given, routing_groups
@@ -16,10 +16,50 @@ from tongdai.domain.routing.errors import (
     TrunkInvalidError,
     TrunkNotFoundError,
 )
-from tongdai.domain.routing.model import Hotline, Trunk, network_faults, trunk_faults
+from tongdai.domain.routing.model import (
+    DEFAULT_COOL_SECONDS,
+    Hotline,
+    HotlineValues,
+    Trunk,
+    TrunkValues,
+    hotline_faults,
+    network_faults,
+    trunk_faults,
+)
 from tongdai.kit.db import Tx
 
-Value = TypeVar("Value")
+
+class TrunkChanges(TypedDict, total=False):
+    """What can change in a trunk; what is absent stays. `cooling_until` None: dial on it again now."""
+
+    name: str
+    engine: str
+    max_channels: int | None
+    max_cps: float | None
+    dial_format: DialFormat
+    presented_format: DialFormat
+    networks: Sequence[str] | None
+    cool_after: int | None
+    cool_seconds: int
+    cooling_until: datetime | None
+    enabled: bool
+
+
+class HotlineChanges(TypedDict, total=False):
+    """What can change in a hotline; what is absent stays. `cooling_until` None: dial with it again now."""
+
+    number: str | int
+    trunk_id: int
+    network: str | None
+    brand_name: str | None
+    brand_until: date | None
+    valid_from: datetime | None
+    valid_until: datetime | None
+    max_channels: int | None
+    max_cps: float | None
+    daily_cap: int | None
+    cooling_until: datetime | None
+    enabled: bool
 
 
 async def create_trunk(
@@ -32,28 +72,32 @@ async def create_trunk(
     max_cps: float | None,
     dial_format: DialFormat = "national",
     presented_format: DialFormat = "national",
+    networks: Sequence[str] | None = None,
+    cool_after: int | None = None,
+    cool_seconds: int = DEFAULT_COOL_SECONDS,
     enabled: bool = True,
 ) -> Trunk:
     """A trunk with its caps: calls at one time, and new calls per second, 0.01 to 10,000 (None: no
     cap).
 
-    Both are contract values of the carrier, so there is no default. Raises TrunkInvalidError,
-    TrunkNameTakenError.
+    Both are contract values of the carrier, so there is no default. `networks`: the routing groups that it
+    carries (None: all). After `cool_after` failures of the carrier in a row (None: never) it rests for
+    `cool_seconds`. Raises TrunkInvalidError, TrunkNameTakenError.
     """
-    faults = [*trunk_faults(name, engine, dial_format, presented_format), *cap_faults(max_channels, max_cps)]
-    if faults:
-        raise TrunkInvalidError(errors=faults)
-    limit_id = await store.add_limit(tx, account_id, "trunk", max_channels, max_cps)
-    trunk_id = await store.add_trunk(
-        tx,
-        account_id,
+    values = TrunkValues(
         name=name,
         engine=engine,
+        max_channels=max_channels,
+        max_cps=max_cps,
         dial_format=dial_format,
         presented_format=presented_format,
+        networks=_in_order(networks),
+        cool_after=cool_after,
+        cool_seconds=cool_seconds,
         enabled=enabled,
-        limit_id=limit_id,
     )
+    await _require_sound_trunk(tx, values, looks_at_networks=True)
+    trunk_id = await store.add_trunk(tx, account_id, values)
     return await get_trunk(tx, account_id, trunk_id)
 
 
@@ -70,44 +114,18 @@ async def list_trunks(tx: Tx, account_id: int, *, after: int = 0, limit: int = 1
     return await store.trunks(tx, account_id, after, limit)
 
 
-async def update_trunk(
-    tx: Tx,
-    account_id: int,
-    trunk_id: int,
-    *,
-    name: str | UnsetType = UNSET,
-    engine: str | UnsetType = UNSET,
-    max_channels: int | UnsetType | None = UNSET,
-    max_cps: float | UnsetType | None = UNSET,
-    dial_format: DialFormat | UnsetType = UNSET,
-    presented_format: DialFormat | UnsetType = UNSET,
-    enabled: bool | UnsetType = UNSET,
-) -> Trunk:
+async def update_trunk(tx: Tx, account_id: int, trunk_id: int, **changes: Unpack[TrunkChanges]) -> Trunk:
     """Change what is given and keep the rest; calls that are up go on.
 
     Raises TrunkNotFoundError, TrunkInvalidError, TrunkNameTakenError.
     """
-    trunk = await store.trunk(tx, account_id, trunk_id, hold=True)
-    if trunk is None:
+    old = await store.trunk(tx, account_id, trunk_id, hold=True)
+    if old is None:
         raise TrunkNotFoundError(trunk_id=trunk_id)
-    trunk = replace(
-        trunk,
-        name=_given(name, trunk.name),
-        engine=_given(engine, trunk.engine),
-        max_channels=_given(max_channels, trunk.max_channels),
-        max_cps=_given(max_cps, trunk.max_cps),
-        dial_format=_given(dial_format, trunk.dial_format),
-        presented_format=_given(presented_format, trunk.presented_format),
-        enabled=_given(enabled, trunk.enabled),
-    )
-    faults = [
-        *trunk_faults(trunk.name, trunk.engine, trunk.dial_format, trunk.presented_format),
-        *cap_faults(trunk.max_channels, trunk.max_cps),
-    ]
-    if faults:
-        raise TrunkInvalidError(errors=faults)
+    values: dict[str, Any] = {**changes, "networks": _in_order(changes.get("networks", old.networks))}
+    trunk = replace(old, **values)
+    await _require_sound_trunk(tx, trunk, looks_at_networks=trunk.networks != old.networks)
     await store.set_trunk(tx, trunk)
-    await store.set_limit(tx, account_id, trunk.limit_id, trunk.max_channels, trunk.max_cps)
     return trunk
 
 
@@ -118,23 +136,38 @@ async def create_hotline(
     number: str | int,
     trunk_id: int,
     network: str | None = None,
+    brand_name: str | None = None,
+    brand_until: date | None = None,
+    valid_from: datetime | None = None,
+    valid_until: datetime | None = None,
     max_channels: int | None = None,
     max_cps: float | None = None,
+    daily_cap: int | None = None,
     enabled: bool = True,
 ) -> Hotline:
     """A hotline on one of the account's trunks: a mobile, fixed, or 1800/1900 number, stored canonical.
 
-    Raises HotlineInvalidError, TrunkNotFoundError (for a stranger's trunk too), HotlineNumberTakenError.
+    A brand name comes with the last day of its registration. Raises HotlineInvalidError,
+    TrunkNotFoundError (for a stranger's trunk too), HotlineNumberTakenError.
     """
     read, faults = _read_number(number)
-    faults += [*await _network_faults(tx, network), *cap_faults(max_channels, max_cps)]
-    if faults:
-        raise HotlineInvalidError(errors=faults)
-    await get_trunk(tx, account_id, trunk_id)
-    limit_id = await store.add_limit(tx, account_id, "hotline", max_channels, max_cps)
-    hotline_id = await store.add_hotline(
-        tx, account_id, trunk_id=trunk_id, number=read, network=network, enabled=enabled, limit_id=limit_id
+    values = HotlineValues(
+        number=read,
+        trunk_id=trunk_id,
+        network=network,
+        brand_name=brand_name,
+        brand_until=brand_until,
+        valid_from=valid_from,
+        valid_until=valid_until,
+        max_channels=max_channels,
+        max_cps=max_cps,
+        daily_cap=daily_cap,
+        enabled=enabled,
     )
+    faults += await _network_faults(tx, network)
+    _require_sound_hotline(values, faults)
+    await get_trunk(tx, account_id, trunk_id)
+    hotline_id = await store.add_hotline(tx, account_id, values)
     return await get_hotline(tx, account_id, hotline_id)
 
 
@@ -152,43 +185,39 @@ async def list_hotlines(tx: Tx, account_id: int, *, after: int = 0, limit: int =
 
 
 async def update_hotline(
-    tx: Tx,
-    account_id: int,
-    hotline_id: int,
-    *,
-    number: str | int | UnsetType = UNSET,
-    trunk_id: int | UnsetType = UNSET,
-    network: str | UnsetType | None = UNSET,
-    max_channels: int | UnsetType | None = UNSET,
-    max_cps: float | UnsetType | None = UNSET,
-    enabled: bool | UnsetType = UNSET,
+    tx: Tx, account_id: int, hotline_id: int, **changes: Unpack[HotlineChanges]
 ) -> Hotline:
     """Change what is given and keep the rest; calls that are up go on.
 
     Raises HotlineNotFoundError, HotlineInvalidError, TrunkNotFoundError, HotlineNumberTakenError.
     """
-    hotline = await store.hotline(tx, account_id, hotline_id, hold=True)
-    if hotline is None:
+    old = await store.hotline(tx, account_id, hotline_id, hold=True)
+    if old is None:
         raise HotlineNotFoundError(hotline_id=hotline_id)
-    read, faults = _read_number(hotline.number if isinstance(number, UnsetType) else number)
-    hotline = replace(
-        hotline,
-        number=read,
-        trunk_id=_given(trunk_id, hotline.trunk_id),
-        network=_given(network, hotline.network),
-        max_channels=_given(max_channels, hotline.max_channels),
-        max_cps=_given(max_cps, hotline.max_cps),
-        enabled=_given(enabled, hotline.enabled),
-    )
-    if not isinstance(network, UnsetType):
-        faults += await _network_faults(tx, network)
-    faults += cap_faults(hotline.max_channels, hotline.max_cps)
-    if faults:
-        raise HotlineInvalidError(errors=faults)
+    read, faults = _read_number(changes.get("number", old.number))
+    values: dict[str, Any] = {**changes, "number": read}
+    hotline = replace(old, **values)
+    if hotline.network != old.network:
+        faults += await _network_faults(tx, hotline.network)
+    _require_sound_hotline(hotline, faults)
     await get_trunk(tx, account_id, hotline.trunk_id)
     await store.set_hotline(tx, hotline)
-    await store.set_limit(tx, account_id, hotline.limit_id, hotline.max_channels, hotline.max_cps)
     return hotline
+
+
+async def _require_sound_trunk(tx: Tx, trunk: TrunkValues, *, looks_at_networks: bool) -> None:
+    """Raises TrunkInvalidError. Networks that stay as they are may be such as no prefix names any more."""
+    known = await routing_groups(tx) if looks_at_networks and trunk.networks is not None else None
+    faults = [*trunk_faults(trunk, known), *cap_faults(trunk.max_channels, trunk.max_cps)]
+    if faults:
+        raise TrunkInvalidError(errors=faults)
+
+
+def _require_sound_hotline(hotline: HotlineValues, faults: Sequence[tuple[str, str]]) -> None:
+    """Raises HotlineInvalidError; `faults`: what is known to be wrong already."""
+    found = [*faults, *hotline_faults(hotline), *cap_faults(hotline.max_channels, hotline.max_cps)]
+    if found:
+        raise HotlineInvalidError(errors=found)
 
 
 async def _network_faults(tx: Tx, network: str | None) -> list[tuple[str, str]]:
@@ -203,5 +232,5 @@ def _read_number(number: str | int) -> tuple[str, list[tuple[str, str]]]:
     return "", [("number", f"must be a Vietnamese mobile, fixed or 1800/1900 number ({read.reason})")]
 
 
-def _given(new: Value | UnsetType, old: Value) -> Value:
-    return old if isinstance(new, UnsetType) else new
+def _in_order(networks: Sequence[str] | None) -> list[str] | None:
+    return None if networks is None else sorted(set(networks))
