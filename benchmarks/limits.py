@@ -27,7 +27,7 @@ from litestar import Litestar, asgi
 from litestar.types import Receive, Scope, Send
 
 from tongdai.app import server
-from tongdai.domain.accounts import store as account_store
+from tongdai.domain.accounts.store import accounts as account_store
 from tongdai.domain.calls import Outcome, ResultMove
 from tongdai.domain.calls.store import calls as call_store
 from tongdai.domain.campaigns import CampaignConfig

@@ -29,6 +29,14 @@ class SecretUnknownError(NotFoundError):
     """No enabled user has this secret."""
 
 
+class VendorKeyNotFoundError(NotFoundError):
+    """There is no such key of a vendor in this account."""
+
+
+class AccountCodeTakenError(ConflictError):
+    """Another account has this code."""
+
+
 class EmailTakenError(ConflictError):
     """Another user signs in with this e-mail address."""
 

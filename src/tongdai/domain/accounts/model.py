@@ -56,6 +56,8 @@ class PasswordHash:
 @dataclass(frozen=True, slots=True)
 class Account:
     id: int
+    code: str
+    """What vendors' APIs call it by (VBot's vbot_id): unique, and no secret."""
     name: str
     limit_id: int
     created_at: datetime

@@ -1,18 +1,17 @@
-"""What can be done with accounts, users, passwords and API keys. Secrets and tokens are in `tokens.py`."""
+"""What can be done with accounts, users, projects and API keys.
+
+Passwords and logins are in `passwords.py` and `logins.py`, secrets and the tokens made from them in
+`tokens.py`, vendors' keys in `vendor_keys.py`.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import secrets
-from functools import cache
 from typing import Final
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
-
-from tongdai.domain.accounts import store
 from tongdai.domain.accounts.errors import (
+    AccountCodeTakenError,
     AccountInvalidError,
     AccountNotFoundError,
     ApiKeyNotFoundError,
@@ -22,7 +21,6 @@ from tongdai.domain.accounts.errors import (
     UserNotFoundError,
 )
 from tongdai.domain.accounts.model import (
-    MAX_PASSWORD,
     Account,
     ApiKey,
     Caller,
@@ -33,9 +31,10 @@ from tongdai.domain.accounts.model import (
     User,
     cap_faults,
     check_email,
-    check_password,
     check_texts,
 )
+from tongdai.domain.accounts.passwords import hash_password
+from tongdai.domain.accounts.store import accounts as store
 from tongdai.kit.db import Tx
 
 _KEY_PREFIX: Final = "td_"
@@ -47,18 +46,27 @@ _LONGEST_KEY: Final = 100
 
 
 async def create_account(
-    tx: Tx, name: str, *, max_channels: int | None = None, max_cps: float | None = None
+    tx: Tx,
+    name: str,
+    *,
+    code: str | None = None,
+    max_channels: int | None = None,
+    max_cps: float | None = None,
 ) -> Account:
-    """A new tenant; None means no cap of its own.
+    """A new tenant. No cap: none of its own. No code: a new one of nine digits.
 
     Raises:
-        AccountInvalidError: the name is empty, too long or not printable, or a cap is out of range.
+        AccountInvalidError: the name or code is empty, too long or not printable, or a cap is out of range.
+        AccountCodeTakenError: another account has this code.
     """
-    check_texts(name=name)
+    check_texts(name=name, **({} if code is None else {"code": code}))
     faults = list(cap_faults(max_channels, max_cps))
     if faults:
         raise AccountInvalidError(errors=faults)
-    return await store.insert_account(tx, name, max_channels, max_cps)
+    account = await store.insert_account(tx, name, code, max_channels, max_cps)
+    if account is None:
+        raise AccountCodeTakenError
+    return account
 
 
 async def get_account(tx: Tx, account_id: int) -> Account:
@@ -149,45 +157,14 @@ async def get_project(tx: Tx, account_id: int, project_id: int) -> Project:
     return project
 
 
+async def find_project(tx: Tx, account_id: int, code: str) -> Project | None:
+    """The account's project of this code."""
+    return await store.find_project(tx, account_id, code) if code.isprintable() else None
+
+
 async def list_projects(tx: Tx, account_id: int, *, after: int = 0, limit: int = 100) -> list[Project]:
     """Projects of an account with an id above `after`, oldest first."""
     return await store.list_projects(tx, account_id, after, limit)
-
-
-# ---------------------------------------------------------------- passwords
-
-
-async def hash_password(password: str) -> PasswordHash:
-    """argon2id, in a thread.
-
-    Raises:
-        AccountInvalidError: shorter than 8 or longer than 1,024 characters.
-    """
-    check_password(password)
-    return PasswordHash(await asyncio.to_thread(_hasher().hash, _password_bytes(password)))
-
-
-async def change_password(tx: Tx, account_id: int, user_id: int, password: str) -> None:
-    """Raises AccountInvalidError, UserNotFoundError."""
-    if not await store.set_password_hash(tx, account_id, user_id, await hash_password(password)):
-        raise UserNotFoundError
-
-
-async def verify_password(tx: Tx, email: str, password: str) -> User | None:
-    """The enabled user with this address and password.
-
-    An unknown address costs as much time as a wrong password, so that nobody can ask who has an account.
-    """
-    user = await find_user(tx, email)
-    if user is None or user.disabled_at is not None:
-        await asyncio.to_thread(_matches, _decoy_hash(), password)
-        return None
-    stored = await store.get_password_hash(tx, user)
-    if stored is None or not await asyncio.to_thread(_matches, stored, password):
-        return None
-    if _hasher().check_needs_rehash(stored):
-        await store.set_password_hash(tx, user.account_id, user.id, await hash_password(password))
-    return user
 
 
 # ---------------------------------------------------------------- API keys
@@ -248,26 +225,3 @@ def _new_key() -> str:
 
 def _key_hash(key: str) -> bytes:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
-
-
-@cache
-def _hasher() -> PasswordHasher:
-    return PasswordHasher()
-
-
-@cache
-def _decoy_hash() -> str:
-    return _hasher().hash(secrets.token_bytes(16))
-
-
-def _matches(password_hash: str, password: str) -> bool:
-    if len(password) > MAX_PASSWORD:
-        return False
-    try:
-        return _hasher().verify(password_hash, _password_bytes(password))
-    except (VerificationError, InvalidHashError):
-        return False
-
-
-def _password_bytes(password: str) -> bytes:
-    return password.encode("utf-8", "surrogatepass")

@@ -12,17 +12,19 @@ from typing import Any, Final
 import jwt
 from jwt.types import Options
 
-from tongdai.domain.accounts import store
 from tongdai.domain.accounts.errors import SecretExistsError, SecretNotFoundError, SecretUnknownError
 from tongdai.domain.accounts.model import Caller
 from tongdai.domain.accounts.service import get_user
+from tongdai.domain.accounts.store import accounts as store
 from tongdai.kit.clock import Clock
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Tx
 
 # A token of ours has some 200 characters; a longer one is not parsed at all.
 _LONGEST_TOKEN: Final = 1024
-_ALGORITHM: Final = "HS256"
+ALGORITHM: Final = "HS256"
+"""What every token of ours is signed with."""
+
 _SIGNATURE_ONLY: Final[Options] = {
     # Times are judged by the injected clock.
     "verify_exp": False,
@@ -94,7 +96,7 @@ async def issue_token(
     }
     if life is not None:
         claims["exp"] = int((now + life).timestamp())
-    return jwt.encode(claims, keyring.signing_key(_token_context(kind)), algorithm=_ALGORITHM)
+    return jwt.encode(claims, keyring.signing_key(_token_context(kind)), algorithm=ALGORITHM)
 
 
 async def authenticate_token(tx: Tx, keyring: Keyring, clock: Clock, token: str, kind: str) -> Caller | None:
@@ -109,19 +111,26 @@ async def authenticate_token(tx: Tx, keyring: Keyring, clock: Clock, token: str,
     return await store.find_token_user(tx, user_id, kind, version)
 
 
-def _read_token(keyring: Keyring, clock: Clock, token: str, kind: str) -> tuple[int, int] | None:
-    """The user and secret version that a token names, if we signed it for this kind and it is not over."""
+def read_claims(keyring: Keyring, clock: Clock, token: str, context: str) -> Mapping[str, Any] | None:
+    """What a token says, if we signed it in this context and it is not over."""
     if len(token) > _LONGEST_TOKEN or not token.isascii():
         return None
     try:
-        claims = _signed_claims(keyring.signing_key(_token_context(kind)), token)
+        claims = _signed_claims(keyring.signing_key(context), token)
     # The token's header is read before its signature: nested deeply enough, it exhausts the JSON reader.
     except (jwt.InvalidTokenError, ValueError, RecursionError):
         return None
-    user_id, version, ends = claims.get("user"), claims.get("secret"), claims.get("exp")
-    if claims.get("kind") != kind or not isinstance(user_id, int) or not isinstance(version, int):
+    ends = claims.get("exp")
+    return None if ends is not None and ends <= clock.now().timestamp() else claims
+
+
+def _read_token(keyring: Keyring, clock: Clock, token: str, kind: str) -> tuple[int, int] | None:
+    """The user and secret version that a token names, if we signed it for this kind and it is not over."""
+    claims = read_claims(keyring, clock, token, _token_context(kind))
+    if claims is None:
         return None
-    if ends is not None and ends <= clock.now().timestamp():
+    user_id, version = claims.get("user"), claims.get("secret")
+    if claims.get("kind") != kind or not isinstance(user_id, int) or not isinstance(version, int):
         return None
     return user_id, version
 
@@ -130,7 +139,7 @@ def _read_token(keyring: Keyring, clock: Clock, token: str, kind: str) -> tuple[
 # the database. Only what was signed with this key is remembered: a refusal raises.
 @lru_cache(maxsize=4096)
 def _signed_claims(key: bytes, token: str) -> Mapping[str, Any]:
-    return MappingProxyType(jwt.decode(token, key, algorithms=[_ALGORITHM], options=_SIGNATURE_ONLY))
+    return MappingProxyType(jwt.decode(token, key, algorithms=[ALGORITHM], options=_SIGNATURE_ONLY))
 
 
 def _new_secret(keyring: Keyring, user_id: int, kind: str) -> tuple[str, bytes, bytes]:

@@ -11,7 +11,8 @@ from psycopg.rows import args_row, class_row
 from tongdai.domain.accounts.model import Account, ApiKey, Caller, PasswordHash, Project, Role, Scope, User
 from tongdai.kit.db import Tx
 
-# A new account with its own limits row; each names the other, so the id is drawn first.
+# A new account with its own limits row; each names the other, so the id is drawn first. Nothing when another
+# account has its code (accounts_code_key); the limits row is then left over, unless all is rolled back.
 INSERT_ACCOUNT = """
 WITH fresh AS MATERIALIZED (
     SELECT nextval(pg_get_serial_sequence('accounts', 'id')) AS id
@@ -20,16 +21,19 @@ WITH fresh AS MATERIALIZED (
     SELECT id, 'account', %(max_channels)s, %(max_cps)s FROM fresh
     RETURNING id
 )
-INSERT INTO accounts (id, name, limit_id) OVERRIDING SYSTEM VALUE
-SELECT fresh.id, %(name)s, cap.id FROM fresh, cap
-RETURNING id, name, limit_id, created_at
+INSERT INTO accounts (id, code, name, limit_id) OVERRIDING SYSTEM VALUE
+SELECT fresh.id, coalesce(%(code)s, new_account_code()), %(name)s, cap.id FROM fresh, cap
+ON CONFLICT (code) DO NOTHING
+RETURNING id, code, name, limit_id, created_at
 """
 
 # One account, by primary key.
-SELECT_ACCOUNT = "SELECT id, name, limit_id, created_at FROM accounts WHERE id = %s"
+SELECT_ACCOUNT = "SELECT id, code, name, limit_id, created_at FROM accounts WHERE id = %s"
 
 # Accounts after a given one, for the platform's administrators, by primary key.
-LIST_ACCOUNTS = "SELECT id, name, limit_id, created_at FROM accounts WHERE id > %s ORDER BY id LIMIT %s"
+LIST_ACCOUNTS = """
+SELECT id, code, name, limit_id, created_at FROM accounts WHERE id > %s ORDER BY id LIMIT %s
+"""
 
 # A new user; nothing when the address is taken (users_email).
 INSERT_USER = """
@@ -76,6 +80,11 @@ RETURNING id, account_id, code, name, created_at
 # One project of an account, by primary key.
 SELECT_PROJECT = (
     "SELECT id, account_id, code, name, created_at FROM projects WHERE id = %s AND account_id = %s"
+)
+
+# The project of a code (projects_account_id_code_key).
+SELECT_PROJECT_BY_CODE = (
+    "SELECT id, account_id, code, name, created_at FROM projects WHERE account_id = %s AND code = %s"
 )
 
 # Projects of an account after a given one (projects_account).
@@ -149,13 +158,13 @@ WHERE s.user_id = %s AND s.kind = %s AND s.version = %s AND u.disabled_at IS NUL
 """
 
 
-async def insert_account(tx: Tx, name: str, max_channels: int | None, max_cps: float | None) -> Account:
+async def insert_account(
+    tx: Tx, name: str, code: str | None, max_channels: int | None, max_cps: float | None
+) -> Account | None:
     async with tx.cursor(row_factory=class_row(Account)) as cursor:
-        values = {"name": name, "max_channels": max_channels, "max_cps": max_cps}
+        values = {"name": name, "code": code, "max_channels": max_channels, "max_cps": max_cps}
         await cursor.execute(INSERT_ACCOUNT, values)
-        account = await cursor.fetchone()
-    assert account is not None
-    return account
+        return await cursor.fetchone()
 
 
 async def get_account(tx: Tx, account_id: int) -> Account | None:
@@ -221,6 +230,12 @@ async def insert_project(tx: Tx, account_id: int, code: str, name: str) -> Proje
 async def get_project(tx: Tx, account_id: int, project_id: int) -> Project | None:
     async with tx.cursor(row_factory=class_row(Project)) as cursor:
         await cursor.execute(SELECT_PROJECT, (project_id, account_id))
+        return await cursor.fetchone()
+
+
+async def find_project(tx: Tx, account_id: int, code: str) -> Project | None:
+    async with tx.cursor(row_factory=class_row(Project)) as cursor:
+        await cursor.execute(SELECT_PROJECT_BY_CODE, (account_id, code))
         return await cursor.fetchone()
 
 

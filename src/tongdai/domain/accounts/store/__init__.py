@@ -1,0 +1,1 @@
+"""All SQL about accounts, users, projects, keys, secrets and logins."""
