@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, timedelta
+
 import anyio
 import pytest
 from tests import factories
@@ -19,6 +21,10 @@ from tongdai.domain.routing import (
 from tongdai.kit.db import Database, Tx
 
 pytestmark = pytest.mark.anyio
+
+SPRING = datetime(2027, 3, 1, tzinfo=UTC)
+AUTUMN = datetime(2027, 9, 1, tzinfo=UTC)
+BRAND_END = date(2029, 11, 20)
 
 
 @pytest.fixture
@@ -198,6 +204,101 @@ async def test_a_hotline_is_changed_in_what_is_given_only(tx: Tx, cast: Cast) ->
     assert await cap(tx, hotline.limit_id) == (account_id, "hotline", None, 1.5, 0)
 
 
+async def test_a_trunk_keeps_its_networks_in_order_and_each_once(tx: Tx, cast: Cast) -> None:
+    account_id = cast.owner.account_id
+    trunk = await routing.create_trunk(
+        tx,
+        account_id,
+        name="MobiFone",
+        engine="sandbox",
+        max_channels=None,
+        max_cps=None,
+        networks=["vinaphone", "fixed", "vinaphone"],
+        cool_after=5,
+        cool_seconds=90,
+    )
+    assert (trunk.networks, trunk.cool_after, trunk.cool_seconds) == (["fixed", "vinaphone"], 5, 90)
+    changed = await routing.update_trunk(tx, account_id, trunk.id, networks=None, cool_after=None)
+    assert changed == await routing.get_trunk(tx, account_id, trunk.id)
+    assert (changed.networks, changed.cool_after, changed.cool_seconds) == (None, None, 90)
+
+
+async def test_a_network_that_no_prefix_names_any_more_stands_in_no_ones_way(tx: Tx, cast: Cast) -> None:
+    account_id = cast.owner.account_id
+    await tx.execute("INSERT INTO number_prefixes VALUES ('777', '2027-01-01', 'vnsky', 'vnsky', 'ministry')")
+    trunk = await make_trunk(tx, account_id)
+    hotline = await factories.hotline(tx, account_id, trunk_id=trunk.id, network="vnsky")
+    await routing.update_trunk(tx, account_id, trunk.id, networks=["vnsky"])
+    await tx.execute("DELETE FROM number_prefixes WHERE prefix = '777'")
+
+    assert (await routing.update_trunk(tx, account_id, trunk.id, name="renamed")).networks == ["vnsky"]
+    assert (await routing.update_hotline(tx, account_id, hotline.id, daily_cap=5)).network == "vnsky"
+
+
+async def test_a_hotline_has_a_brand_name_a_validity_and_a_daily_cap(tx: Tx, cast: Cast) -> None:
+    account_id = cast.owner.account_id
+    trunk = await make_trunk(tx, account_id)
+    hotline = await routing.create_hotline(
+        tx,
+        account_id,
+        number="0912345678",
+        trunk_id=trunk.id,
+        brand_name="SAO-MAI_1.0",
+        brand_until=BRAND_END,
+        valid_from=SPRING,
+        valid_until=AUTUMN,
+        daily_cap=300,
+    )
+    assert (hotline.brand_name, hotline.brand_until) == ("SAO-MAI_1.0", BRAND_END)
+    assert (hotline.valid_from, hotline.valid_until, hotline.daily_cap) == (SPRING, AUTUMN, 300)
+    changed = await routing.update_hotline(
+        tx, account_id, hotline.id, brand_name=None, brand_until=None, valid_until=None, daily_cap=0
+    )
+    assert changed == await routing.get_hotline(tx, account_id, hotline.id)
+    assert (changed.brand_name, changed.brand_until, changed.valid_from) == (None, None, SPRING)
+    assert (changed.valid_until, changed.daily_cap) == (None, 0)
+
+
+async def test_an_operator_makes_a_trunk_cool_down_and_ends_it_with_its_failures_forgotten(
+    tx: Tx, cast: Cast
+) -> None:
+    account_id = cast.owner.account_id
+    trunk = await factories.trunk(tx, account_id)
+    failures = "SELECT failures FROM limits WHERE id = %s"
+    await tx.execute("UPDATE limits SET failures = 4 WHERE id = %s", [trunk.limit_id])
+
+    cooling = await routing.update_trunk(tx, account_id, trunk.id, cooling_until=SPRING)
+    kept = await routing.update_trunk(tx, account_id, trunk.id, name="renamed", max_channels=3)
+    assert (cooling.cooling_until, kept.cooling_until) == (SPRING, SPRING)
+    assert await (await tx.execute(failures, [trunk.limit_id])).fetchone() == (4,)
+
+    assert (await routing.update_trunk(tx, account_id, trunk.id, cooling_until=None)).cooling_until is None
+    assert await (await tx.execute(failures, [trunk.limit_id])).fetchone() == (0,)
+
+
+async def test_a_change_of_anything_else_forgets_no_failure_of_a_trunk(tx: Tx, cast: Cast) -> None:
+    account_id = cast.owner.account_id
+    trunk = await factories.trunk(tx, account_id)
+    await tx.execute("UPDATE limits SET failures = 4 WHERE id = %s", [trunk.limit_id])
+
+    await routing.update_trunk(tx, account_id, trunk.id, name="renamed")
+
+    found = await tx.execute("SELECT failures FROM limits WHERE id = %s", [trunk.limit_id])
+    assert await found.fetchone() == (4,)
+
+
+async def test_a_hotline_cools_down_when_an_operator_says_so(tx: Tx, cast: Cast) -> None:
+    account_id = cast.owner.account_id
+    hotline = await factories.hotline(tx, account_id)
+    until = SPRING + timedelta(hours=1)
+
+    await routing.update_hotline(tx, account_id, hotline.id, cooling_until=until)
+
+    assert (await routing.get_hotline(tx, account_id, hotline.id)).cooling_until == until
+    again = await routing.update_hotline(tx, account_id, hotline.id, cooling_until=None)
+    assert again.cooling_until is None
+
+
 async def test_a_stranger_neither_sees_nor_changes_a_hotline(tx: Tx, cast: Cast) -> None:
     hotline = await factories.hotline(tx, cast.owner.account_id)
     with pytest.raises(HotlineNotFoundError):
@@ -263,6 +364,13 @@ async def test_renaming_a_trunk_to_a_taken_name_is_refused(db: Database, cast: C
         ({"max_cps": float("nan")}, "max_cps"),
         ({"max_cps": float("inf")}, "max_cps"),
         ({"dial_format": "local"}, "dial_format"),
+        ({"networks": []}, "networks"),
+        ({"networks": ["viettel", "vittel"]}, "networks"),
+        ({"networks": ["unknown"]}, "networks"),
+        ({"cool_after": 0}, "cool_after"),
+        ({"cool_after": 1001}, "cool_after"),
+        ({"cool_seconds": 0}, "cool_seconds"),
+        ({"cool_seconds": 86_401}, "cool_seconds"),
     ],
 )
 async def test_a_trunk_that_makes_no_sense_is_refused(
@@ -288,6 +396,19 @@ async def test_a_trunk_that_makes_no_sense_is_refused(
         ({"network": "Viettel Mobile"}, "network"),
         ({"network": "vnsky"}, "network"),
         ({"max_cps": -1.0}, "max_cps"),
+        ({"brand_name": "12345", "brand_until": BRAND_END}, "brand_name"),
+        ({"brand_name": "SAO MAI SHOP", "brand_until": BRAND_END}, "brand_name"),
+        ({"brand_name": "", "brand_until": BRAND_END}, "brand_name"),
+        ({"brand_name": "SAO MAI\n", "brand_until": BRAND_END}, "brand_name"),
+        ({"brand_name": "Sữa", "brand_until": BRAND_END}, "brand_name"),
+        ({"brand_name": "SAO MAI"}, "brand_until"),
+        ({"brand_until": BRAND_END}, "brand_until"),
+        ({"valid_from": AUTUMN, "valid_until": SPRING}, "valid_until"),
+        ({"valid_from": SPRING, "valid_until": SPRING}, "valid_until"),
+        ({"valid_from": SPRING.replace(tzinfo=None)}, "valid_from"),
+        ({"valid_until": datetime.max.replace(tzinfo=UTC)}, "valid_until"),
+        ({"daily_cap": -1}, "daily_cap"),
+        ({"daily_cap": 1_000_001}, "daily_cap"),
     ],
 )
 async def test_a_hotline_that_makes_no_sense_is_refused(
@@ -300,6 +421,27 @@ async def test_a_hotline_that_makes_no_sense_is_refused(
         await routing.create_hotline(tx, account_id, **{**values, **changes})  # type: ignore[arg-type]
     assert [path for path, _ in caught.value.facts["errors"]] == [field]  # type: ignore[attr-defined]
     assert await routing.list_hotlines(tx, account_id) == []
+    hotline = await factories.hotline(tx, account_id)
+    with pytest.raises(HotlineInvalidError):
+        await routing.update_hotline(tx, account_id, hotline.id, **changes)  # type: ignore[arg-type]
+    assert await routing.get_hotline(tx, account_id, hotline.id) == hotline
+
+
+async def test_every_fault_of_a_hotline_is_told_at_once(tx: Tx, cast: Cast) -> None:
+    trunk = await make_trunk(tx, cast.owner.account_id)
+    with pytest.raises(HotlineInvalidError) as caught:
+        await routing.create_hotline(
+            tx,
+            cast.owner.account_id,
+            number="113",
+            trunk_id=trunk.id,
+            network="vnsky",
+            brand_name="!",
+            daily_cap=-1,
+            max_cps=0,
+        )
+    fields = [path for path, _ in caught.value.facts["errors"]]  # type: ignore[attr-defined]
+    assert fields == ["number", "network", "brand_name", "brand_until", "daily_cap", "max_cps"]
 
 
 async def test_a_routing_group_that_an_administrator_added_has_hotlines(tx: Tx, cast: Cast) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tongdai.domain.campaigns import CampaignConfig
 from tongdai.domain.dialer.model import Capacity, DueCall, Limit, Line, Plan
+from tongdai.domain.routing import brand_expires_soon, may_call, network_distance
 
 NOW = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
 NUMBER = "84912345678"
@@ -68,8 +70,8 @@ def test_without_one_a_fixed_line_or_one_for_any_network_is_next() -> None:
     assert chosen("viettel", hotline(1, "mobifone"), hotline(2, "fixed", used=3)) == 2
 
 
-def test_another_networks_hotline_is_better_than_none() -> None:
-    assert chosen("viettel", hotline(1, "mobifone", used=5), hotline(2, "vinaphone", used=4)) == 2
+def test_another_networks_hotline_never_calls() -> None:
+    assert chosen("viettel", hotline(1, "mobifone", used=5), hotline(2, "vinaphone", used=4)) is None
 
 
 def test_a_fixed_number_is_called_from_a_fixed_line_first() -> None:
@@ -86,7 +88,7 @@ def test_among_equals_the_least_used_is_taken_then_the_oldest() -> None:
 
 
 def test_a_full_hotline_is_passed_over() -> None:
-    assert chosen("viettel", hotline(1, "viettel", free=False), hotline(2, "mobifone")) == 2
+    assert chosen("viettel", hotline(1, "viettel", free=False), hotline(2, "fixed")) == 2
 
 
 def test_no_hotline_is_taken_when_all_are_full() -> None:
@@ -94,13 +96,67 @@ def test_no_hotline_is_taken_when_all_are_full() -> None:
 
 
 @given(CHOICES, st.sampled_from(["fixed", "viettel", "unknown"]))
-def test_one_is_chosen_whenever_one_is_free_and_never_a_full_one(
+def test_one_is_chosen_whenever_one_that_may_call_is_free_and_never_a_full_one(
     choices: list[HotlineChoice], network: str
 ) -> None:
     choice = next((one for one in choices if one.id == chosen(network, *choices)), None)
+    able = [one for one in choices if one.network in (network, None, "fixed")]
     if choice is None:
-        assert not any(candidate.free for candidate in choices)
+        assert not any(candidate.free for candidate in able)
     else:
         assert choice.free
+        assert choice in able
         same = [c for c in choices if c.free and c.network == network]
         assert not same or (choice.network == network and choice.used == min(c.used for c in same))
+
+
+# --------------------------------------------------------------------------- who may call whom
+
+
+@pytest.mark.parametrize(
+    ("hotline_network", "trunk_networks", "network", "may"),
+    [
+        ("viettel", None, "viettel", True),
+        ("viettel", ["viettel"], "viettel", True),
+        ("viettel", ["vinaphone"], "viettel", False),
+        ("mobifone", None, "viettel", False),
+        ("mobifone", ["mobifone", "viettel"], "viettel", False),
+        (None, None, "viettel", True),
+        (None, ["mobifone", "viettel"], "viettel", True),
+        (None, ["mobifone"], "viettel", False),
+        ("fixed", None, "viettel", True),
+        ("fixed", ["fixed"], "viettel", False),
+        ("fixed", ["fixed"], "fixed", True),
+        ("viettel", None, "fixed", False),
+        (None, None, "unknown", True),
+        ("fixed", None, "unknown", True),
+        ("viettel", None, "unknown", False),
+        (None, ["viettel"], "unknown", False),
+    ],
+)
+def test_a_hotline_calls_its_own_network_or_any_from_the_pool_over_a_trunk_that_carries_it(
+    hotline_network: str | None, trunk_networks: list[str] | None, network: str, may: bool
+) -> None:
+    assert may_call(hotline_network, trunk_networks, network) is may
+
+
+def test_the_own_network_is_nearer_than_the_pool() -> None:
+    assert network_distance("viettel", "viettel") == 0
+    assert network_distance("fixed", "fixed") == 0
+    assert network_distance(None, "viettel") == network_distance("fixed", "viettel") == 1
+
+
+@pytest.mark.parametrize(
+    ("until", "soon"),
+    [
+        (None, False),
+        (date(2027, 1, 20), False),
+        (date(2027, 1, 19), True),
+        (date(2026, 11, 20), True),
+        (date(2026, 11, 1), True),
+    ],
+)
+def test_the_end_of_a_brand_name_is_told_sixty_days_ahead_and_from_then_on(
+    until: date | None, soon: bool
+) -> None:
+    assert brand_expires_soon(until, date(2026, 11, 20)) is soon
