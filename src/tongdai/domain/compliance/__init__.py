@@ -1,7 +1,32 @@
-"""When calls are allowed: calling windows and the holiday calendar."""
+"""When calls are allowed, and who may be called: hours, holidays, policies, lists, consent, frequency."""
 
+from tongdai.domain.compliance.calling import (
+    AgreedTerms,
+    CampaignBlock,
+    NationalList,
+    campaign_block,
+    check_calling,
+    needs_brand_name,
+)
+from tongdai.domain.compliance.contact_window import (
+    ContactDecision,
+    ContactWait,
+    check_contact_window,
+    contact_window_fault,
+)
 from tongdai.domain.compliance.errors import ScheduleInvalidError
 from tongdai.domain.compliance.holiday_calendar import HolidayCheck, vietnam_holidays
+from tongdai.domain.compliance.judging import (
+    Block,
+    Go,
+    Person,
+    PersonCase,
+    PersonKey,
+    Verdict,
+    Wait,
+    keys_of,
+    with_persons,
+)
 from tongdai.domain.compliance.model import (
     ClosedForever,
     ClosedUntil,
@@ -15,20 +40,67 @@ from tongdai.domain.compliance.model import (
     parse_schedule,
     schedule_errors,
 )
+from tongdai.domain.compliance.persons import (
+    forget_rings,
+    judge,
+    lock_persons,
+    purge_rings,
+    record_rings,
+)
+from tongdai.domain.compliance.policy import (
+    CLOSED,
+    PURPOSES,
+    Policy,
+    PolicyBook,
+    PolicyInvalidError,
+    load_policies,
+    parse_policies,
+)
 
 __all__ = [
+    "CLOSED",
+    "PURPOSES",
+    "AgreedTerms",
+    "Block",
+    "CampaignBlock",
     "ClosedForever",
     "ClosedUntil",
+    "ContactDecision",
+    "ContactWait",
     "Decision",
+    "Go",
     "HolidayCheck",
+    "NationalList",
     "NeverReason",
     "Open",
+    "Person",
+    "PersonCase",
+    "PersonKey",
+    "Policy",
+    "PolicyBook",
+    "PolicyInvalidError",
     "Schedule",
     "ScheduleInvalidError",
+    "Verdict",
+    "Wait",
     "WaitReason",
     "Window",
+    "campaign_block",
+    "check_calling",
+    "check_contact_window",
     "check_schedule",
+    "contact_window_fault",
+    "forget_rings",
+    "judge",
+    "keys_of",
+    "load_policies",
+    "lock_persons",
+    "needs_brand_name",
+    "parse_policies",
     "parse_schedule",
+    "purge_rings",
+    "record_rings",
     "schedule_errors",
     "vietnam_holidays",
+    "with_persons",
 ]

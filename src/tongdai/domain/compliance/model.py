@@ -7,7 +7,7 @@ is wrong with a stored schedule, a clock or a calendar, the answer is closed: no
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
@@ -17,6 +17,7 @@ import msgspec
 
 from tongdai.domain.compliance.errors import ScheduleInvalidError
 from tongdai.domain.compliance.holiday_calendar import HolidayCheck
+from tongdai.domain.compliance.policy import Minutes, intersection
 from tongdai.kit.clock import VIETNAM
 
 SEARCH_DAYS: Final = 400
@@ -102,8 +103,8 @@ def _located(fault: str) -> tuple[str, str]:
     return (found[2], found[1]) if found else ("", fault)
 
 
-WaitReason = Literal["not_started", "holiday", "window_closed"]
-NeverReason = Literal["schedule_ended", "never_opens", "bad_schedule"]
+WaitReason = Literal["not_started", "holiday", "window_closed", "purpose_window"]
+NeverReason = Literal["schedule_ended", "never_opens", "bad_schedule", "purpose_window", "no_policy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,8 @@ class ClosedForever:
     """No call may start, and waiting does not change that.
 
     `bad_schedule` is a fault to be mended, in the schedule or in the host's zone data: a reason to hold the
-    campaign, not to refuse its calls for good.
+    campaign, not to refuse its calls for good. So is `no_policy`: nothing says what the law is.
+    `purpose_window`: the schedule is never open in the hours that are lawful for the campaign's purpose.
     """
 
     reason: NeverReason
@@ -139,7 +141,7 @@ Decision = Open | ClosedUntil | ClosedForever
 _OPEN: Final = Open()
 _BAD: Final = ClosedForever("bad_schedule")
 
-_Minutes = tuple[int, int]
+_EVERY_DAY: Final = Schedule(windows=(Window(weekdays=(1, 2, 3, 4, 5, 6, 7), start="00:00", end="24:00"),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ class _Plan:
 
     first: date
     last: date
-    days: tuple[tuple[_Minutes, ...], ...]
+    days: tuple[tuple[Minutes, ...], ...]
     skip_holidays: bool
 
 
@@ -161,8 +163,32 @@ def check_schedule(
     """
     if schedule is None:
         return _OPEN
+    return _check(_plan_of, (schedule,), now, holidays, zone)
+
+
+def check_narrowed(
+    schedule: Schedule | None,
+    day: tuple[Minutes, ...],
+    now: datetime,
+    *,
+    skip_holidays: bool,
+    holidays: HolidayCheck,
+    zone: tzinfo = VIETNAM,
+) -> Decision:
+    """The same, but on each day only within these minutes, and with `skip_holidays` on no holiday. Never
+    raises."""
+    return _check(_narrowed, (schedule or _EVERY_DAY, day, skip_holidays), now, holidays, zone)
+
+
+def _check(
+    make: Callable[..., _Plan | None],
+    values: tuple[object, ...],
+    now: datetime,
+    holidays: HolidayCheck,
+    zone: tzinfo,
+) -> Decision:
     try:
-        plan = _plan_of(schedule)
+        plan = make(*values)
         local = now.astimezone(zone)
         if plan is None or now.tzinfo is None or local.utcoffset() != VIETNAM_OFFSET:
             return _BAD
@@ -186,7 +212,7 @@ def _decide(plan: _Plan, local: datetime, holidays: HolidayCheck) -> Decision:
     return ClosedUntil(_moment(day, start, local.tzinfo), _why_closed(plan, today, minute, holidays))
 
 
-def _minutes_on(plan: _Plan, day: date, holidays: HolidayCheck) -> tuple[_Minutes, ...]:
+def _minutes_on(plan: _Plan, day: date, holidays: HolidayCheck) -> tuple[Minutes, ...]:
     if not plan.first <= day <= plan.last:
         return ()
     minutes = plan.days[day.weekday()]
@@ -236,7 +262,7 @@ def _plan_of(schedule: Schedule) -> _Plan | None:
     """The schedule made ready; None if anything in it is wrong."""
     if schedule.windows and schedule_errors(schedule):
         return None
-    days: list[list[_Minutes]] = [[] for _ in range(7)]
+    days: list[list[Minutes]] = [[] for _ in range(7)]
     for window in schedule.windows:
         for weekday in window.weekdays:
             days[weekday - 1].append((_minute_of_day(window.start), _minute_of_day(window.end)))
@@ -248,14 +274,23 @@ def _plan_of(schedule: Schedule) -> _Plan | None:
     )
 
 
+@lru_cache(maxsize=4096)
+def _narrowed(schedule: Schedule, day: tuple[Minutes, ...], skip_holidays: bool) -> _Plan | None:
+    plan = _plan_of(schedule)
+    if plan is None:
+        return None
+    days = tuple(intersection(minutes, day) for minutes in plan.days)
+    return _Plan(plan.first, plan.last, days, plan.skip_holidays or skip_holidays)
+
+
 def _minute_of_day(text: str) -> int:
     hours, minutes = text.split(":")
     return int(hours) * 60 + int(minutes)
 
 
-def _merged(minutes: list[_Minutes]) -> tuple[_Minutes, ...]:
+def _merged(minutes: list[Minutes]) -> tuple[Minutes, ...]:
     """In order, with those that touch or overlap made one."""
-    merged: list[_Minutes] = []
+    merged: list[Minutes] = []
     for start, end in sorted(minutes):
         if merged and start <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(end, merged[-1][1]))

@@ -1,0 +1,1 @@
+"""SQL of persons, lists, consent and frequency."""
