@@ -1,8 +1,7 @@
 """What AICallCenter's customers send, in every form that their clients send it.
 
-Nothing here trusts a content type: a body is JSON when it starts like JSON, multipart when it starts with a
-boundary, and a form otherwise. Nothing raises on a customer's input: a body that cannot be read has no
-contacts, an element without a number is skipped as the document says, a bad limit or time is its default.
+Nothing raises on a customer's input: a body that cannot be read has no contacts, an element without a number
+is skipped as the document says, a bad limit or time is its default.
 """
 
 from __future__ import annotations
@@ -12,31 +11,30 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from io import BytesIO
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import msgspec
 from litestar.types import Receive, Scope
-from multipart import MultipartParser  # type: ignore[import-untyped]
 
 from tongdai.domain.campaigns import NewContact
-from tongdai.kit.receiving import BodyBrokenError, BodyLateError, TimelyBody
+from tongdai.facades._shared.bodies import (
+    INLINE_BYTES,
+    UNREADABLE,
+    form_pairs,
+    is_json,
+    json_value,
+    read_body,
+)
 
 DEFAULT_LIMIT: Final = 10
-# Reading a longer body takes some milliseconds, for which other requests should not wait.
-_INLINE_BYTES: Final = 256 * 1024
 # With all its spaces and brackets; what is accepted is stored, and shown in every export.
 _LONGEST_NUMBER: Final = 100
 _MOST_FORM_FIELDS: Final = 200_000
 _MOST_QUERY_FIELDS: Final = 100
-_BOM: Final = b"\xef\xbb\xbf"
-_PATIENCE: Final = 4
 _LARGEST_ID: Final = 2**63 - 1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST_SINCE: Final = timedelta(days=365_000)
-# Bad JSON, UTF-8, forms and multiparts are all ValueErrors; deep nesting exhausts the stack.
-_UNREADABLE: Final = (ValueError, RecursionError)
 _php_key: Final = re.compile(r"contacts\[([^\[\]]*)\](?:\[([^\[\]]+)\])?").fullmatch
 _digits: Final = re.compile(r"[0-9]{1,19}").fullmatch
 _any_digits: Final = re.compile(r"[0-9]+").fullmatch
@@ -141,16 +139,13 @@ def _moment(text: str | None) -> datetime | None:
 async def read_import(scope: Scope, receive: Receive, max_bytes: int, timeout_s: float) -> ImportBody:
     """The import that a request brings.
 
-    A body that is longer than `max_bytes`, that breaks off, or that does not arrive in time (`TimelyBody`)
-    counts as unreadable.
+    A body that is longer than `max_bytes`, that breaks off, or that does not arrive in time counts as
+    unreadable.
     """
-    try:
-        body = await _read_body(scope, TimelyBody(receive, timeout_s), max_bytes)
-    except (BodyBrokenError, BodyLateError):
-        body = None
+    body = await read_body(scope, receive, max_bytes=max_bytes, timeout_s=timeout_s)
     if body is None:
         return ImportBody(hides_token=True)
-    if len(body) > _INLINE_BYTES:
+    if len(body) > INLINE_BYTES:
         return await asyncio.to_thread(parse_import, body)
     return parse_import(body)
 
@@ -162,7 +157,7 @@ def parse_import(body: bytes | bytearray) -> ImportBody:
         contacts = data.get("contacts")
         if isinstance(contacts, bytes):
             contacts = msgspec.json.decode(contacts)
-    except _UNREADABLE:
+    except UNREADABLE:
         return ImportBody(hides_token=b"access_token" in body)
     token = data.get("access_token")
     token = token if isinstance(token, str) else None
@@ -172,82 +167,15 @@ def parse_import(body: bytes | bytearray) -> ImportBody:
     return ImportBody(token, usable, len(contacts))
 
 
-async def _read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes | bytearray | None:
-    """The whole body; None when it is longer than `max_bytes`.
-
-    A longer one is received all the same, up to `_PATIENCE` times the limit, and thrown away: a client that
-    is still sending when it is answered often sees a broken connection instead of the answer. One that is
-    announced as still longer is not begun.
-    """
-    body: bytes | bytearray = b""
-    declared = _declared_length(scope)
-    if declared > _PATIENCE * max_bytes:
-        return None
-    size, fits = 0, declared <= max_bytes
-    while size <= _PATIENCE * max_bytes:
-        chunk, more = await _next_chunk(receive)
-        size += len(chunk)
-        if fits and size <= max_bytes:
-            body = _joined(body, chunk)
-        else:
-            body, fits = b"", False
-        if not more:
-            return body if fits else None
-    return None
-
-
-async def _next_chunk(receive: Receive) -> tuple[bytes, bool]:
-    message = await receive()
-    assert message["type"] == "http.request"
-    return message.get("body", b""), message.get("more_body", False)
-
-
-def _joined(body: bytes | bytearray, chunk: bytes) -> bytes | bytearray:
-    """Nearly every body is one chunk, which is not copied; the others grow in place."""
-    if not body:
-        return chunk
-    joined = bytearray(body) if isinstance(body, bytes) else body
-    joined += chunk
-    return joined
-
-
-def _declared_length(scope: Scope) -> int:
-    for name, value in scope["headers"]:
-        if name == b"content-length":
-            return _whole_number(value.decode("latin-1")) or 0
-    return 0
-
-
 # ---------------------------------------------------------------- forms of bodies
 
 
 def _fields_of(body: bytes | bytearray) -> Mapping[str, Any]:
-    """What a body holds, by name. Raises one of _UNREADABLE."""
-    if _is_json(body):
-        data = msgspec.json.decode(body[3:] if body.startswith(_BOM) else body)
+    """What a body holds, by name. Raises one of UNREADABLE."""
+    if is_json(body):
+        data = json_value(body)
         return data if isinstance(data, dict) else {}
-    pairs = _multipart_fields(body) if body.startswith(b"--") else _form_fields(body)
-    return _nested(pairs)
-
-
-def _is_json(body: bytes | bytearray) -> bool:
-    return body[:64].removeprefix(_BOM).lstrip()[:1] in (b"{", b"[")
-
-
-def _form_fields(body: bytes | bytearray) -> Iterator[tuple[str, str]]:
-    yield from parse_qsl(
-        body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FORM_FIELDS
-    )
-
-
-def _multipart_fields(body: bytes | bytearray) -> Iterator[tuple[str, str]]:
-    boundary = body[2 : body.index(b"\n")].strip()
-    size = len(body)
-    parts = MultipartParser(
-        BytesIO(body), bytes(boundary), part_limit=_MOST_FORM_FIELDS, spool_limit=size, memory_limit=size
-    )
-    for part in parts:
-        yield part.name, part.raw.decode()
+    return _nested(form_pairs(body, _MOST_FORM_FIELDS))
 
 
 def _nested(pairs: Iterator[tuple[str, str]]) -> Mapping[str, Any]:

@@ -21,6 +21,7 @@ from litestar.types import Method, Receive, Scope
 
 from tongdai.domain import accounts, calls, campaigns
 from tongdai.domain.accounts import Caller, Role
+from tongdai.facades._shared.answers import HEADERS, JSON, RETRY_AFTER, json_answer
 from tongdai.facades.aicallcenter.errors import (
     FAILURES,
     METHOD_WRONG,
@@ -66,9 +67,6 @@ class UseCase(Protocol):
     async def __call__(self, services: Services, scope: Scope, receive: Receive, /) -> Answer: ...
 
 
-_JSON: Final = "application/json; charset=utf-8"
-_HEADERS: Final = {"cache-control": "no-store"}
-_RETRY_AFTER: Final = {"retry-after": "2"}
 _encode = msgspec.json.Encoder().encode
 
 _IMPORT: Final = "/api/campaigns/{campaign_id:str}/import"
@@ -98,8 +96,8 @@ def refuse_method(request: Request[Any, Any, Any], error: HTTPException) -> Resp
     if not _is_ours(request.scope["path"]):
         return None
     body = b"" if request.method == "HEAD" else _encode(refused(METHOD_WRONG))
-    headers = {**_HEADERS, **(error.headers or {})}
-    return Response(body, status_code=METHOD_WRONG.strict_status, media_type=_JSON, headers=headers)
+    headers = {**HEADERS, **(error.headers or {})}
+    return Response(body, status_code=METHOD_WRONG.strict_status, media_type=JSON, headers=headers)
 
 
 async def import_contacts(services: Services, scope: Scope, receive: Receive) -> Answer:
@@ -199,7 +197,7 @@ async def _answer(services: Services, use_case: UseCase, request: Request[Any, A
         return _respond(await use_case(services, request.scope, request.receive), request, HTTPStatus.OK)
     except TRANSIENT_ERRORS as error:
         logger.warning("the database did not answer %s", use_case.__name__, exc_info=error)
-        return _failed(UNAVAILABLE, request, UNAVAILABLE.strict_status, _RETRY_AFTER)
+        return _failed(UNAVAILABLE, request, UNAVAILABLE.strict_status, RETRY_AFTER)
     except Exception as error:
         failure = FAILURES.get(type(error)) if isinstance(error, TongdaiError) else None
         if failure is None:
@@ -224,9 +222,4 @@ def _respond(
     status: HTTPStatus,
     headers: Mapping[str, str] | None = None,
 ) -> ASGIResponse:
-    body = _encode(answer)
-    sent = {**_HEADERS, **(headers or {})}
-    if request.method == "HEAD":
-        sent |= {"content-type": _JSON, "content-length": str(len(body))}
-        return ASGIResponse(status_code=status, headers=sent, is_head_response=True)
-    return ASGIResponse(body=body, status_code=status, media_type=_JSON, headers=sent)
+    return json_answer(_encode(answer), request, status, headers)
