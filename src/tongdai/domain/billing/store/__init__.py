@@ -1,0 +1,1 @@
+"""SQL of money: what calls cost (`catalogue`), and what is in the wallets (`wallets`, `ledger`)."""
