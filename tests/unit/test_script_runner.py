@@ -551,6 +551,50 @@ def test_a_machine_is_neither_recorded_nor_transferred(step: Body) -> None:
     assert call.answer(AnsweredBy.MACHINE) == [HangUp()]
 
 
+# ---------------------------------------------------------------- opting out
+
+OFFER: Body = {
+    "offer": {"kind": "gather", "prompt": "Nhấn 9 để từ chối", "on": {"1": "thanks", "9": "stop"}},
+    "thanks": {"kind": "hang_up", "end_code": "thanks"},
+    "stop": {"kind": "opt_out", "next": "sorry"},
+    "sorry": {"kind": "say", "text": "Chúng tôi sẽ không gọi nữa"},
+}
+
+
+def test_a_person_has_opted_out_as_soon_as_their_key_leads_there() -> None:
+    call = Call(script(OFFER))
+    call.answer()
+    assert not call.runner.opted_out
+    assert call.press("9") == [StopPlay(1), say(2, "Chúng tôi sẽ không gọi nữa")]
+    assert call.runner.opted_out
+    assert not call.runner.finished
+
+
+def test_who_hangs_up_on_the_key_has_opted_out_all_the_same() -> None:
+    call = Call(script(OFFER))
+    call.answer()
+    call.press("9")
+    call.end()
+    assert (call.runner.opted_out, call.runner.result) == (True, Result.HUNG_UP)
+
+
+def test_another_key_or_none_opts_nobody_out() -> None:
+    pressing, silent = Call(script(OFFER)), Call(script(OFFER))
+    for call in (pressing, silent):
+        call.answer()
+    pressing.press("1")
+    silent.end()
+    assert (pressing.runner.opted_out, silent.runner.opted_out) == (False, False)
+
+
+def test_a_machine_opts_nobody_out() -> None:
+    flow = {"hello": {"kind": "say", "text": "Xin chào", "next": "stop"}, "stop": {"kind": "opt_out"}}
+    call = Call(script(flow), voicemail_action="leave_message")
+    call.answer(AnsweredBy.MACHINE)
+    assert call.played(1) == [HangUp()]
+    assert (call.runner.opted_out, call.runner.result) == (False, Result.MESSAGE_LEFT)
+
+
 # ---------------------------------------------------------------- recording and transfer
 
 

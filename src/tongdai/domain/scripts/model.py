@@ -136,6 +136,13 @@ class TransferStep(_Step, frozen=True, kw_only=True, tag="transfer"):
     on_failed: str | None = None
 
 
+class OptOutStep(_Step, frozen=True, kw_only=True, tag="opt_out"):
+    """The person wants no more calls: nobody calls them again in this advertiser's name, from this moment
+    on."""
+
+    next: str | None = None
+
+
 class HangUpStep(_Step, frozen=True, kw_only=True, tag="hang_up"):
     """End the call."""
 
@@ -143,8 +150,18 @@ class HangUpStep(_Step, frozen=True, kw_only=True, tag="hang_up"):
     """What the call's result says; "completed" without it."""
 
 
-Step = SayStep | PlayStep | GatherStep | BranchStep | ReadCodeStep | RecordStep | TransferStep | HangUpStep
-KINDS = ("say", "play", "gather", "branch", "read_code", "record", "transfer", "hang_up")
+Step = (
+    SayStep
+    | PlayStep
+    | GatherStep
+    | BranchStep
+    | ReadCodeStep
+    | RecordStep
+    | TransferStep
+    | OptOutStep
+    | HangUpStep
+)
+KINDS = ("say", "play", "gather", "branch", "read_code", "record", "transfer", "opt_out", "hang_up")
 
 
 class Clip(Struct, frozen=True):

@@ -17,6 +17,7 @@ from tongdai.domain.scripts.model import (
     Case,
     GatherStep,
     HangUpStep,
+    OptOutStep,
     Part,
     PlayStep,
     ReadCodeStep,
@@ -86,6 +87,7 @@ class Runner:
         self._last_value = ""
         self._answers: dict[str, str] = {}
         self._recordings: list[Recording] = []
+        self._opted_out = False
 
     def __repr__(self) -> str:
         return f"<Runner at step {self._step_id!r}, result {self._result!r}>"
@@ -117,6 +119,11 @@ class Runner:
     @property
     def recordings(self) -> list[Recording]:
         return list(self._recordings)
+
+    @property
+    def opted_out(self) -> bool:
+        """True from the moment at which a step `opt_out` was reached, also when the call ends right there."""
+        return self._opted_out
 
     @property
     def step_id(self) -> str | None:
@@ -208,10 +215,10 @@ class Runner:
                 self._go(self._chosen(step))
             case HangUpStep():
                 self._go(None, step.end_code)
-            case ReadCodeStep() | RecordStep() | TransferStep():
+            case ReadCodeStep() | RecordStep() | TransferStep() | OptOutStep():
                 self._enter_for_person(step)
 
-    def _enter_for_person(self, step: ReadCodeStep | RecordStep | TransferStep) -> None:
+    def _enter_for_person(self, step: ReadCodeStep | RecordStep | TransferStep | OptOutStep) -> None:
         """Steps that make no sense with a machine: there the message ends."""
         if self._by is port.AnsweredBy.MACHINE:
             self._go(None)
@@ -219,8 +226,11 @@ class Runner:
             self._read_code(step)
         elif isinstance(step, RecordStep):
             self._record(step)
-        else:
+        elif isinstance(step, TransferStep):
             self._transfer(step)
+        else:
+            self._opted_out = True
+            self._go(step.next)
 
     # ------------------------------------------------------------------ asking
 
