@@ -1,0 +1,405 @@
+"""Events, endpoints and deliveries; when a delivery is tried again, and how an endpoint fares. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, Literal
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from tongdai.kit.addresses import address_in, is_public
+
+EventType = Literal["attempt.ended", "call.refused"]
+Format = Literal["vbot_auto_call", "vbot_call_history", "aicallcenter", "tongdai"]
+DeliveryState = Literal["pending", "delivered", "parked"]
+PauseReason = Literal["customer", "failures", "retry_after", "gone"]
+
+ATTEMPT_ENDED: Final[EventType] = "attempt.ended"
+CALL_REFUSED: Final[EventType] = "call.refused"
+
+FORMATS: Final[Mapping[str, frozenset[EventType]]] = {
+    "vbot_auto_call": frozenset({ATTEMPT_ENDED, CALL_REFUSED}),
+    "vbot_call_history": frozenset({ATTEMPT_ENDED}),
+    "aicallcenter": frozenset({ATTEMPT_ENDED, CALL_REFUSED}),
+    "tongdai": frozenset({ATTEMPT_ENDED, CALL_REFUSED}),
+}
+"""The body formats, each with the events that it has a body for."""
+
+
+class CallEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about a call at the moment of an event. Stored so; every body is made from it alone."""
+
+    type: EventType
+    account_id: int
+    campaign_id: int
+    campaign_name: str
+    project_code: str | None
+    template_id: int | None
+    purpose: str
+    call_id: int
+    user_id: int
+    seq: int
+    """1, 2, … within the call."""
+    attempt_id: int | None
+    """None: the call was refused, and nothing was dialled."""
+    attempt: int
+    """Its ordinal in the call, from 1; of a refusal, how many attempts there were before."""
+    final: bool
+    """True: the call is done."""
+    outcome: str
+    note: str | None
+    """The rule that refused it."""
+    number: str
+    """84…, or "" when what was given is no number."""
+    number_given: str
+    fields: dict[str, Any]
+    """As imported, with their JSON types. A one-time code is never among them."""
+    hotline: str | None
+    """84…"""
+    network: str | None
+    called_at: datetime
+    """When it was dialled, or refused."""
+    ended_at: datetime
+    ring_s: float | None
+    duration_s: int
+    key_presses: str
+    """`1 (29), 2 (35)`: digit and second."""
+    end_code: str | None
+    """What the script came to."""
+    record_files: list[str]
+    billable_s: int
+    postage: Decimal
+    """đồng, VAT included."""
+    service_charge: Decimal
+    """đồng, VAT included."""
+    next_attempt_at: datetime | None
+    person_ref: str | None
+
+
+Renderer = Callable[[CallEvent, Mapping[str, Any]], bytes]
+"""Makes the body of an event: (event, the endpoint's options) -> JSON in UTF-8."""
+
+Renderers = Mapping[str, Renderer]
+"""By the name of the format."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where an account is told. Secret and auth header are not part of it."""
+
+    id: int
+    account_id: int
+    url: str
+    format: str
+    events: list[str]
+    description: str
+    options: dict[str, Any]
+    has_auth_header: bool
+    enabled: bool
+    max_in_flight: int
+    old_secret_until: datetime | None
+    """Until then requests are signed with the secret before, too."""
+    failures: int
+    """Failed tries in a row."""
+    failing_since: datetime | None
+    paused_at: datetime | None
+    """Since when nothing is sent; what happens is kept for it meanwhile."""
+    paused_until: datetime | None
+    """When one delivery is tried again. None while paused: not before somebody resumes it."""
+    pause_reason: str | None
+    last_error: str | None
+    last_error_at: datetime | None
+    last_delivered_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedEndpoint:
+    """A new endpoint with its secret."""
+
+    endpoint: Endpoint
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event on its way to one endpoint."""
+
+    id: int
+    account_id: int
+    endpoint_id: int
+    event_id: int
+    call_id: int
+    """0: a test event."""
+    seq: int
+    type: str
+    state: str
+    replay_of: int | None
+    replayed_at: datetime | None
+    created_at: datetime
+    due_at: datetime
+    """When it is tried, at the earliest."""
+    tries: int
+    done_at: datetime | None
+    status: int | None
+    """Of the last answer, if there was one."""
+    error: str | None
+    """Why the last try failed: a word of `ports.posting.PostFailure`, or `status`, `redirect`, `gone`,
+    `unrendered`."""
+
+    @property
+    def webhook_id(self) -> str:
+        return webhook_id(self.event_id, self.endpoint_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """What came of sending a delivery once."""
+
+    at: datetime
+    status: int | None
+    error: str | None
+    ms: int
+    answer: bytes | None
+    """The first KiB of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryDetail:
+    delivery: Delivery
+    event: CallEvent
+    body: bytes | None
+    """None: it was not made yet, because nothing was tried."""
+    tries: list[Try]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFilter:
+    """None: any."""
+
+    endpoint_id: int | None = None
+    state: DeliveryState | None = None
+    call_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayFilter:
+    """Which deliveries of an endpoint are to be repeated: those of this state that were made in this time."""
+
+    state: Literal["parked", "delivered"] = "parked"
+    since: datetime | None = None
+    until: datetime | None = None
+    """Aware, exclusive."""
+
+
+def webhook_id(event_id: int, endpoint_id: int) -> str:
+    """What a receiver tells repetitions by: the same for every try and every replay of an event."""
+    return f"evt_{event_id}_{endpoint_id}"
+
+
+# ---------------------------------------------------------------- what an endpoint may be
+
+MAX_ENDPOINTS: Final = 50
+"""Of one account."""
+MAX_IN_FLIGHT: Final = 100
+_MAX_URL: Final = 2000
+_MAX_DESCRIPTION: Final = 255
+_MAX_AUTH_HEADER: Final = 4000
+_MAX_OPTIONS: Final = 4000
+_AUTH_HEADER = re.compile(
+    r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)[ \t]*"
+)
+_HEADERS_OF_OURS = frozenset(
+    {"accept-encoding", "connection", "content-encoding", "content-length", "content-type", "cookie",
+     "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "user-agent"}
+)  # fmt: skip
+
+Fault = tuple[str, str]
+"""(field, what is wrong with it)."""
+
+
+def url_faults(url: str, *, allow_private: bool) -> Iterator[Fault]:
+    """What is wrong with an endpoint's address. A name may turn out to be private only when it is looked up,
+    so every request is checked again."""
+    parts = _split(url)
+    if parts is None or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        yield "url", "must be a URL, anything but ASCII in it percent-encoded or punycode"
+    elif len(url) > _MAX_URL:
+        yield "url", f"must have {_MAX_URL} characters at most"
+    elif parts.scheme not in ("http", "https") or not parts.hostname:
+        yield "url", "must begin with http:// or https:// and a host"
+    elif parts.username is not None or parts.password is not None:
+        yield "url", "must not hold a user name or password; use the auth header"
+    elif "#" in url:
+        yield "url", "must not hold a fragment"
+    elif not allow_private and _is_private(parts.hostname):
+        yield "url", "must not be a loopback, private or otherwise reserved address"
+
+
+def endpoint_faults(
+    *,
+    format: str,
+    events: Collection[str],
+    description: str,
+    options: Mapping[str, Any],
+    auth_header: str | None,
+    max_in_flight: int,
+) -> Iterator[Fault]:
+    known = FORMATS.get(format)
+    if known is None:
+        yield "format", f"must be one of {', '.join(FORMATS)}"
+    elif not events or not known.issuperset(events) or len(set(events)) != len(events):
+        yield "events", f"must be one or more of {', '.join(sorted(known))}, each once"
+    if len(description) > _MAX_DESCRIPTION or (description and not description.isprintable()):
+        yield "description", f"must be printable and have {_MAX_DESCRIPTION} characters at most"
+    written = msgspec.json.encode(options)
+    if len(written) > _MAX_OPTIONS or b"\\u0000" in written:  # which PostgreSQL cannot keep
+        yield "options", f"must have {_MAX_OPTIONS} bytes at most, and no character U+0000"
+    if auth_header is not None and parse_auth_header(auth_header) is None:
+        yield "auth_header", "must be `Name: value` in ASCII, and no header that the request has anyway"
+    if not 1 <= max_in_flight <= MAX_IN_FLIGHT:
+        yield "max_in_flight", f"must be 1 to {MAX_IN_FLIGHT}"
+
+
+def parse_auth_header(text: str) -> tuple[str, str] | None:
+    """Name and value, or None for what is no header or one that is ours to set."""
+    match = _AUTH_HEADER.fullmatch(text)
+    if match is None or len(text) > _MAX_AUTH_HEADER:
+        return None
+    name = match[1].lower()
+    return None if name in _HEADERS_OF_OURS or name.startswith("webhook-") else (match[1], match[2])
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - it is parsed when it is asked for
+    except ValueError:
+        return None
+    return None if parts.port == 0 else parts
+
+
+def _is_private(host: str) -> bool:
+    name = host.rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    address = address_in(name)
+    return address is not None and not is_public(address)
+
+
+# ---------------------------------------------------------------- when it is tried again
+
+
+@dataclass(frozen=True, slots=True)
+class SendingRules:
+    """How long and how often a delivery is tried, and what an endpoint's failures lead to."""
+
+    delays_s: tuple[float, ...] = (5, 30, 120, 300, 900, 1800, 3600, 7200, 14400)
+    """After the first failed try, the second, …; the last one from then on."""
+    jitter: float = 0.2
+    """Each delay is longer or shorter by up to this part of it, so that those who failed together do not come
+    back together."""
+    give_up: timedelta = timedelta(hours=24)
+    """A try that fails so long after the event parks the delivery."""
+    longest_wait: timedelta = timedelta(hours=1)
+    """What `Retry-After` may ask for at most."""
+    failures_to_pause: int = 5
+    """In a row."""
+    pause_s: float = 10
+    """The first pause; each one that follows without a delivery between is twice as long."""
+    longest_pause_s: float = 300
+
+    def next_try(self, tries: int, created_at: datetime, now: datetime, luck: float) -> datetime | None:
+        """When to try again after `tries` failed ones; None: park it.
+
+        The last try falls on the very end of the 24 hours. `luck` is random, 0 to 1.
+        """
+        end = created_at + self.give_up
+        if now >= end:
+            return None
+        delay = self.delays_s[min(max(tries, 1), len(self.delays_s)) - 1]
+        return min(now + timedelta(seconds=self._jittered(delay, luck)), end)
+
+    def pause(self, pauses: int, luck: float) -> timedelta:
+        """How long an endpoint is left alone that paused `pauses` times in a row before."""
+        seconds = min(self.pause_s * 2.0 ** min(pauses, 30), self.longest_pause_s)
+        return timedelta(seconds=self._jittered(seconds, luck))
+
+    def _jittered(self, seconds: float, luck: float) -> float:
+        return seconds * (1 + self.jitter * (2 * luck - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How an endpoint fares."""
+
+    failures: int = 0
+    failing_since: datetime | None = None
+    paused_at: datetime | None = None
+    paused_until: datetime | None = None
+    pause_reason: str | None = None
+    pauses: int = 0
+
+    def is_paused(self, now: datetime) -> bool:
+        return self.paused_at is not None and (self.paused_until is None or now < self.paused_until)
+
+    def after_success(self) -> Health:
+        """A delivery ends whatever the endpoint's own failures led to. What a customer paused stays so."""
+        return self if self._waits_for_somebody else HEALTHY
+
+    def after_failure(
+        self,
+        now: datetime,
+        rules: SendingRules,
+        luck: float,
+        *,
+        gone: bool = False,
+        wait: timedelta | None = None,
+    ) -> Health:
+        """`gone`: it said that it is no more (410). `wait`: what it asked for with `Retry-After`."""
+        if self._waits_for_somebody:
+            return self
+        failed = replace(self, failures=self.failures + 1, failing_since=self.failing_since or now)
+        if gone:
+            return failed._paused(now, None, "gone")
+        until = now if wait is None else now + min(wait, rules.longest_wait)
+        reason: PauseReason = "retry_after"
+        if failed.failures >= rules.failures_to_pause and not self.is_paused(now):
+            pause = rules.pause(self.pauses, luck)
+            failed = replace(failed, pauses=self.pauses + 1)
+            if now + pause >= until:
+                until, reason = now + pause, "failures"
+        if until <= (now if self.paused_until is None else max(now, self.paused_until)):
+            return failed
+        return failed._paused(now, until, reason)
+
+    def _paused(self, now: datetime, until: datetime | None, reason: PauseReason) -> Health:
+        return replace(self, paused_at=self.paused_at or now, paused_until=until, pause_reason=reason)
+
+    @property
+    def _waits_for_somebody(self) -> bool:
+        return self.paused_at is not None and self.paused_until is None
+
+
+HEALTHY: Final = Health()
+
+
+def asked_wait(retry_after: str | None, now: datetime) -> timedelta | None:
+    """What a `Retry-After` header asks for: seconds, or a date (RFC 9110, section 10.2.3). None: nothing that
+    one can follow."""
+    text = (retry_after or "").strip()
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return timedelta(seconds=int(text))
+    try:
+        until = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if until.tzinfo is None:  # "-0000": UTC, from who knows where
+        until = until.replace(tzinfo=UTC)
+    return max(until - now, timedelta(0))
