@@ -1,0 +1,103 @@
+"""The body of our own webhook format, version 1. Its reference is `docs/reference/webhooks.md`.
+
+Within a version fields are added and none is changed or removed. The names are those of `GET /v1/calls/{id}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from tongdai.api.times import shown_time
+from tongdai.domain.contacts import shown
+from tongdai.domain.webhooks import CallEvent
+
+VERSION: Final = 1
+
+
+class CallData(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about the call as it was when this happened."""
+
+    account_id: int
+    campaign_id: int
+    campaign_name: str
+    project_code: str | None
+    template_id: int | None
+    """Of the template that the campaign was made from."""
+    purpose: str
+    call_id: int
+    user_id: int
+    """Whose campaign it is."""
+    attempt_id: int | None
+    """Null: it was refused, and nothing was dialled."""
+    attempt: int
+    """Its ordinal in the call, from 1; of a refusal, how many attempts there were before."""
+    final: bool
+    """True: the call is done, and this is the last event of it."""
+    next_attempt_at: datetime | None
+    """When it is tried again, at the earliest. Null: it is not, or it goes on at once."""
+    outcome: str
+    note: str | None
+    """The rule that refused it, when one did."""
+    number: str
+    """`0…`; "" when what was given is no number."""
+    number_given: str
+    person_ref: str | None
+    fields: dict[str, Any]
+    """As imported; a one-time code is never among them."""
+    caller: str | None
+    """The hotline that it showed, `0…`."""
+    network: str | None
+    called_at: datetime
+    """When it was dialled, or refused."""
+    ended_at: datetime
+    ring_s: float | None
+    duration_s: int
+    key_press: str
+    end_code: str | None
+    """What the script came to."""
+    record_files: list[str]
+    billable_s: int
+    postage: Decimal
+    """Đồng, VAT included; a JSON number."""
+    service_charge: Decimal
+    """Đồng, VAT included; a JSON number."""
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True):
+    """The envelope that the Standard Webhooks specification proposes, with version and sequence number."""
+
+    version: int = VERSION
+    type: str
+    timestamp: datetime
+    sequence: int
+    """1, 2, … within the call."""
+    data: CallData
+
+
+_SAME: Final = tuple(
+    name
+    for name in CallData.__struct_fields__
+    if name not in {"number", "caller", "called_at", "ended_at", "next_attempt_at", "key_press"}
+)
+_to_json = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def render(event: CallEvent, options: Mapping[str, Any]) -> bytes:
+    """One event of a call. There are no options."""
+    data = CallData(
+        **{name: getattr(event, name) for name in _SAME},
+        number=shown(event.number),
+        caller=None if event.hotline is None else shown(event.hotline),
+        called_at=shown_time(event.called_at),
+        ended_at=shown_time(event.ended_at),
+        next_attempt_at=shown_time(event.next_attempt_at),
+        key_press=event.key_presses,
+    )
+    return _to_json(
+        Body(type=event.type, timestamp=shown_time(event.ended_at), sequence=event.seq, data=data)
+    )

@@ -1,0 +1,226 @@
+"""The bodies that VBot posts to its customers: the auto-call history and the call history.
+
+The vendor's page lists the fields of both. Those of the call history it lists flat; the page of its own
+history call, of the same generation, shows how they nest. What is declared a String is one: "", never null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from tongdai.domain.calls import Outcome
+from tongdai.domain.contacts import shown
+from tongdai.domain.webhooks import CallEvent
+from tongdai.kit.clock import VIETNAM
+
+AUTO_STATUS: Final[Mapping[str, int]] = {
+    Outcome.ANSWERED: 200,
+    Outcome.VOICEMAIL: 200,
+    Outcome.NO_ANSWER: 2,
+    Outcome.BUSY: 3,
+    Outcome.REJECTED: 3,
+    Outcome.CANCELLED: 4,
+    Outcome.UNREACHABLE: 2,
+    Outcome.INVALID_NUMBER: 101,
+    Outcome.NO_HOTLINE: 102,
+    Outcome.NO_FUNDS: 103,
+    Outcome.CONGESTION: 104,
+    Outcome.PLAN_EXPIRED: 105,
+    Outcome.NETWORK_UNSUPPORTED: 106,
+    Outcome.BLOCKED: 104,
+    Outcome.EXPIRED: 104,
+    Outcome.FAILED: 100,
+    Outcome.LOST: -100,
+}
+"""The auto-call history's `status` for each way that a call ends (ARCHITECTURE, section 4)."""
+
+DISPOSITIONS: Final[Mapping[str, str]] = {
+    Outcome.ANSWERED: "ANSWER",
+    Outcome.VOICEMAIL: "ANSWER",
+    Outcome.NO_ANSWER: "NOANSWER",
+    Outcome.BUSY: "BUSY",
+    Outcome.REJECTED: "BUSY",
+    Outcome.CANCELLED: "CANCEL",
+    Outcome.UNREACHABLE: "NOANSWER",
+    Outcome.INVALID_NUMBER: "INVALIDARGS",
+    Outcome.NO_HOTLINE: "CHANUNAVAIL",
+    Outcome.NO_FUNDS: "DONTCALL",
+    Outcome.CONGESTION: "CONGESTION",
+    Outcome.PLAN_EXPIRED: "DONTCALL",
+    Outcome.NETWORK_UNSUPPORTED: "CHANUNAVAIL",
+    Outcome.BLOCKED: "DONTCALL",
+    Outcome.EXPIRED: "DONTCALL",
+    Outcome.FAILED: "MORE",
+    Outcome.LOST: "MORE",
+}
+"""The call history's `disposition`, likewise."""
+
+CAMPAIGN_CALL: Final = "CAMPAIGN_CALL"
+HISTORY_CALL: Final = "HISTORY_CALL"
+
+_DATE_FORMATS: Final[Mapping[str, str]] = {
+    "MM/dd/yyyy": "%m/%d/%Y %H:%M:%S",
+    "dd/MM/yyyy": "%d/%m/%Y %H:%M:%S",
+}
+_DEFAULT_DATE_FORMAT: Final = "MM/dd/yyyy"
+_CALLED_BY: Final = "Campaign"
+_CALLED_ON: Final = "Phone"
+
+# Amounts are Doubles in the vendor's page: numbers in JSON, with the digits that were charged.
+_to_json = msgspec.json.Encoder(decimal_format="number").encode
+
+
+class AutoCallBody(msgspec.Struct, frozen=True):
+    """The twelve fields of the auto-call history, in the order and with the types of the vendor's table."""
+
+    campaign_id: int
+    create_at: str
+    """When it was dialled, or refused."""
+    hotline: str
+    """`0…`; "" when it was never dialled."""
+    phone: str
+    """`0…`; what was given, when that is no number."""
+    name: str
+    description: str
+    status: int
+    time_call: int
+    """Seconds from the answer; 0 when nobody answered."""
+    postage: Decimal
+    service_charge: Decimal
+    action_log: str
+    """`1 (29), 2 (35)`: each key with its second since the answer; "" when none was pressed."""
+    event_data: str = CAMPAIGN_CALL
+
+
+class Party(msgspec.Struct, frozen=True, kw_only=True):
+    """Who called, or who was called."""
+
+    phone: str
+    vbot_id: str = ""
+    """Of a member of the customer's; a campaign has none at either end."""
+    date_create: str
+    disposition: str
+    time_call: str
+    postage: Decimal
+    source: str
+    member_no: str = ""
+
+
+class HistoryCall(msgspec.Struct, frozen=True, kw_only=True):
+    """One call of the call history."""
+
+    hotline_number: str
+    date_create: str
+    time_call: str
+    """`HH:mm:ss` from the answer to the end."""
+    type_call: str = "CALLOUT"
+    caller: tuple[Party, ...]
+    callee: tuple[Party, ...]
+    postage: str
+    """A String in the vendor's table, though each party's is a number."""
+    source: str = _CALLED_BY
+    disposition: str
+    record_file: list[str]
+
+
+class CallHistoryBody(msgspec.Struct, frozen=True, kw_only=True):
+    """The call history as the vendor's history call answers it, with the name of the event."""
+
+    status: int = 1
+    error: int = 0
+    message: str = "success"
+    event_data: str = HISTORY_CALL
+    data: tuple[HistoryCall, ...]
+
+
+def render_auto_call(event: CallEvent, options: Mapping[str, Any]) -> bytes:
+    """One attempt, or one refusal. Option `date_format`: `MM/dd/yyyy` (unless told) or `dd/MM/yyyy`."""
+    body = AutoCallBody(
+        campaign_id=event.campaign_id,
+        create_at=_date_text(event.called_at, options),
+        hotline=shown(event.hotline or ""),
+        phone=_phone(event),
+        name=_text(event.fields.get("name")),
+        description=_text(event.fields.get("description")),
+        status=auto_status_of(event.outcome),
+        time_call=event.duration_s,
+        postage=event.postage,
+        service_charge=event.service_charge,
+        action_log=event.key_presses,
+    )
+    return _to_json(body)
+
+
+def render_call_history(event: CallEvent, options: Mapping[str, Any]) -> bytes:
+    """One ended attempt, as a call from the hotline to the person. Options as for the auto-call history.
+
+    Both parties carry the call's whole postage, as the vendor's own samples do.
+    """
+    hotline = shown(event.hotline or "")
+    called_at = _date_text(event.called_at, options)
+    talked = _clock_text(event.duration_s)
+    disposition = disposition_of(event.outcome)
+    caller = Party(
+        phone=hotline,
+        date_create=called_at,
+        disposition="",
+        time_call=talked,
+        postage=event.postage,
+        source=_CALLED_BY,
+    )
+    callee = Party(
+        phone=_phone(event),
+        date_create=called_at,
+        disposition=disposition,
+        time_call=talked,
+        postage=event.postage,
+        source=_CALLED_ON,
+    )
+    call = HistoryCall(
+        hotline_number=hotline,
+        date_create=called_at,
+        time_call=talked,
+        caller=(caller,),
+        callee=(callee,),
+        postage=format(event.postage, "f"),
+        disposition=disposition,
+        record_file=event.record_files,
+    )
+    return _to_json(CallHistoryBody(data=(call,)))
+
+
+def auto_status_of(outcome: str) -> int:
+    """An outcome that VBot has no status for is an error of the system."""
+    return AUTO_STATUS.get(outcome, AUTO_STATUS[Outcome.FAILED])
+
+
+def disposition_of(outcome: str) -> str:
+    return DISPOSITIONS.get(outcome, DISPOSITIONS[Outcome.FAILED])
+
+
+def _phone(event: CallEvent) -> str:
+    return shown(event.number) if event.number else event.number_given
+
+
+def _date_text(moment: datetime, options: Mapping[str, Any]) -> str:
+    """A moment in Vietnam. The vendor writes months first; a date in Vietnam is mostly written otherwise."""
+    form = _DATE_FORMATS.get(str(options.get("date_format")), _DATE_FORMATS[_DEFAULT_DATE_FORMAT])
+    return moment.astimezone(VIETNAM).strftime(form)
+
+
+def _clock_text(seconds: int) -> str:
+    minutes, second = divmod(seconds, 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{hour:02d}:{minute:02d}:{second:02d}"
+
+
+def _text(value: object) -> str:
+    """A contact's field as text: a list from a file, or our own API, may hold numbers."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else _to_json(value).decode()
