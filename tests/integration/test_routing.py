@@ -111,7 +111,7 @@ async def test_a_changed_cap_is_not_held_up_by_the_slots_of_the_one_before(
     for limit_id, change in (
         (trunk.limit_id, routing.update_trunk(tx, account_id, trunk.id, max_cps=new)),
         (hotline.limit_id, routing.update_hotline(tx, account_id, hotline.id, max_cps=new)),
-        (campaign.limit_id, campaigns.update_campaign(tx, account_id, campaign.id, max_cps=new)),
+        (campaign.limit_id, campaigns.update_campaign(tx, cast.owner.caller, campaign.id, max_cps=new)),
     ):
         await given_a_slot(tx, limit_id, old)
         await change

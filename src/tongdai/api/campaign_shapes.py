@@ -11,7 +11,8 @@ from msgspec import UNSET, Meta, UnsetType
 from tongdai.api.bodies import Channels, Cps, Id, Name
 from tongdai.api.times import shown_time
 from tongdai.domain import campaigns
-from tongdai.domain.campaigns import CampaignConfig, RetryRule
+from tongdai.domain.campaigns import CampaignConfig, DeclaredField, FieldType, RetryRule
+from tongdai.domain.campaigns.declared import MAX_FIELDS
 from tongdai.domain.compliance import Schedule, Window
 
 Kind = Literal["voice", "otp"]
@@ -19,7 +20,25 @@ Purpose = Literal["advertising", "customer_care", "transactional", "otp", "debt_
 State = Literal["draft", "running", "paused", "stopped", "finished"]
 Weekday = Annotated[int, Meta(ge=1, le=7)]
 HotlineIds = Annotated[tuple[Id, ...], Meta(min_length=1, max_length=100)]
-FieldNames = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...], Meta(max_length=100)]
+FieldName = Annotated[str, Meta(min_length=1, max_length=64)]
+Advertiser = Annotated[str, Meta(max_length=200)]
+
+
+class Field(DeclaredField, frozen=True, forbid_unknown_fields=True):
+    """A field that a contact brings, or should, for the script to speak and branch on."""
+
+    name: FieldName
+    """As the script names it."""
+    type: FieldType = "text"
+    """A value may come as text that says it: `"30"` for an integer, `"true"` for a boolean. It is kept in
+    this type. A date is `2026-12-31` or `31/12/2026`, and kept as it was written."""
+    required: bool = False
+    """True: a contact without it is rejected, as `field_missing`. Blank text is no value."""
+    default: str | int | float | bool | None = None
+    """What a contact has that brings no value; not for a required field."""
+
+
+Fields = Annotated[tuple[Field | FieldName, ...], Meta(max_length=MAX_FIELDS)]
 
 
 class CallingWindow(Window, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,6 +69,10 @@ class Settings(CampaignConfig, frozen=True, kw_only=True, forbid_unknown_fields=
     for voicemail, no_answer, busy, unreachable, congestion, failed and lost."""
     otp_seconds: Annotated[int, Meta(ge=5, le=3600)] = 60
     """An OTP that could not be dialled for so long ends as `expired`."""
+    on_unpaid: Literal["wait", "refuse"] | None = None
+    """Of a prepaid account without a valid plan, or whose wallet cannot cover the next call. `wait`: the
+    campaign dials nothing until that is mended. `refuse`: each call that comes due ends, as `plan_expired`
+    or `no_funds`. Null: wait."""
 
 
 class NewCampaign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,7 +87,14 @@ class NewCampaign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     script_id: Id
     """The campaign keeps the version that is current now."""
     hotline_ids: HotlineIds
-    """The numbers it may show; the one of the callee's network is taken first."""
+    """The numbers it may show; the one of the callee's network is taken first. Advertising may run only with
+    one that has a brand name."""
+    fields: Fields = ()
+    """What its contacts bring. A bare name is an optional text."""
+    advertiser: Advertiser = ""
+    """In whose name it calls, as consents and opt-outs name them. Empty: in your own."""
+    attestation_id: Id | None = None
+    """Your word on how everybody on the list agreed to be called, for this purpose and advertiser."""
     config: Settings = msgspec.field(default_factory=Settings)
     max_channels: Channels | None = None
     """Calls at a time. Null: no cap of its own."""
@@ -86,6 +116,12 @@ class CampaignChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Null: no cap of its own."""
     max_cps: Cps | UnsetType | None = UNSET
     """Calls per second, 0.01 to 10,000. Null: no cap of its own."""
+    purpose: Purpose | UnsetType = UNSET
+    """Of a draft, by an owner."""
+    advertiser: Advertiser | UnsetType = UNSET
+    """Of a draft, by an owner."""
+    attestation_id: Id | UnsetType | None = UNSET
+    """By an owner. Null: none."""
 
     def given(self) -> dict[str, Any]:
         return {name: value for name, value in _pairs(self) if value is not UNSET}
@@ -102,6 +138,15 @@ WaitingReason = Literal[
     "no_hotline",
     "script_invalid",
     "configuration_invalid",
+    "plan_expired",
+    "wallet_empty",
+    "no_policy",
+    "purpose_window",
+    "dnc_stale",
+    "brand_name_missing",
+    "hotlines_not_valid",
+    "trunks_cooling",
+    "daily_cap_reached",
 ]
 WaitingDetail = Literal["not_started", "window_closed", "holiday", "schedule_ended", "never_opens"]
 
@@ -110,8 +155,22 @@ class Waiting(msgspec.Struct, frozen=True):
     """Why a running campaign dials nothing at the moment. Calls that are up go on all the same."""
 
     reason: WaitingReason
-    """`schedule_closed`, `next_call_later` and `channels_full` end by themselves, `nothing_queued` with the
-    next contact or retry; the others when somebody mends what they name."""
+    """What ends each:
+
+    - `schedule_closed`, `next_call_later`, `channels_full`: time.
+    - `nothing_queued`: the next contact or retry.
+    - `purpose_window`: the next hour in which the rules for its purpose allow calls, at `until`.
+    - `trunks_cooling`: time; every trunk that could call has failed too often of late.
+    - `daily_cap_reached`: the next day of Vietnam, or a higher `daily_cap` of a hotline.
+    - `plan_expired`: a plan that is valid. `wallet_empty`: a top-up that covers a call.
+    - `brand_name_missing`: a hotline whose brand name is valid, which its purpose needs.
+    - `hotlines_not_valid`: a hotline within its contract's dates. `hotlines_disabled`, `no_hotline`: one that
+      is enabled, on a trunk that is.
+    - `dnc_stale`: a fresh copy of the national do-not-call register. `no_policy`: a policy of rules that is
+      in force today; both are the operator's to bring.
+    - `engine_unreachable`: the engine's answer. `schedule_over`, `script_invalid`, `configuration_invalid`:
+      somebody who mends what they name.
+    """
     detail: WaitingDetail | None
     """Of `schedule_closed`: `not_started`, `window_closed`, `holiday`. Of `schedule_over`: `schedule_ended`,
     `never_opens`."""
@@ -134,6 +193,12 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     script_id: int
     script_version: int
     hotline_ids: list[int]
+    fields: list[DeclaredField]
+    """What its contacts bring."""
+    advertiser: str
+    """In whose name it calls; empty: in your own."""
+    attestation_id: int | None
+    """Your word on how its contacts agreed to be called."""
     config: CampaignConfig
     max_channels: int | None
     """Calls at a time. Null: no cap of its own."""
@@ -151,7 +216,7 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, row: campaigns.Campaign) -> Campaign:
         plain = {name: getattr(row, name) for name in _SAME_IN_CAMPAIGN}
         times = {name: shown_time(getattr(row, name)) for name in ("created_at", "started_at", "ended_at")}
-        return cls(**plain, **times, waiting=waiting_of(row))
+        return cls(**plain, **times, fields=list(row.fields), waiting=waiting_of(row))
 
 
 _SAME_IN_CAMPAIGN = (
@@ -165,6 +230,8 @@ _SAME_IN_CAMPAIGN = (
     "script_id",
     "script_version",
     "hotline_ids",
+    "advertiser",
+    "attestation_id",
     "config",
     "max_channels",
     "max_cps",
@@ -192,6 +259,10 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     done: int
     outcomes: dict[str, int]
     """Finished calls by outcome."""
+    blocked_by: dict[str, int]
+    """Of those with outcome `blocked`, by the rule that forbade the call: `opted_out`, `dnc_account`,
+    `dnc_platform`, `dnc_national`, `no_consent`, `consent_withdrawn`, `freq_24h`, `freq_day`,
+    `contact_window_over` and what other rules are called."""
     next_due_at: datetime | None
     """When the earliest queued call is due; in the past when it is due now."""
     waiting: Waiting | None
@@ -207,6 +278,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
             dialing=row.dialing,
             done=row.done,
             outcomes=dict(row.outcomes),
+            blocked_by=dict(row.blocked_by),
             next_due_at=shown_time(row.next_due_at),
             waiting=waiting_of(row),
         )
@@ -223,8 +295,12 @@ class NewTemplate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     script_id: Id
     """A campaign keeps the version that is current when it is made."""
     hotline_ids: HotlineIds
-    fields: FieldNames = ()
-    """Names of the fields that a contact should bring."""
+    fields: Fields = ()
+    """What the contacts of its campaigns bring. A bare name is an optional text."""
+    advertiser: Advertiser = ""
+    """In whose name its campaigns call. Empty: in your own."""
+    attestation_id: Id | None = None
+    """Your word on how the persons on its lists agreed to be called, for this purpose and advertiser."""
     config: Settings = msgspec.field(default_factory=Settings)
     max_channels: Channels | None = None
     max_cps: Cps | None = None
@@ -243,7 +319,9 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
     purpose: Purpose
     script_id: int
     hotline_ids: list[int]
-    fields: list[str]
+    fields: list[DeclaredField]
+    advertiser: str
+    attestation_id: int | None
     config: CampaignConfig
     max_channels: int | None
     max_cps: float | None
@@ -264,6 +342,8 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
             script_id=held.script_id,
             hotline_ids=list(held.hotline_ids),
             fields=list(held.fields),
+            advertiser=held.advertiser,
+            attestation_id=held.attestation_id,
             config=held.config,
             max_channels=held.max_channels,
             max_cps=held.max_cps,
@@ -282,9 +362,18 @@ class TemplatePage(msgspec.Struct, frozen=True):
 
 
 class CampaignFromTemplate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A campaign to be made from a template. It begins as a draft."""
+    """A campaign to be made from a template."""
 
     name: Name
+    state: Literal["draft", "running"] = "draft"
+    """`running`: it dials what it is given from now on."""
+    project_id: Id | None = None
+    """Null: the template's."""
+
+
+def declared(fields: tuple[Field | str, ...]) -> tuple[DeclaredField, ...]:
+    """Declared fields; a bare name is an optional text."""
+    return tuple(DeclaredField(one) if isinstance(one, str) else one for one in fields)
 
 
 def waiting_of(row: campaigns.Campaign | campaigns.Progress) -> Waiting | None:

@@ -6,7 +6,14 @@ from litestar import get, patch, post
 from litestar.params import JSONBody
 
 from tongdai.api.auth import CalledBy, Wired
-from tongdai.api.campaign_shapes import Campaign, CampaignChange, CampaignPage, NewCampaign, Progress
+from tongdai.api.campaign_shapes import (
+    Campaign,
+    CampaignChange,
+    CampaignPage,
+    NewCampaign,
+    Progress,
+    declared,
+)
 from tongdai.api.paging import Cursor, Limit, after, cut
 from tongdai.api.params import CampaignId
 from tongdai.api.problems import answers
@@ -39,6 +46,9 @@ async def create_campaign(services: Wired, caller: CalledBy, data: JSONBody[NewC
             max_cps=data.max_cps,
             takes_imports=data.takes_imports,
             project_id=data.project_id,
+            fields=declared(data.fields),
+            advertiser=data.advertiser,
+            attestation_id=data.attestation_id,
         )
     return Campaign.of(row)
 
@@ -77,9 +87,13 @@ async def get_campaign(services: Wired, caller: CalledBy, campaign_id: CampaignI
 async def update_campaign(
     services: Wired, caller: CalledBy, campaign_id: CampaignId, data: JSONBody[CampaignChange]
 ) -> Campaign:
-    """Change name, hotlines, configuration or caps. 409 unless it is a draft or paused."""
+    """Change name, hotlines, configuration or caps. 409 unless it is a draft or paused.
+
+    Purpose, advertiser and attestation are for owners (403), purpose and advertiser of a draft alone; each
+    change of them is in the audit log.
+    """
     async with services.db.transaction() as tx:
-        row = await campaigns.update_campaign(tx, caller.account_id, campaign_id, **data.given())
+        row = await campaigns.update_campaign(tx, caller, campaign_id, **data.given())
     return Campaign.of(row)
 
 
@@ -92,7 +106,10 @@ async def update_campaign(
     responses=answers(404, 409),
 )
 async def start_campaign(services: Wired, caller: CalledBy, campaign_id: CampaignId) -> Campaign:
-    """From draft or stopped to running. 409 from any other state."""
+    """From draft or stopped to running. 409 from any other state.
+
+    400 for a campaign whose purpose needs a brand name, when none of its hotlines has one that is valid.
+    """
     async with services.db.transaction() as tx:
         row = await campaigns.start_campaign(tx, caller, campaign_id)
     services.hinter.wake(campaign_id)

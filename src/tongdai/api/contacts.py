@@ -24,6 +24,17 @@ class NewContact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the script speaks and branches on, by name: texts, numbers, true or false."""
     otp_code: str | None = None
     """For a campaign of kind `otp`: the code to be read. Kept sealed, and wiped when the call is done."""
+    max_attempts: Annotated[int, Meta(ge=1, le=campaigns.MAX_ATTEMPTS)] | None = None
+    """How often it is dialled at most, instead of the `times` of the campaign's rules and its `max_attempts`.
+    Where the campaign has no rules: again after no answer and busy, 5 minutes apart. Null: as it says."""
+    call_after: str | None = None
+    """Not before this time of every day (`HH:MM` in Vietnam) or moment (`2026-08-01T09:00:00+07:00`; without
+    an offset in Vietnam's time). It narrows the campaign's schedule and never widens it."""
+    call_before: str | None = None
+    """From this time of every day or moment on no more, in the same forms; `24:00` is the end of the day."""
+    person_ref: str | None = None
+    """Your own name for the person, the same for all numbers of one person: 1 to 100 characters. Rules about
+    how often a person may be called then count all of them together."""
 
 
 class ContactList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,7 +58,8 @@ class RejectedContact(msgspec.Struct, frozen=True):
     """Its place in the list that was sent, from 0."""
     reason: str
     """Of the number: `too_short`, `too_long`, `unknown_prefix`, `foreign`, `service`, `short_code`,
-    `not_a_number`. Else `number_invalid`, `fields_invalid`, `fields_too_large` (over 64 KiB as JSON),
+    `not_a_number`. Of a field that the campaign declares: `field_missing: name`, `field_invalid: name`. Else
+    `fields_invalid`, `fields_too_large` (over 64 KiB as JSON), `call_window_invalid`, `person_ref_invalid`,
     `otp_invalid`, `duplicate` (within this list) or `duplicate_earlier` (of this campaign)."""
 
 
@@ -57,6 +69,10 @@ class ImportReport(msgspec.Struct, frozen=True):
     received: int
     accepted: list[AcceptedContact]
     rejected: list[RejectedContact]
+    repaired: list[int]
+    """Places of accepted contacts whose number was read only after mending, such as a lost leading zero."""
+    converted: list[int]
+    """Places of accepted contacts whose number is of the plan before September 2018; today's is called."""
 
 
 @post(
@@ -75,7 +91,7 @@ async def import_contacts(
     Sent again, the same list makes calls again, unless the campaign's `allow_duplicates` is false.
     409 when the campaign takes no contacts in its present state.
     """
-    given = [campaigns.NewContact(str(one.number), one.fields, one.otp_code) for one in data.contacts]
+    given = [_given(one) for one in data.contacts]
     async with services.db.transaction() as tx:
         report = await campaigns.import_contacts(
             tx, services.keyring, services.clock, caller.account_id, campaign_id, given
@@ -85,6 +101,20 @@ async def import_contacts(
         report.received,
         [AcceptedContact(index, call_id) for index, call_id in report.accepted],
         [RejectedContact(index, reason) for index, reason in report.rejected],
+        list(report.repaired),
+        list(report.converted),
+    )
+
+
+def _given(one: NewContact) -> campaigns.NewContact:
+    return campaigns.NewContact(
+        str(one.number),
+        one.fields,
+        one.otp_code,
+        max_attempts=one.max_attempts,
+        call_after=one.call_after,
+        call_before=one.call_before,
+        person_ref=one.person_ref,
     )
 
 

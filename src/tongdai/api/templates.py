@@ -12,6 +12,7 @@ from tongdai.api.campaign_shapes import (
     NewTemplate,
     Template,
     TemplatePage,
+    declared,
 )
 from tongdai.api.paging import Cursor, Limit, after, cut
 from tongdai.api.params import TemplateId
@@ -33,7 +34,12 @@ async def create_template(services: Wired, caller: CalledBy, data: JSONBody[NewT
     """A new template. 404 when a script, hotline or project is unknown."""
     async with services.db.transaction() as tx:
         row = await campaigns.create_template(
-            tx, caller.account_id, name=data.name, config=_config(data), project_id=data.project_id
+            tx,
+            caller.account_id,
+            name=data.name,
+            config=_config(data),
+            project_id=data.project_id,
+            by=caller.user_id,
         )
     return Template.of(row)
 
@@ -72,11 +78,14 @@ async def get_template(services: Wired, caller: CalledBy, template_id: TemplateI
 async def replace_template(
     services: Wired, caller: CalledBy, template_id: TemplateId, data: JSONBody[NewTemplate]
 ) -> Template:
-    """Everything of the template anew. Campaigns that were made from it keep what they have."""
+    """Everything of the template anew. Campaigns that were made from it keep what they have.
+
+    403: only an owner changes its purpose, advertiser or attestation.
+    """
     async with services.db.transaction() as tx:
         row = await campaigns.update_template(
             tx,
-            caller.account_id,
+            caller,
             template_id,
             name=data.name,
             config=_config(data),
@@ -95,7 +104,7 @@ async def replace_template(
 async def archive_template(services: Wired, caller: CalledBy, template_id: TemplateId) -> None:
     """No campaign can be made from it any more. 404 when it was archived before."""
     async with services.db.transaction() as tx:
-        await campaigns.archive_template(tx, caller.account_id, template_id)
+        await campaigns.archive_template(tx, caller, template_id)
 
 
 @post(
@@ -111,11 +120,23 @@ async def create_campaign_from_template(
     template_id: TemplateId,
     data: JSONBody[CampaignFromTemplate],
 ) -> Campaign:
-    """A new campaign, as a draft, with everything that the template says."""
+    """A new campaign with everything that the template says, as a draft or running at once.
+
+    404: the template, or something that it names, is not there any more. 400: that has changed so much that
+    the template makes no campaign now.
+    """
     async with services.db.transaction() as tx:
         row = await campaigns.create_from_template(
-            tx, caller.account_id, caller.user_id, template_id, name=data.name
+            tx,
+            caller.account_id,
+            caller.user_id,
+            template_id,
+            name=data.name,
+            state=data.state,
+            project_id=data.project_id,
         )
+    if data.state == "running":
+        services.hinter.wake(row.id)
     return Campaign.of(row)
 
 
@@ -125,7 +146,9 @@ def _config(data: NewTemplate) -> TemplateConfig:
         purpose=data.purpose,
         script_id=data.script_id,
         hotline_ids=data.hotline_ids,
-        fields=data.fields,
+        fields=declared(data.fields),
+        advertiser=data.advertiser,
+        attestation_id=data.attestation_id,
         config=data.config,
         max_channels=data.max_channels,
         max_cps=data.max_cps,

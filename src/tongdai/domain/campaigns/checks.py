@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from tongdai.domain.accounts import cap_faults
+from tongdai.domain.campaigns.declared import declared_faults
 from tongdai.domain.campaigns.errors import CampaignInvalidError, PartNotFoundError
-from tongdai.domain.campaigns.model import CampaignConfig, Kind, Purpose, TemplateConfig
+from tongdai.domain.campaigns.model import CampaignConfig, Kind, Mandate, TemplateConfig
 from tongdai.domain.campaigns.store import campaigns as store
 from tongdai.domain.compliance import schedule_errors
+from tongdai.domain.compliance.calling import needs_brand_name
+from tongdai.domain.compliance.policy import Policy
 from tongdai.kit.db import Tx
+
+MAX_NAME: Final = 255
+"""Characters in the name of a campaign or template."""
 
 _BIGINT_MAX = 2**63 - 1
 
@@ -44,8 +51,10 @@ def require_sound(
         raise CampaignInvalidError(errors=faults)
 
 
-def mandate_faults(kind: Kind, purpose: Purpose) -> Iterator[Fault]:
+def mandate_faults(kind: str, purpose: str, advertiser: str) -> Iterator[Fault]:
     """A campaign reads codes, or it does anything else: kind `otp` and purpose `otp` come together."""
+    if len(advertiser) > MAX_NAME or not advertiser.isprintable() or advertiser != advertiser.strip():
+        yield "advertiser", f"must be at most {MAX_NAME} printable characters, without spaces around them"
     if kind == "otp" and purpose != "otp":
         yield "purpose", "must be otp: a campaign of kind otp has no other purpose"
     if purpose == "otp" and kind != "otp":
@@ -56,14 +65,11 @@ async def require_template(
     tx: Tx, account_id: int, name: str, config: TemplateConfig, project_id: int | None
 ) -> None:
     """Raises CampaignInvalidError and PartNotFoundError, as for a campaign made from it."""
-    require_sound(
-        name,
-        config.hotline_ids,
-        config.config,
-        config.max_channels,
-        config.max_cps,
-        more=list(mandate_faults(config.kind, config.purpose)),
-    )
+    more = [
+        *mandate_faults(config.kind, config.purpose, config.advertiser),
+        *declared_faults(config.fields),
+    ]
+    require_sound(name, config.hotline_ids, config.config, config.max_channels, config.max_cps, more=more)
     parts = await require_parts(
         tx,
         account_id,
@@ -73,6 +79,9 @@ async def require_template(
         project_id=project_id,
     )
     require_script(parts, config.kind)
+    await require_attestation(
+        tx, account_id, Mandate(config.purpose, config.advertiser, config.attestation_id)
+    )
 
 
 async def require_parts(
@@ -122,9 +131,45 @@ def require_script(parts: store.Parts, kind: Kind) -> None:
     raise CampaignInvalidError(errors=[("script_id", message)])
 
 
+async def require_attestation(tx: Tx, account_id: int, mandate: Mandate) -> None:
+    """What a campaign names as its attestation must be the account's, and must say what the campaign is for.
+
+    Raises:
+        PartNotFoundError: the account has no such attestation.
+        CampaignInvalidError: it was ended, or is for another purpose or advertiser.
+    """
+    if mandate.attestation_id is None:
+        return
+    found = None
+    if is_id(mandate.attestation_id):
+        found = await store.find_attestation(tx, account_id, mandate.attestation_id)
+    if found is None:
+        raise PartNotFoundError(part="attestation", id=mandate.attestation_id)
+    if found.ended:
+        message = "does not hold any more"
+    elif found.purpose != mandate.purpose:
+        message = f"is for the purpose {found.purpose}"
+    elif found.advertiser != mandate.advertiser:
+        message = "is for another advertiser"
+    else:
+        return
+    raise CampaignInvalidError(errors=[("attestation_id", message)])
+
+
+def require_brand_name(branded: bool, purpose: str, policy: Policy | None) -> None:
+    """Raises CampaignInvalidError when no hotline may call for this purpose, by the policy.
+
+    Without a policy, advertising needs a brand name (Decree 91/2020/NĐ-CP, art. 13).
+    """
+    needed = needs_brand_name(policy, purpose) if policy is not None else purpose == "advertising"
+    if needed and not branded:
+        message = f"must have one with a brand name that is valid: no {purpose} call may go out without"
+        raise CampaignInvalidError(errors=[("hotline_ids", message)])
+
+
 def _name_faults(name: str) -> Iterator[Fault]:
-    if not name.strip() or len(name) > 200:
-        yield "name", "must have 1 to 200 characters"
+    if not name.strip() or len(name) > MAX_NAME:
+        yield "name", f"must have 1 to {MAX_NAME} characters"
     elif "\x00" in name or any("\ud800" <= letter <= "\udfff" for letter in name):
         yield "name", "holds a character that cannot be stored"
 

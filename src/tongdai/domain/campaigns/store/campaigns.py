@@ -11,14 +11,16 @@ import msgspec
 from psycopg import AsyncCursor
 from psycopg.rows import class_row, dict_row
 
-from tongdai.domain.campaigns.model import Campaign, CampaignConfig, Template, TemplateConfig
+from tongdai.domain.campaigns.declared import DeclaredField
+from tongdai.domain.campaigns.model import Campaign, CampaignConfig, Mandate, Template, TemplateConfig
 from tongdai.kit.db import Sql, Tx
 
 R = TypeVar("R")
 
 _CAMPAIGN: Sql = """
     c.id, c.account_id, c.user_id, c.project_id, c.template_id, c.name, c.kind, c.purpose, c.state,
-    c.takes_imports, c.script_id, c.script_version, c.hotline_ids, c.config::text AS config, c.limit_id,
+    c.takes_imports, c.script_id, c.script_version, c.hotline_ids, c.config::text AS config,
+    c.fields::text AS fields, c.advertiser, c.attestation_id, c.limit_id,
     l.max_channels, l.max_cps, c.waiting_reason, c.waiting_since, c.waiting_until, c.created_at, c.started_at,
     c.ended_at"""
 
@@ -35,9 +37,19 @@ FIND_PARTS: Sql = """
            coalesce((SELECT reads_code FROM script), false) AS script_reads_code,
            ARRAY(SELECT id FROM hotlines
                   WHERE id = ANY(%(hotline_ids)s) AND account_id = %(account_id)s) AS hotline_ids,
+           EXISTS (SELECT FROM hotlines
+                    WHERE id = ANY(%(hotline_ids)s) AND account_id = %(account_id)s AND brand_name IS NOT NULL
+                      AND brand_until >= (clock_timestamp() AT TIME ZONE 'Asia/Ho_Chi_Minh')::date
+                  ) AS branded,
            EXISTS (SELECT FROM users WHERE id = %(user_id)s AND account_id = %(account_id)s) AS user_known,
            EXISTS (SELECT FROM projects
                     WHERE id = %(project_id)s AND account_id = %(account_id)s) AS project_known"""
+
+# What an attestation is for. By primary keys.
+FIND_ATTESTATION: Sql = """
+    SELECT a.purpose, a.advertiser, e.attestation_id IS NOT NULL AS ended
+      FROM attestations AS a LEFT JOIN attestation_ends AS e ON e.attestation_id = a.id
+     WHERE a.id = %(id)s AND a.account_id = %(account_id)s"""
 
 # A campaign with its own row of caps.
 INSERT_CAMPAIGN: Sql = f"""
@@ -47,11 +59,12 @@ INSERT_CAMPAIGN: Sql = f"""
         RETURNING id, max_channels, max_cps
     ), c AS (
         INSERT INTO campaigns (account_id, user_id, project_id, template_id, name, kind, purpose, state,
-                               takes_imports, script_id, script_version, hotline_ids, config, limit_id,
-                               started_at)
+                               takes_imports, script_id, script_version, hotline_ids, config, fields,
+                               advertiser, attestation_id, limit_id, started_at)
         SELECT %(account_id)s, %(user_id)s, %(project_id)s, %(template_id)s, %(name)s, %(kind)s, %(purpose)s,
                %(state)s, %(takes_imports)s, %(script_id)s, %(script_version)s, %(hotline_ids)s,
-               %(config)s::jsonb, l.id, CASE WHEN %(state)s = 'running' THEN clock_timestamp() END
+               %(config)s::jsonb, %(fields)s::jsonb, %(advertiser)s, %(attestation_id)s, l.id,
+               CASE WHEN %(state)s = 'running' THEN clock_timestamp() END
           FROM l
         RETURNING *
     )
@@ -88,10 +101,17 @@ UPDATE_CAPS: Sql = """
                                 + coalesce(make_interval(secs => 1 / %(max_cps)s::float8), interval '0'))
      WHERE id = %(limit_id)s AND account_id = %(account_id)s"""
 
-# New name, hotlines and configuration, while nothing is dialled. By primary key.
+# New name, hotlines and configuration, while nothing is dialled; and a new mandate, of which purpose and
+# advertiser belong to a draft alone. Tells the mandate before and after. By primary key.
 UPDATE_CAMPAIGN: Sql = """
-    UPDATE campaigns SET name = %(name)s, hotline_ids = %(hotline_ids)s, config = %(config)s::jsonb
-     WHERE id = %(id)s AND account_id = %(account_id)s AND state IN ('draft', 'paused')"""
+    UPDATE campaigns
+       SET name = %(name)s, hotline_ids = %(hotline_ids)s, config = %(config)s::jsonb,
+           purpose = coalesce(%(purpose)s, purpose), advertiser = coalesce(%(advertiser)s, advertiser),
+           attestation_id = CASE WHEN %(attests)s THEN %(attestation_id)s::bigint ELSE attestation_id END
+     WHERE id = %(id)s AND account_id = %(account_id)s
+       AND (state = 'draft'
+            OR state = 'paused' AND %(purpose)s::text IS NULL AND %(advertiser)s::text IS NULL)
+ RETURNING old.purpose, old.advertiser, old.attestation_id, new.purpose, new.advertiser, new.attestation_id"""
 
 # Whether a campaign was ever given a call. By primary key.
 HAS_CALLS: Sql = """
@@ -108,13 +128,16 @@ LOCK_DRY: Sql = """
      ORDER BY c.id FOR NO KEY UPDATE SKIP LOCKED"""
 
 # Finishes those of them that are done indeed: a statement of its own, because only its snapshot is sure to
-# hold an import that committed before the lock was taken.
+# hold an import that committed before the lock was taken. One whose contact file is still being read is not
+# done. Index contact_files_feeding.
 FINISH_DRY: Sql = """
     UPDATE campaigns AS c SET state = 'finished', ended_at = clock_timestamp(),
            waiting_reason = NULL, waiting_since = NULL, waiting_until = NULL
      WHERE c.id = ANY(%(ids)s) AND c.state = 'running'
        AND (SELECT sum(calls) FROM campaign_intake WHERE campaign_id = c.id)
            = (SELECT sum(calls) FROM outcome_counts WHERE campaign_id = c.id)
+       AND NOT EXISTS (SELECT FROM contact_files
+                        WHERE campaign_id = c.id AND state IN ('received', 'reading'))
  RETURNING c.id"""
 
 # Everything that progress is made of, in one snapshot. By primary keys, and calls_due from the floor on.
@@ -122,7 +145,10 @@ GET_PROGRESS: Sql = """
     SELECT c.id AS campaign_id, c.state, c.waiting_reason, c.waiting_since, c.waiting_until, l.live,
            (SELECT coalesce(sum(calls), 0)::bigint FROM campaign_intake WHERE campaign_id = c.id) AS accepted,
            (SELECT coalesce(jsonb_object_agg(outcome, calls), '{}')
-              FROM outcome_counts WHERE campaign_id = c.id) AS outcomes,
+              FROM (SELECT outcome, sum(calls) AS calls FROM outcome_counts
+                     WHERE campaign_id = c.id GROUP BY 1) AS o) AS outcomes,
+           (SELECT coalesce(jsonb_object_agg(rule, calls), '{}') FROM outcome_counts
+             WHERE campaign_id = c.id AND outcome = 'blocked' AND rule <> '') AS blocked_by,
            (SELECT due_at FROM calls
              WHERE campaign_id = c.id AND state = 'queued' AND (due_at, id) >= (c.floor_at, c.floor_id)
              ORDER BY due_at, id LIMIT 1) AS next_due_at
@@ -135,8 +161,17 @@ class Parts:
     script_version: int | None
     script_reads_code: bool
     hotline_ids: list[int]
+    branded: bool
+    """True: one of the hotlines has a brand name that is valid today."""
     user_known: bool
     project_known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AttestationRow:
+    purpose: str
+    advertiser: str
+    ended: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +184,7 @@ class ProgressRow:
     live: int
     accepted: int
     outcomes: dict[str, int]
+    blocked_by: dict[str, int]
     next_due_at: datetime | None
 
 
@@ -173,9 +209,17 @@ async def find_parts(
         return await _the_row(cursor)
 
 
-async def insert_campaign(tx: Tx, values: Mapping[str, object], config: CampaignConfig) -> Campaign:
+async def find_attestation(tx: Tx, account_id: int, attestation_id: int) -> AttestationRow | None:
+    async with tx.cursor(row_factory=class_row(AttestationRow)) as cursor:
+        await cursor.execute(FIND_ATTESTATION, {"id": attestation_id, "account_id": account_id})
+        return await cursor.fetchone()
+
+
+async def insert_campaign(
+    tx: Tx, values: Mapping[str, object], config: CampaignConfig, fields: Sequence[DeclaredField]
+) -> Campaign:
     async with tx.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(INSERT_CAMPAIGN, {**values, "config": _jsonb(config)})
+        await cursor.execute(INSERT_CAMPAIGN, {**values, "config": _jsonb(config), "fields": _jsonb(fields)})
         return _campaign(await _the_row(cursor))
 
 
@@ -211,17 +255,28 @@ async def update_caps(tx: Tx, campaign: Campaign, max_channels: int | None, max_
 
 
 async def update_campaign(
-    tx: Tx, campaign: Campaign, *, name: str, hotline_ids: Sequence[int], config: CampaignConfig
-) -> bool:
-    """True: it was in a state in which it may be changed, and is."""
+    tx: Tx,
+    campaign: Campaign,
+    *,
+    name: str,
+    hotline_ids: Sequence[int],
+    config: CampaignConfig,
+    mandate: Mapping[str, object],
+) -> tuple[Mandate, Mandate] | None:
+    """The mandate before and after; what `mandate` leaves out stays. None: its state forbids the change."""
     values = {
         "id": campaign.id,
         "account_id": campaign.account_id,
         "name": name,
         "hotline_ids": list(hotline_ids),
         "config": _jsonb(config),
+        "purpose": mandate.get("purpose"),
+        "advertiser": mandate.get("advertiser"),
+        "attests": "attestation_id" in mandate,
+        "attestation_id": mandate.get("attestation_id"),
     }
-    return (await tx.execute(UPDATE_CAMPAIGN, values)).rowcount == 1
+    row = await (await tx.execute(UPDATE_CAMPAIGN, values)).fetchone()
+    return None if row is None else (Mandate(*row[:3]), Mandate(*row[3:]))
 
 
 async def has_calls(tx: Tx, account_id: int, campaign_id: int) -> bool:
@@ -252,6 +307,11 @@ INSERT_TEMPLATE: Sql = f"""
     INSERT INTO templates (account_id, project_id, name, config)
     VALUES (%(account_id)s, %(project_id)s, %(name)s, %(config)s::jsonb)
  RETURNING {_TEMPLATE}"""  # noqa: S608
+
+# One template that is not archived, until it is changed. By primary key.
+LOCK_TEMPLATE: Sql = f"""
+    SELECT {_TEMPLATE} FROM templates
+     WHERE id = %(id)s AND account_id = %(account_id)s AND archived_at IS NULL FOR NO KEY UPDATE"""  # noqa: S608
 
 # One template, archived or not. By primary key.
 GET_TEMPLATE: Sql = f"SELECT {_TEMPLATE} FROM templates WHERE id = %(id)s AND account_id = %(account_id)s"  # noqa: S608
@@ -289,6 +349,13 @@ async def get_template(tx: Tx, account_id: int, template_id: int) -> Template | 
         return _template(row) if row else None
 
 
+async def lock_template(tx: Tx, account_id: int, template_id: int) -> Template | None:
+    async with tx.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(LOCK_TEMPLATE, {"id": template_id, "account_id": account_id})
+        row = await cursor.fetchone()
+        return _template(row) if row else None
+
+
 async def list_templates(tx: Tx, account_id: int, after: int, limit: int) -> list[Template]:
     async with tx.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(LIST_TEMPLATES, {"account_id": account_id, "after": after, "limit": limit})
@@ -297,7 +364,8 @@ async def list_templates(tx: Tx, account_id: int, after: int, limit: int) -> lis
 
 async def update_template(
     tx: Tx, account_id: int, template_id: int, project_id: int | None, name: str, config: TemplateConfig
-) -> Template | None:
+) -> Template:
+    """Of a template that is locked."""
     values = {
         "id": template_id,
         "account_id": account_id,
@@ -307,24 +375,25 @@ async def update_template(
     }
     async with tx.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(UPDATE_TEMPLATE, values)
-        row = await cursor.fetchone()
-        return _template(row) if row else None
+        return _template(await _the_row(cursor))
 
 
-async def archive_template(tx: Tx, account_id: int, template_id: int) -> bool:
-    values = {"id": template_id, "account_id": account_id}
-    return (await tx.execute(ARCHIVE_TEMPLATE, values)).rowcount == 1
+async def archive_template(tx: Tx, account_id: int, template_id: int) -> None:
+    """One that is locked."""
+    await tx.execute(ARCHIVE_TEMPLATE, {"id": template_id, "account_id": account_id})
 
 
 # --------------------------------------------------------------------------- rows
 
 
-def _jsonb(value: msgspec.Struct) -> str:
+def _jsonb(value: msgspec.Struct | Sequence[msgspec.Struct]) -> str:
     return msgspec.json.encode(value).decode()
 
 
 def _campaign(row: Mapping[str, Any]) -> Campaign:
-    return Campaign(**{**row, "config": msgspec.json.decode(row["config"], type=CampaignConfig)})
+    config = msgspec.json.decode(row["config"], type=CampaignConfig)
+    fields = msgspec.json.decode(row["fields"], type=tuple[DeclaredField, ...])
+    return Campaign(**{**row, "config": config, "fields": fields})
 
 
 def _template(row: Mapping[str, Any]) -> Template:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from psycopg.rows import class_row
 
+from tongdai.domain.campaigns.reading import Prepared
 from tongdai.kit.db import Sql, Tx
 
 SHARDS = 16
@@ -21,52 +22,71 @@ _OPEN: Sql = """
 _FACTS: Sql = f"""
     id, account_id, user_id, kind, state, {_OPEN} AS open,
     coalesce((config ->> 'allow_duplicates')::boolean, true) AS allow_duplicates,
-    coalesce((config ->> 'otp_seconds')::integer, 60) AS otp_seconds"""
+    coalesce((config ->> 'otp_seconds')::integer, 60) AS otp_seconds, fields::text AS declared"""
+
+
+def _add_few(arrays: Sql, own: Sql) -> Sql:
+    return f"""
+        WITH found AS MATERIALIZED (
+            SELECT {_FACTS}, fields = %(declared)s::jsonb AS as_declared
+              FROM campaigns WHERE id = %(campaign_id)s AND account_id = %(account_id)s
+        ), given AS MATERIALIZED (
+            SELECT g.*
+              FROM found AS c,
+                   unnest(%(numbers)s::text[], %(givens)s::text[], %(fields)s::text[], %(secrets)s::bytea[]
+                          {arrays})
+                   WITH ORDINALITY AS g (number, number_given, fields, secret{own}, ord)
+             WHERE c.open AND c.as_declared AND (c.kind <> 'otp' OR g.secret IS NOT NULL)
+        ), fresh AS (
+            INSERT INTO campaign_numbers (campaign_id, number, account_id)
+            SELECT c.id, g.number, c.account_id FROM given AS g, found AS c
+             WHERE NOT c.allow_duplicates ORDER BY g.number
+                ON CONFLICT DO NOTHING
+            RETURNING number
+        ), closable AS MATERIALIZED (
+            SELECT {_FACTS} FROM campaigns
+             WHERE id = %(campaign_id)s AND account_id = %(account_id)s AND NOT takes_imports
+               AND (SELECT count(*) FROM fresh) >= 0 FOR SHARE
+        ), campaign AS MATERIALIZED (
+            SELECT f.id, f.account_id, f.user_id, f.kind, coalesce(c.state, f.state) AS state,
+                   f.open AND coalesce(c.open, true) AS open, f.allow_duplicates, f.otp_seconds,
+                   f.declared, f.as_declared
+              FROM found AS f LEFT JOIN closable AS c ON true
+        ), added AS (
+            INSERT INTO calls (account_id, campaign_id, user_id, number, number_given, fields, secret,
+                               expires_at{own})
+            SELECT c.account_id, c.id, c.user_id, g.number, g.number_given, g.fields::jsonb,
+                   CASE WHEN c.kind = 'otp' THEN g.secret END,
+                   CASE WHEN c.kind = 'otp' THEN clock_timestamp() + make_interval(secs => c.otp_seconds) END
+                   {own}
+              FROM given AS g, campaign AS c
+             WHERE c.open AND (c.allow_duplicates OR g.number IN (SELECT number FROM fresh))
+             ORDER BY g.ord
+            RETURNING id, number
+        ), counted AS (
+            INSERT INTO campaign_intake AS kept (campaign_id, shard, account_id, calls)
+            SELECT c.id, pg_backend_pid() %% {SHARDS}, c.account_id, n.calls
+              FROM campaign AS c, (SELECT count(*) AS calls FROM added) AS n
+             WHERE n.calls > 0
+                ON CONFLICT (campaign_id, shard) DO UPDATE SET calls = kept.calls + excluded.calls
+        )
+        SELECT kind, state, open, declared, as_declared,
+               ARRAY(SELECT id FROM added) AS ids, ARRAY(SELECT number FROM added) AS numbers
+          FROM campaign"""  # noqa: S608
+
+
+# What a contact brings for itself alone; most bring nothing.
+_OWN: Sql = ", max_attempts, call_after, call_before, person_ref"
 
 # A small import in one round trip: is the campaign there and open, which numbers are new to it (only where it
-# forbids duplicates), the calls, and their count. A campaign that finishes by running dry is locked, so that
-# it does not finish over our calls; after its numbers, in the order of a big import. By primary keys.
-ADD_FEW: Sql = f"""
-    WITH found AS MATERIALIZED (
-        SELECT {_FACTS} FROM campaigns WHERE id = %(campaign_id)s AND account_id = %(account_id)s
-    ), given AS MATERIALIZED (
-        SELECT g.*
-          FROM found AS c,
-               unnest(%(numbers)s::text[], %(givens)s::text[], %(fields)s::text[], %(secrets)s::bytea[])
-               WITH ORDINALITY AS g (number, number_given, fields, secret, ord)
-         WHERE c.open AND (c.kind <> 'otp' OR g.secret IS NOT NULL)
-    ), fresh AS (
-        INSERT INTO campaign_numbers (campaign_id, number, account_id)
-        SELECT c.id, g.number, c.account_id FROM given AS g, found AS c
-         WHERE NOT c.allow_duplicates ORDER BY g.number
-            ON CONFLICT DO NOTHING
-        RETURNING number
-    ), closable AS MATERIALIZED (
-        SELECT {_FACTS} FROM campaigns
-         WHERE id = %(campaign_id)s AND account_id = %(account_id)s AND NOT takes_imports
-           AND (SELECT count(*) FROM fresh) >= 0 FOR SHARE
-    ), campaign AS MATERIALIZED (
-        SELECT f.id, f.account_id, f.user_id, f.kind, coalesce(c.state, f.state) AS state,
-               f.open AND coalesce(c.open, true) AS open, f.allow_duplicates, f.otp_seconds
-          FROM found AS f LEFT JOIN closable AS c ON true
-    ), added AS (
-        INSERT INTO calls (account_id, campaign_id, user_id, number, number_given, fields, secret, expires_at)
-        SELECT c.account_id, c.id, c.user_id, g.number, g.number_given, g.fields::jsonb,
-               CASE WHEN c.kind = 'otp' THEN g.secret END,
-               CASE WHEN c.kind = 'otp' THEN clock_timestamp() + make_interval(secs => c.otp_seconds) END
-          FROM given AS g, campaign AS c
-         WHERE c.open AND (c.allow_duplicates OR g.number IN (SELECT number FROM fresh))
-         ORDER BY g.ord
-        RETURNING id, number
-    ), counted AS (
-        INSERT INTO campaign_intake AS kept (campaign_id, shard, account_id, calls)
-        SELECT c.id, pg_backend_pid() %% {SHARDS}, c.account_id, n.calls
-          FROM campaign AS c, (SELECT count(*) AS calls FROM added) AS n
-         WHERE n.calls > 0
-            ON CONFLICT (campaign_id, shard) DO UPDATE SET calls = kept.calls + excluded.calls
-    )
-    SELECT kind, state, open, ARRAY(SELECT id FROM added) AS ids, ARRAY(SELECT number FROM added) AS numbers
-      FROM campaign"""  # noqa: S608
+# forbids duplicates), the calls, and their count. Nothing is added to a campaign that declares other fields
+# than the contacts were read by. A campaign that finishes by running dry is locked, so that it does not
+# finish over our calls; after its numbers, in the order of a big import. By primary keys.
+ADD_FEW: Sql = _add_few("", "")
+ADD_FEW_WITH_OWN: Sql = _add_few(
+    ", %(max_attempts)s::smallint[], %(call_after)s::text[], %(call_before)s::text[], %(person_ref)s::text[]",
+    _OWN,
+)
 
 # Whether the codes of a campaign's contacts matter. By primary key.
 IS_OTP: Sql = """
@@ -96,15 +116,15 @@ TAKE_IDS: Sql = """
               FROM (SELECT nextval('call_ids') AS id FROM generate_series(1, %s)) AS drawn) AS numbered
      GROUP BY run ORDER BY 1"""
 
-COPY_CALLS: Sql = """
-    COPY calls (id, account_id, campaign_id, user_id, number, number_given, fields) FROM STDIN"""
-COPY_OTPS: Sql = """
-    COPY calls (id, account_id, campaign_id, user_id, number, number_given, fields, secret, expires_at)
-    FROM STDIN"""
-COPY_INVALID: Sql = """
-    COPY calls (id, account_id, campaign_id, user_id, number, number_given, fields,
-                state, outcome, called_at, done_at, note)
-    FROM STDIN"""
+_CALL: Sql = "id, account_id, campaign_id, user_id, number, number_given, fields"
+_CODE: Sql = ", secret, expires_at"
+COPY_INVALID: Sql = f"COPY calls ({_CALL}, state, outcome, called_at, done_at, note) FROM STDIN"
+
+
+def copy_calls(*, with_code: bool, with_own: bool) -> Sql:
+    """COPY of queued calls, with the columns that they need. Without any more it is the fastest."""
+    return f"COPY calls ({_CALL}{_CODE if with_code else ''}{_OWN if with_own else ''}) FROM STDIN"
+
 
 # Ends a big import: the floor goes down to where it began, because the dialer may have moved it past that
 # meanwhile; and the calls are counted. Nothing where the campaign has closed since. By primary keys.
@@ -126,6 +146,10 @@ class FewAdded:
     kind: str
     state: str
     open: bool
+    declared: str
+    """The fields that the campaign declares, as JSON."""
+    as_declared: bool
+    """False: the contacts were read by others, and nothing was added."""
     ids: list[int]
     numbers: list[str]
 
@@ -140,31 +164,30 @@ class Opened:
     open: bool
     allow_duplicates: bool
     otp_seconds: int
+    declared: str
+    """The fields that it declares, as JSON."""
     began_at: datetime
     timeout: str
 
 
 async def add_few(
-    tx: Tx,
-    account_id: int,
-    campaign_id: int,
-    *,
-    numbers: Sequence[str],
-    givens: Sequence[str],
-    fields: Sequence[bytes],
-    secrets: Sequence[bytes | None],
+    tx: Tx, account_id: int, campaign_id: int, contacts: Prepared, declared: str
 ) -> FewAdded | None:
-    """None: the account has no such campaign."""
-    values = {
+    """`declared`: the fields by which the contacts were read, as JSON. None: no such campaign."""
+    values: dict[str, object] = {
         "account_id": account_id,
         "campaign_id": campaign_id,
-        "numbers": list(numbers),
-        "givens": list(givens),
-        "fields": [one.decode() for one in fields],
-        "secrets": list(secrets),
+        "numbers": contacts.numbers,
+        "givens": [one.given for one in contacts.contacts],
+        "fields": [one.decode() for one in contacts.fields],
+        "secrets": contacts.secrets,
+        "declared": declared,
     }
+    if contacts.brings_own:
+        for name in ("max_attempts", "call_after", "call_before", "person_ref"):
+            values[name] = [getattr(one, name) for one in contacts.contacts]
     async with tx.cursor(row_factory=class_row(FewAdded)) as cursor:
-        await cursor.execute(ADD_FEW, values)
+        await cursor.execute(ADD_FEW_WITH_OWN if contacts.brings_own else ADD_FEW, values)
         return await cursor.fetchone()
 
 
