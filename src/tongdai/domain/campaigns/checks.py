@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from tongdai.domain import compliance
 from tongdai.domain.accounts import cap_faults
 from tongdai.domain.campaigns.declared import declared_faults
 from tongdai.domain.campaigns.errors import CampaignInvalidError, PartNotFoundError
 from tongdai.domain.campaigns.model import CampaignConfig, Kind, Mandate, TemplateConfig
 from tongdai.domain.campaigns.store import campaigns as store
-from tongdai.domain.compliance import schedule_errors
-from tongdai.domain.compliance.calling import needs_brand_name
-from tongdai.domain.compliance.policy import Policy
+from tongdai.domain.compliance import AttestationNotFoundError, Policy, needs_brand_name, schedule_errors
 from tongdai.kit.db import Tx
 
 MAX_NAME: Final = 255
@@ -140,12 +139,11 @@ async def require_attestation(tx: Tx, account_id: int, mandate: Mandate) -> None
     """
     if mandate.attestation_id is None:
         return
-    found = None
-    if is_id(mandate.attestation_id):
-        found = await store.find_attestation(tx, account_id, mandate.attestation_id)
-    if found is None:
-        raise PartNotFoundError(part="attestation", id=mandate.attestation_id)
-    if found.ended:
+    try:
+        found = await compliance.get_attestation(tx, account_id, mandate.attestation_id)
+    except AttestationNotFoundError:
+        raise PartNotFoundError(part="attestation", id=mandate.attestation_id) from None
+    if found.ended_at is not None:
         message = "does not hold any more"
     elif found.purpose != mandate.purpose:
         message = f"is for the purpose {found.purpose}"

@@ -13,7 +13,7 @@ import msgspec
 
 from tongdai.domain.campaigns.declared import FieldReader
 from tongdai.domain.campaigns.model import MAX_ATTEMPTS, NewContact
-from tongdai.domain.compliance.contact_window import contact_window_fault
+from tongdai.domain.compliance import contact_window_fault
 from tongdai.domain.contacts import Normalised, normalise
 from tongdai.kit.crypto import Keyring
 

@@ -34,7 +34,7 @@ from tongdai.domain.campaigns.model import (
     Purpose,
 )
 from tongdai.domain.campaigns.store import campaigns as store
-from tongdai.domain.compliance.policy import Policy
+from tongdai.domain.compliance import Policy
 from tongdai.kit.db import Tx
 
 

@@ -13,7 +13,7 @@ from tongdai.domain.campaigns.errors import TemplateNotFoundError
 from tongdai.domain.campaigns.model import Campaign, Template, TemplateConfig
 from tongdai.domain.campaigns.service import create_campaign
 from tongdai.domain.campaigns.store import campaigns as store
-from tongdai.domain.compliance.policy import Policy
+from tongdai.domain.compliance import Policy
 from tongdai.kit.db import Tx
 
 

@@ -45,12 +45,6 @@ FIND_PARTS: Sql = """
            EXISTS (SELECT FROM projects
                     WHERE id = %(project_id)s AND account_id = %(account_id)s) AS project_known"""
 
-# What an attestation is for. By primary keys.
-FIND_ATTESTATION: Sql = """
-    SELECT a.purpose, a.advertiser, e.attestation_id IS NOT NULL AS ended
-      FROM attestations AS a LEFT JOIN attestation_ends AS e ON e.attestation_id = a.id
-     WHERE a.id = %(id)s AND a.account_id = %(account_id)s"""
-
 # A campaign with its own row of caps.
 INSERT_CAMPAIGN: Sql = f"""
     WITH l AS (
@@ -168,13 +162,6 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True)
-class AttestationRow:
-    purpose: str
-    advertiser: str
-    ended: bool
-
-
-@dataclass(frozen=True, slots=True)
 class ProgressRow:
     campaign_id: int
     state: str
@@ -207,12 +194,6 @@ async def find_parts(
     async with tx.cursor(row_factory=class_row(Parts)) as cursor:
         await cursor.execute(FIND_PARTS, values)
         return await _the_row(cursor)
-
-
-async def find_attestation(tx: Tx, account_id: int, attestation_id: int) -> AttestationRow | None:
-    async with tx.cursor(row_factory=class_row(AttestationRow)) as cursor:
-        await cursor.execute(FIND_ATTESTATION, {"id": attestation_id, "account_id": account_id})
-        return await cursor.fetchone()
 
 
 async def insert_campaign(
