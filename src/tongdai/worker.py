@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import procrastinate
 
 from tongdai.bootstrap import Platform
-from tongdai.domain import dialer, scripts
+from tongdai.domain import campaigns, dialer, scripts
 from tongdai.kit import upkeep
 from tongdai.kit.db import TRANSIENT_ERRORS
 from tongdai.kit.readiness import schema_fault
@@ -60,25 +61,43 @@ def dialer_config(settings: Settings) -> dialer.DialerConfig:
 
 
 async def run_jobs(platform: Platform, stop: asyncio.Event) -> None:
-    """Run jobs, the periodic ones among them, until told to stop. Raises SchemaFaultError."""
-    async with _database(platform):
+    """Run jobs, the periodic ones among them, and read contact files, until told to stop.
+
+    Raises SchemaFaultError.
+    """
+    async with _database(platform), _hints(platform):
         app = job_app(platform)
         async with app.open_async():
-            working = asyncio.create_task(
-                app.run_worker_async(
-                    concurrency=JOBS_AT_ONCE,
-                    delete_jobs="successful",
-                    install_signal_handlers=False,
-                    shutdown_graceful_timeout=GRACE_S,
-                )
+            jobs = app.run_worker_async(
+                concurrency=JOBS_AT_ONCE,
+                delete_jobs="successful",
+                install_signal_handlers=False,
+                shutdown_graceful_timeout=GRACE_S,
             )
-            stopping = asyncio.create_task(stop.wait())
-            await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
-            stopping.cancel()
-            if stop.is_set():
-                working.cancel()
-            with suppress(asyncio.CancelledError):
-                await working
+            await _until_stopped(stop, jobs, file_importer(platform).run(stop))
+
+
+async def _until_stopped(stop: asyncio.Event, *loops: Coroutine[Any, Any, None]) -> None:
+    """Runs loops that should not end by themselves. One that does ends the others; its error is raised."""
+    tasks = [asyncio.create_task(loop) for loop in loops]
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (*tasks, stopping):
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+
+
+def file_importer(platform: Platform) -> campaigns.FileImporter:
+    """What reads contact files into campaigns."""
+    services = platform.services
+    return campaigns.FileImporter(
+        platform.db, services.storage, platform.keyring, platform.clock, services.hinter
+    )
 
 
 def job_app(platform: Platform) -> procrastinate.App:
@@ -112,7 +131,27 @@ def job_app(platform: Platform) -> procrastinate.App:
     async def recount_limits(timestamp: int) -> None:
         await dialer.recount_limits(platform.db)
 
+    @app.periodic(cron=HOURLY)
+    @app.task(name="forget_contact_files", queueing_lock="forget_contact_files", retry=SOON_AGAIN)
+    async def forget_contact_files(timestamp: int) -> None:
+        seen_to = 1
+        while seen_to:
+            async with platform.db.transaction() as tx:
+                seen_to = await campaigns.forget_old_files(
+                    tx, platform.services.storage, platform.clock.now()
+                )
+
     return app
+
+
+@asynccontextmanager
+async def _hints(platform: Platform) -> AsyncIterator[None]:
+    """With the dialers being woken for what is given to campaigns here."""
+    await platform.services.hinter.start()
+    try:
+        yield
+    finally:
+        await platform.services.hinter.stop()
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""The storage port: files by key, for audio and recordings.
+"""The storage port: files by key, for audio, recordings and spreadsheets.
 
 A key is parts joined by `/`; a part has the characters A-Z a-z 0-9 . _ - and does not begin with a dot. Keys
 are made by the domain and never by a customer, but every adapter refuses any other.
@@ -7,6 +7,7 @@ are made by the domain and never by a customer, but every adapter refuses any ot
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Protocol
 
@@ -36,8 +37,19 @@ class Storage(Protocol):
         """Keep `data`, durably and all or nothing, in the place of what the key held."""
         ...
 
+    async def put_stream(self, key: str, chunks: AsyncIterator[bytes]) -> int:
+        """Keep what arrives, durably and all or nothing, without holding it in memory; returns its size.
+
+        Whatever `chunks` raises is raised, and nothing is kept.
+        """
+        ...
+
     async def get(self, key: str) -> bytes:
         """Raises StoredFileMissingError."""
+        ...
+
+    def stream(self, key: str) -> AsyncIterator[bytes]:
+        """The file in pieces. Raises StoredFileMissingError when the first is asked for."""
         ...
 
     async def delete(self, key: str) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from tongdai.ports.storage import StoredFileMissingError, checked_key
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
+CHUNK_BYTES = 256 * 1024
 
 
 class FileStorage:
@@ -25,11 +29,29 @@ class FileStorage:
     async def put(self, key: str, data: bytes) -> None:
         await asyncio.to_thread(_write, self.path(key), data)
 
+    async def put_stream(self, key: str, chunks: AsyncIterator[bytes]) -> int:
+        size = 0
+        with _replacing(self.path(key)) as file:
+            async for chunk in chunks:
+                size += len(chunk)
+                await asyncio.to_thread(file.write, chunk)
+            await asyncio.to_thread(_settle, file)
+        return size
+
     async def get(self, key: str) -> bytes:
         try:
             return await asyncio.to_thread(self.path(key).read_bytes)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             raise StoredFileMissingError(key) from None
+
+    async def stream(self, key: str) -> AsyncIterator[bytes]:
+        try:
+            file = await asyncio.to_thread(self.path(key).open, "rb")
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            raise StoredFileMissingError(key) from None
+        with file:
+            while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+                yield chunk
 
     async def delete(self, key: str) -> None:
         path = self.path(key)
@@ -40,20 +62,30 @@ class FileStorage:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write beside the target, then rename over it: a reader sees the old file or the new, never a part."""
+    with _replacing(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file beside the target, renamed over it at the end: a reader sees the old one or the new, whole."""
     _make_folder(path.parent)
     handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".")
     try:
         with os.fdopen(handle, "wb") as file:
             os.fchmod(file.fileno(), FILE_MODE)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            yield file
+            _settle(file)
         os.replace(scratch, path)
     except BaseException:
         os.unlink(scratch)
         raise
     _sync_folder(path.parent)
+
+
+def _settle(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _make_folder(folder: Path) -> None:
