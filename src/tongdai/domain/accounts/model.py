@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, Literal
@@ -116,6 +116,8 @@ class Caller:
     user_id: int
     role: Role
     scope: Scope
+    key_id: int = field(default=0, compare=False)
+    """The API key that was sent, to say who did it; 0 for what is no API key of ours."""
 
     def require(self, role: Role) -> None:
         """Passes for this role or a higher one in an account.

@@ -6,9 +6,10 @@ Amounts are đồng, as `Decimal`. Prices are without VAT and may have a fractio
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -46,8 +47,7 @@ class Price(msgspec.Struct, frozen=True):
     """Per cent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     """One line of a statement: whole đồng, so that the lines add up to what is paid."""
 
     net: Decimal
@@ -60,8 +60,7 @@ class Line:
         return self.net + self.vat
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(msgspec.Struct, frozen=True):
     """What an attempt costs: the carrier's fee, and the platform's."""
 
     billable_s: int
@@ -73,8 +72,7 @@ class Charge:
         return self.postage.net + self.postage.vat + self.service.net + self.service.vat
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
+class Reservation(msgspec.Struct, frozen=True):
     """What a leg holds of the wallet until it ends, and the seconds of talk that this pays for."""
 
     amount: Decimal
@@ -144,7 +142,7 @@ def within(cost: Charge, reserved: Decimal) -> Charge:
     if cost.amount <= reserved:
         return cost
     service = _cut(cost.service, reserved)
-    return replace(cost, postage=_cut(cost.postage, reserved - service.amount), service=service)
+    return Charge(cost.billable_s, _cut(cost.postage, reserved - service.amount), service)
 
 
 def _after_first(price: Price, blocks: int) -> Decimal:
@@ -152,6 +150,7 @@ def _after_first(price: Price, blocks: int) -> Decimal:
     return charge(price, answered=True, seconds=seconds).amount
 
 
+@lru_cache(maxsize=10_000)
 def _line(net: Decimal, vat_rate: Decimal) -> Line:
     rounded = net.quantize(_DONG, ROUND_HALF_UP)
     return Line(rounded, (rounded * vat_rate / _PER_CENT).quantize(_DONG, ROUND_HALF_UP), vat_rate)

@@ -124,7 +124,7 @@ FROM api_keys WHERE account_id = %s ORDER BY id
 
 # Whose key this is (api_keys_key_hash_key). It runs on every request of our own API.
 FIND_KEY = """
-SELECT coalesce(k.account_id, 0), coalesce(k.user_id, 0), coalesce(u.role, 'owner'), k.scope
+SELECT coalesce(k.account_id, 0), coalesce(k.user_id, 0), coalesce(u.role, 'owner'), k.scope, k.id
 FROM api_keys k LEFT JOIN users u ON u.id = k.user_id
 WHERE k.key_hash = %s AND k.revoked_at IS NULL AND u.disabled_at IS NULL
 """
@@ -279,7 +279,7 @@ async def list_api_keys(tx: Tx, account_id: int) -> list[ApiKey]:
 async def find_key(tx: Tx, key_hash: bytes) -> Caller | None:
     cursor = await tx.execute(FIND_KEY, (key_hash,))
     row = await cursor.fetchone()
-    return None if row is None else _caller(row[0], row[1], row[2], row[3])
+    return None if row is None else _caller(row[0], row[1], row[2], row[3], row[4])
 
 
 async def insert_secret(
@@ -315,8 +315,8 @@ async def find_token_user(tx: Tx, user_id: int, kind: str, version: int) -> Call
     return None if row is None else _caller(row[0], row[1], row[2], "account")
 
 
-def _caller(account_id: int, user_id: int, role: str, scope: Scope) -> Caller:
-    return Caller(account_id, user_id, Role(role), scope)
+def _caller(account_id: int, user_id: int, role: str, scope: Scope, key_id: int = 0) -> Caller:
+    return Caller(account_id, user_id, Role(role), scope, key_id)
 
 
 def _user(
