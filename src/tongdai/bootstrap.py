@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from tongdai.adapters.files import FileStorage
@@ -12,7 +13,7 @@ from tongdai.kit.clock import Clock, SystemClock
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
 from tongdai.kit.hints import Hinter
-from tongdai.ports.services import Services
+from tongdai.ports.services import Services, VBotOptions
 from tongdai.ports.telephony import Engine
 from tongdai.settings import Settings, SettingsError
 
@@ -61,6 +62,12 @@ def build(settings: Settings) -> Platform:
         export_max_limit=settings.export_max_limit,
         aicc_strict_http_status=settings.aicallcenter_strict_http_status,
         aicc_token_life=settings.aicallcenter_token_life,
+        vbot=VBotOptions(
+            token_life=timedelta(seconds=settings.vbot_token_life_s),
+            refresh_life=timedelta(seconds=settings.vbot_refresh_life_s),
+            message_field=settings.vbot_message_field,
+            date_format=settings.vbot_date_format,
+        ),
         otp_seconds=settings.otp_seconds,
     )
     return Platform(settings=settings, db=db, keyring=keyring, clock=clock, services=services)

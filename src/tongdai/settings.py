@@ -34,6 +34,7 @@ HOW_TO_MAKE_A_KEY = 'make one with: python3 -c "import secrets; print(secrets.to
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+Life = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
 
 
 class SettingsError(Exception):
@@ -57,6 +58,10 @@ class Settings:
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     aicallcenter_strict_http_status: bool = False
     aicallcenter_token_life_s: Seconds | None = None
+    vbot_token_life_s: Life = 24 * 3600
+    vbot_refresh_life_s: Life = 30 * 24 * 3600
+    vbot_message_field: bool = True
+    vbot_date_format: Literal["MM/dd/yyyy", "dd/MM/yyyy"] = "MM/dd/yyyy"
     otp_seconds: Count = 60
     dialer_max_calls: Count = 1000
     dialer_batch: Count = 100

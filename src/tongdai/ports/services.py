@@ -17,6 +17,19 @@ from tongdai.ports.storage import Storage
 
 
 @dataclass(frozen=True, slots=True)
+class VBotOptions:
+    """How VBot's API answers."""
+
+    token_life: timedelta = timedelta(hours=24)
+    """Of an access token; whole seconds, as it is told in them."""
+    refresh_life: timedelta = timedelta(days=30)
+    message_field: bool = True
+    """True: `message` beside `msg`."""
+    date_format: str = "MM/dd/yyyy"
+    """Or `dd/MM/yyyy`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """Handed to `api.routes(services)` and to each facade's `routes(services)`."""
 
@@ -38,5 +51,8 @@ class Services:
     """True: AICallCenter's errors carry an HTTP status of their own instead of 200."""
     aicc_token_life: timedelta | None = None
     """None: an AICallCenter access token is valid until its secret is changed."""
+    vbot: VBotOptions = VBotOptions()
     otp_seconds: int = 60
     """A voice OTP that was not dialled so long after its import is told as expired."""
+    webhooks_allow_private: bool = False
+    """True: webhook endpoints may be at loopback, private or otherwise reserved addresses."""

@@ -1,6 +1,12 @@
 """Calls, their attempts and legs, what came of them, and the counters that find results fast."""
 
-from tongdai.domain.calls.errors import CallNotFoundError, CancelTargetError, FilterTooWideError
+from tongdai.domain.calls.errors import (
+    CallNotFoundError,
+    CancelTargetError,
+    FilterTooWideError,
+    HistoryTooDeepError,
+)
+from tongdai.domain.calls.history import history_page
 from tongdai.domain.calls.model import (
     NEVER_RETRIED,
     PICKED_UP,
@@ -13,6 +19,7 @@ from tongdai.domain.calls.model import (
     CallFilter,
     CallList,
     CampaignScope,
+    HistoryRow,
     Leg,
     Outcome,
     Refusal,
@@ -33,6 +40,7 @@ from tongdai.domain.calls.service import (
     list_calls,
     refuse_calls,
 )
+from tongdai.domain.calls.suppression import opt_out
 
 __all__ = [
     "CANCEL_LIMIT",
@@ -50,6 +58,8 @@ __all__ = [
     "CampaignScope",
     "CancelTargetError",
     "FilterTooWideError",
+    "HistoryRow",
+    "HistoryTooDeepError",
     "Leg",
     "Outcome",
     "Refusal",
@@ -64,6 +74,8 @@ __all__ = [
     "expire_otps",
     "export_page",
     "get_call",
+    "history_page",
     "list_calls",
+    "opt_out",
     "refuse_calls",
 ]

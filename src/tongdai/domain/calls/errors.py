@@ -15,3 +15,10 @@ class FilterTooWideError(InvalidError):
 
 class CancelTargetError(InvalidError):
     """Say which calls to cancel: by id, by number, or by campaign."""
+
+
+class HistoryTooDeepError(InvalidError):
+    """The page lies too deep in the history; ask for narrower times.
+
+    `facts["deepest"]` says how many rows from the newest on can be reached.
+    """

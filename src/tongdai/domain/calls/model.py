@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -224,3 +225,24 @@ class AttemptDetail:
 class CallDetail:
     call: Call
     attempts: tuple[AttemptDetail, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """One ended attempt, as a call history shows it."""
+
+    attempt_id: int
+    call_id: int
+    campaign_id: int
+    number: str
+    """84…"""
+    hotline: str
+    """84…"""
+    dialled_at: datetime
+    ended_at: datetime
+    outcome: str
+    ring_s: float
+    duration_s: int
+    """Seconds from the answer to the end; 0 when nobody answered."""
+    postage: Decimal
+    """What the carrier costs, VAT included; 0 where calls cost nothing here."""

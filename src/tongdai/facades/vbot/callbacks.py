@@ -157,41 +157,65 @@ def render_auto_call(event: CallEvent, options: Mapping[str, Any]) -> bytes:
 
 
 def render_call_history(event: CallEvent, options: Mapping[str, Any]) -> bytes:
-    """One ended attempt, as a call from the hotline to the person. Options as for the auto-call history.
+    """One ended attempt. Options as for the auto-call history."""
+    call = history_call(
+        hotline=event.hotline or "",
+        phone=_phone(event),
+        called_at=event.called_at,
+        duration_s=event.duration_s,
+        postage=event.postage,
+        outcome=event.outcome,
+        record_files=event.record_files,
+        options=options,
+    )
+    return _to_json(CallHistoryBody(data=(call,)))
 
-    Both parties carry the call's whole postage, as the vendor's own samples do.
+
+def history_call(
+    *,
+    hotline: str,
+    phone: str,
+    called_at: datetime,
+    duration_s: int,
+    postage: Decimal,
+    outcome: str,
+    record_files: list[str],
+    options: Mapping[str, Any],
+) -> HistoryCall:
+    """One ended attempt, as a call from the hotline (84…) to the person (as it is shown).
+
+    Both parties carry the call's whole postage, as the vendor's own samples do. Options as for the auto-call
+    history.
     """
-    hotline = shown(event.hotline or "")
-    called_at = _date_text(event.called_at, options)
-    talked = _clock_text(event.duration_s)
-    disposition = disposition_of(event.outcome)
+    date = _date_text(called_at, options)
+    talked = clock_text(duration_s)
+    disposition = disposition_of(outcome)
     caller = Party(
-        phone=hotline,
-        date_create=called_at,
+        phone=shown(hotline),
+        date_create=date,
         disposition="",
         time_call=talked,
-        postage=event.postage,
+        postage=postage,
         source=_CALLED_BY,
     )
     callee = Party(
-        phone=_phone(event),
-        date_create=called_at,
+        phone=phone,
+        date_create=date,
         disposition=disposition,
         time_call=talked,
-        postage=event.postage,
+        postage=postage,
         source=_CALLED_ON,
     )
-    call = HistoryCall(
-        hotline_number=hotline,
-        date_create=called_at,
+    return HistoryCall(
+        hotline_number=shown(hotline),
+        date_create=date,
         time_call=talked,
         caller=(caller,),
         callee=(callee,),
-        postage=format(event.postage, "f"),
+        postage=format(postage, "f"),
         disposition=disposition,
-        record_file=event.record_files,
+        record_file=record_files,
     )
-    return _to_json(CallHistoryBody(data=(call,)))
 
 
 def auto_status_of(outcome: str) -> int:
@@ -213,7 +237,8 @@ def _date_text(moment: datetime, options: Mapping[str, Any]) -> str:
     return moment.astimezone(VIETNAM).strftime(form)
 
 
-def _clock_text(seconds: int) -> str:
+def clock_text(seconds: int) -> str:
+    """`HH:mm:ss`."""
     minutes, second = divmod(seconds, 60)
     hour, minute = divmod(minutes, 60)
     return f"{hour:02d}:{minute:02d}:{second:02d}"

@@ -1,0 +1,108 @@
+"""The answers of VBot's API: one envelope for all, and the rows of what can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, UnsetType, structs
+
+from tongdai.domain import contacts
+from tongdai.domain.accounts import LoginTokens
+from tongdai.domain.calls import HistoryRow
+from tongdai.domain.routing import Hotline
+from tongdai.facades.vbot.callbacks import HistoryCall, Party, clock_text, history_call
+from tongdai.facades.vbot.errors import Failure
+
+SUCCESS: Final = "success"
+FAILED_DATA: Final = "-1"
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What every endpoint but the token's answers.
+
+    `data` is a number, a list, or the text "-1" of a refusal, the only one that the vendor documents.
+    """
+
+    status: int
+    """1: done, 0: refused."""
+    error: int
+    msg: str
+    data: object
+    message: str | UnsetType = UNSET
+    """The same as `msg`, which later generations call so."""
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    access_token: str
+    token_type: str = "bearer"  # noqa: S105 - a kind of token
+    expires_in: int
+    """Seconds."""
+    refresh_token: str
+
+
+class TokenRefused(msgspec.Struct, frozen=True, kw_only=True):
+    """A refusal as OAuth 2 has it (RFC 6749, section 5.2)."""
+
+    error: str
+    error_description: str
+
+
+class Callee(Party, frozen=True, kw_only=True):
+    duration_call: str
+    """`HH:mm:ss` from the dial to the end, ringing included."""
+
+
+class HotlineRow(msgspec.Struct, frozen=True):
+    hotline_name: str
+    """The brand name; the number where there is none."""
+    hotline_number: str
+    hotline_code: str
+    hotline_type: str = "HOTLINE"
+
+
+def succeeded(data: object, *, message_field: bool) -> Answer:
+    return Answer(status=1, error=0, msg=SUCCESS, data=data, message=SUCCESS if message_field else UNSET)
+
+
+def refused(failure: Failure, *, message_field: bool) -> Answer:
+    return Answer(
+        status=0,
+        error=failure.error,
+        msg=failure.msg,
+        data=FAILED_DATA,
+        message=failure.msg if message_field else UNSET,
+    )
+
+
+def token(tokens: LoginTokens) -> Token:
+    return Token(
+        access_token=tokens.access_token, expires_in=tokens.expires_in, refresh_token=tokens.refresh_token
+    )
+
+
+def hotline_row(hotline: Hotline) -> HotlineRow:
+    number = contacts.shown(hotline.number)
+    return HotlineRow(hotline.brand_name or number, number, f"HL_{hotline.id}")
+
+
+def history(rows: Sequence[HistoryRow], date_format: str) -> list[HistoryCall]:
+    """Campaign calls as the call history has them; no call is recorded yet."""
+    return [_history_row(row, date_format) for row in rows]
+
+
+def _history_row(row: HistoryRow, date_format: str) -> HistoryCall:
+    call = history_call(
+        hotline=row.hotline,
+        phone=contacts.shown(row.number),
+        called_at=row.dialled_at,
+        duration_s=row.duration_s,
+        postage=row.postage,
+        outcome=row.outcome,
+        record_files=[],
+        options={"date_format": date_format},
+    )
+    duration = clock_text(round(row.ring_s) + row.duration_s)
+    callees = tuple(Callee(**structs.asdict(callee), duration_call=duration) for callee in call.callee)
+    return structs.replace(call, callee=callees)
