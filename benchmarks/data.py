@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from benchmarks.stage import Bench, Tenant
 
-# Queued calls that were imported over the last hour or before, oldest first. Numbers 84 90 ….
+ONE_NETWORK = ("90",)
+NETWORKS = ("90", "91", "98", "283")
+"""Prefixes of MobiFone, VinaPhone, Viettel and fixed lines in Hồ Chí Minh City."""
+
+# Queued calls that were imported over the last hour or before, oldest first, on the given prefixes by turns.
 _QUEUED = """
 INSERT INTO calls (account_id, campaign_id, user_id, number, number_given, fields, created_at, due_at)
-SELECT %(account)s, %(campaign)s, %(user)s, '8490' || lpad(i::text, 7, '0'), '090' || lpad(i::text, 7, '0'),
+SELECT %(account)s, %(campaign)s, %(user)s, '84' || number, '0' || number,
        '{"ho_ten": "Nguyễn Văn An", "ma_don": "DH-204118"}', at, at
 FROM generate_series(%(first)s::bigint, %(first)s::bigint + %(count)s - 1) AS i,
-     LATERAL (SELECT now() - interval '2 hours' + i * interval '0.5 ms' AS at) AS moments
+     LATERAL (SELECT (%(prefixes)s::text[])[1 + i %% cardinality(%(prefixes)s::text[])]
+                     || lpad(i::text, 7, '0') AS number,
+                     now() - interval '2 hours' + i * interval '0.5 ms' AS at) AS made
 """
 
 # Finished calls: so many a day, 20 a second from nine in the morning on.
@@ -46,10 +54,18 @@ WHERE indrelid = 'calls'::regclass AND NOT indisprimary
 """
 
 
-async def queue(bench: Bench, tenant: Tenant, campaign_id: int, count: int, *, first: int = 0) -> None:
+async def queue(
+    bench: Bench,
+    tenant: Tenant,
+    campaign_id: int,
+    count: int,
+    *,
+    first: int = 0,
+    prefixes: Sequence[str] = ONE_NETWORK,
+) -> None:
     """Queue calls to the numbers `first`, `first` + 1, … of ten million."""
     values = {"account": tenant.account_id, "campaign": campaign_id, "user": tenant.user_id}
-    await bench.run(_QUEUED, values | {"count": count, "first": first})
+    await bench.run(_QUEUED, values | {"count": count, "first": first, "prefixes": list(prefixes)})
 
 
 async def finish(bench: Bench, tenant: Tenant, campaign_id: int, count: int, *, a_day: int) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-
 from benchmarks import data
+from benchmarks.dialling import FULL_SPEED, dial
 from benchmarks.figures import Figure, median_of
 from benchmarks.limits import PlainDialer
 from benchmarks.stage import Bench, Stage, Tenant
@@ -13,9 +11,6 @@ from benchmarks.stage import Bench, Stage, Tenant
 CALLS = 4000
 WARM_UP = 1000
 REPETITIONS = 5
-FULL_SPEED = 1_000_000.0
-
-_DONE = "SELECT coalesce(sum(calls), 0) FROM outcome_counts WHERE campaign_id = %(campaign)s"
 
 
 async def measure(stage: Stage) -> list[Figure]:
@@ -45,25 +40,9 @@ async def measure(stage: Stage) -> list[Figure]:
 
 
 async def _dial(bench: Bench, tenant: Tenant, first: int, calls: int) -> float:
-    """Attempts per second from the start of the campaign until its last call is done."""
     campaign = await bench.campaign(tenant, state="draft")
     await data.queue(bench, tenant, campaign, calls, first=first)
-    async with bench.connection() as connection:
-        await connection.execute("UPDATE campaigns SET state = 'running' WHERE id = %s", [campaign])
-        await connection.execute("SELECT pg_notify('tongdai_dial', %s)", [str(campaign)])
-        began = time.perf_counter()
-        deadline = began + 120
-        done = 0
-        while done < calls:
-            if time.perf_counter() > deadline:
-                raise RuntimeError(f"the dialer ended {done} of {calls} calls")
-            await asyncio.sleep(0.02)
-            row = await (await connection.execute(_DONE, {"campaign": campaign})).fetchone()
-            assert row is not None
-            done = int(row[0])
-        took = time.perf_counter() - began
-        await connection.execute("UPDATE campaigns SET state = 'stopped' WHERE id = %s", [campaign])
-    return calls / took
+    return await dial(bench, [campaign], calls)
 
 
 async def _loop(bench: Bench, tenant: Tenant, first: int, calls: int) -> float:

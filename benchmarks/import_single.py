@@ -36,7 +36,7 @@ async def measure(stage: Stage) -> list[Figure]:
             ).encode()
 
         async with bench.api() as (own, _):
-            with running(["-m", "benchmarks.limits"], environment) as process:
+            with running(["-m", "benchmarks.limits", "import"], environment) as process:
                 await answers(port, BARE_PATH, process)
                 for repetition in range(REPETITIONS + 1):
                     seconds = SECONDS if repetition else 1.0

@@ -9,6 +9,14 @@
   statements, commits, then ends them with the statements that end legs, commits. Results are made up; no
   engine, no script, no retries. The batch is fixed.
 - `notify_round_trip`: NOTIFY on one connection until another one that listens has it.
+- `post_bare`: the HTTP client that webhooks are sent with, in a process of its own and on the same event
+  loop: so many tasks as a sender may have requests in flight, each of which posts the same body with the same
+  headers, which lie ready, to the same receiver as ours, reads the answer, and posts again. It signs nothing,
+  looks no address up, reads no database and writes none.
+
+Some figures have no limit here, but are compared with our own rate without what is asked about: claims from
+a short queue, the dialer without money and rules, a hundred accounts instead of one, a sender with nothing
+else to do.
 """
 
 from __future__ import annotations
@@ -17,12 +25,13 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
 
+import aiohttp
 from litestar import Litestar, asgi
 from litestar.types import Receive, Scope, Send
 
@@ -47,12 +56,12 @@ BATCH = 100
 
 
 async def copy_rows(connection: Tx, rows: bytes) -> float:
-    """Seconds for one transaction with one COPY of these rows, in the format of `intake.COPY_CALLS`."""
+    """Seconds for one transaction with one COPY of these rows: what a call without a code needs."""
     began = time.perf_counter()
     async with (
         connection.transaction(),
         connection.cursor() as cursor,
-        cursor.copy(intake.COPY_CALLS) as copy,
+        cursor.copy(intake.copy_calls(with_code=False, with_own=False)) as copy,
     ):
         await copy.write(rows)
     return time.perf_counter() - began
@@ -87,6 +96,7 @@ def bare_app(db: Database, account_id: int, user_id: int, campaign_id: int) -> L
             "givens": ["0" + number],
             "fields": fields,
             "secrets": [None],
+            "declared": "[]",
         }
         async with db.transaction() as tx:
             found = await tx.execute(account_store.FIND_TOKEN_USER, (user_id, "aicallcenter", 1))
@@ -253,6 +263,42 @@ async def notify_round_trip(listening: Tx, sending: Tx) -> float:
     return time.perf_counter() - began
 
 
+# --------------------------------------------------------------------------- webhooks
+
+WEBHOOK_HEADERS = {
+    "Content-Type": "application/json; charset=utf-8",
+    "User-Agent": "tongdai",
+    "webhook-id": "evt_1234567_89",
+    "webhook-timestamp": "1790000000",
+    "webhook-signature": "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
+}
+
+
+async def post_bare(_: asyncio.Event) -> None:
+    """Post, and print the requests answered per second. What to post is in the environment."""
+    environ = os.environ
+    url, tasks = environ["BENCH_URL"], int(environ["BENCH_TASKS"])
+    body = environ["BENCH_BODY"].encode()
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
+
+        async def post(requests: Iterator[int]) -> None:
+            for _ in requests:
+                answer = session.post(url, data=body, headers=WEBHOOK_HEADERS, allow_redirects=False)
+                async with answer as response:
+                    await response.read()
+
+        async def post_all(requests: int) -> float:
+            left = iter(range(requests))
+            began = time.perf_counter()
+            await asyncio.gather(*(post(left) for _ in range(tasks)))
+            return requests / (time.perf_counter() - began)
+
+        await post_all(tasks * 5)  # connections are open, and what is made once is made
+        rate = await post_all(int(environ["BENCH_REQUESTS"]))
+    print(rate, flush=True)
+
+
 if __name__ == "__main__":
     die_with_parent(int(sys.argv[sys.argv.index("--parent") + 1]))
-    run_until_stopped(serve_bare)
+    run_until_stopped({"import": serve_bare, "post": post_bare}[sys.argv[1]])

@@ -23,10 +23,14 @@ MODULES = (
     "import_bulk",
     "import_single",
     "dialer_rate",
+    "dialer_rules",
+    "wallet",
     "latency",
     "pacing",
     "claim_depth",
     "export_depth",
+    "webhook_rate",
+    "webhook_hanging",
 )
 RESULTS = Path(__file__).parent / "results.json"
 

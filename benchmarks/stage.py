@@ -15,9 +15,10 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlencode
 
+import msgspec
 import psycopg
 from psycopg import sql
 
@@ -98,13 +99,13 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """An account with one owner, one trunk, one hotline and one script."""
+    """An account with one owner, one trunk, hotlines and one script."""
 
     account_id: int
     user_id: int
     token: str
     trunk_id: int
-    hotline_id: int
+    hotline_ids: tuple[int, ...]
     script_id: int
 
 
@@ -151,7 +152,7 @@ class Bench:
             script = await scripts.create_script(
                 tx, account.id, "order", scripts.demo_scripts()["order_reminder"]
             )
-        return Tenant(account.id, user.id, token, trunk.id, hotline.id, script.id)
+        return Tenant(account.id, user.id, token, trunk.id, (hotline.id,), script.id)
 
     async def campaign(self, tenant: Tenant, *, state: str = "running") -> int:
         """Dials at every hour, tries each number once."""
@@ -164,7 +165,7 @@ class Bench:
                 kind="voice",
                 purpose="customer_care",
                 script_id=tenant.script_id,
-                hotline_ids=[tenant.hotline_id],
+                hotline_ids=tenant.hotline_ids,
                 config=campaigns.CampaignConfig(),
                 state=state,
             )
@@ -225,19 +226,29 @@ class Bench:
     @asynccontextmanager
     async def dialer(self, carrier: Carrier, **settings: object) -> AsyncIterator[int]:
         """A dialer as a process of its own, registered: its process id."""
-        before = await self._dialers()
+        before = await self._newest("dialers")
         environment = self.environment(sandbox_address=carrier.socket, **settings)
         with running([*SERVE, "dialer"], environment) as process:
-            while await self._dialers() == before:
+            while await self._newest("dialers") == before:
                 _alive(process)
                 await asyncio.sleep(0.05)
             yield process.pid
 
-    async def _dialers(self) -> int:
-        async with self.db.autocommit() as connection:
-            row = await (await connection.execute("SELECT count(*) FROM dialers")).fetchone()
-        assert row is not None
-        return int(row[0])
+    @asynccontextmanager
+    async def worker(self, **settings: object) -> AsyncIterator[int]:
+        """A worker as a process of its own, sending webhooks, to loopback too: its process id."""
+        before = await self._newest("webhook_senders")
+        environment = self.environment(webhooks_allow_private="true", **settings)
+        with running([*SERVE, "worker"], environment) as process:
+            while await self._newest("webhook_senders") == before:
+                _alive(process)
+                await asyncio.sleep(0.05)
+            yield process.pid
+
+    async def _newest(self, table: Literal["dialers", "webhook_senders"]) -> int:
+        """The id of the latest process that registered itself."""
+        [[newest]] = await self.run(f"SELECT coalesce(max(id), 0) FROM {table}")
+        return int(newest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +257,34 @@ class Carrier:
     log: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """A customer's server on loopback."""
+
+    port: int
+
+    def url(self, path: str) -> str:
+        """`ok…` is answered at once, `hang…` never."""
+        return f"http://127.0.0.1:{self.port}/{path}"
+
+    async def counts(self) -> dict[str, int]:
+        """`answered` so far, and `hanging` now."""
+        connection = await Connection(self.port).open()
+        counts: dict[str, int] = msgspec.json.decode(await connection.send(get("/counts")))
+        await connection.close()
+        return counts
+
+
 # --------------------------------------------------------------------------- processes
+
+
+@asynccontextmanager
+async def receiver() -> AsyncIterator[Receiver]:
+    """A customer's server as a process of its own, ready."""
+    port = free_port()
+    with running(["-m", "benchmarks.receiver"], os.environ | {"BENCH_PORT": str(port)}) as process:
+        await answers(port, "/counts", process)
+        yield Receiver(port)
 
 
 @contextmanager

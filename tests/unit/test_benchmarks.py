@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+from pathlib import Path
+
 import pytest
+from benchmarks import hooks
+from benchmarks.client import Connection, get, post
 from benchmarks.figures import Figure, as_json, median_of, percentile, table
 from benchmarks.import_bulk import body
 from benchmarks.pacing import busiest_calendar_second, used_channels, used_rate
+from benchmarks.receiver import whole_request
+from benchmarks.run import MODULES
+from benchmarks.stage import Receiver, receiver
 
 from tongdai.adapters.sandbox.log import Line
 from tongdai.facades.aicallcenter.requests import parse_import
@@ -84,3 +93,57 @@ def test_the_bodies_of_bulk_imports_bring_distinct_numbers_that_can_be_read() ->
     contacts = parse_import(body(1, 1000)).contacts or []
     assert len({one.given for one in contacts}) == 1000
     assert contacts[0].fields["ma_don"] == "DH-204118"
+
+
+def test_every_figure_of_the_page_can_be_asked_for_by_its_name_and_the_other_way_round() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/benchmarks.md").read_text()
+    named = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert named == list(MODULES)
+
+
+REQUEST = post("/ok", b"{}")
+
+
+@pytest.mark.parametrize(
+    ("got", "end"),
+    [
+        (b"", None),
+        (REQUEST[:-1], None),
+        (REQUEST, len(REQUEST)),
+        (REQUEST + REQUEST[:5], len(REQUEST)),
+        (get("/counts"), len(get("/counts"))),
+        (get("/counts")[:-1], None),
+        (b"POST / HTTP/1.1\r\nCONTENT-LENGTH: 3\r\n\r\nabcd", 41),
+    ],
+)
+def test_a_request_is_whole_with_its_last_byte(got: bytes, end: int | None) -> None:
+    assert whole_request(got) == end
+
+
+@pytest.mark.anyio
+async def test_a_receiver_counts_what_it_answered_and_what_hangs_as_long_as_it_hangs() -> None:
+    async with receiver() as one:
+        answered, hanging = await Connection(one.port).open(), await Connection(one.port).open()
+        for _ in range(3):
+            assert await answered.send(REQUEST) == b"ok"
+        waiting = asyncio.ensure_future(hanging.send(post("/hang/1", b"{}")))
+        await counted(one, {"answered": 3, "hanging": 1})
+        assert not waiting.done()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        await hanging.close()
+        await counted(one, {"answered": 3, "hanging": 0})
+        await answered.close()
+
+
+async def counted(one: Receiver, wanted: dict[str, int]) -> None:
+    async with asyncio.timeout(10):
+        while await one.counts() != wanted:
+            pass  # asking takes its time
+
+
+@pytest.mark.anyio
+async def test_the_bare_loop_posts_as_many_requests_as_it_is_told() -> None:
+    async with receiver() as one:
+        assert await hooks.bare(one, tasks=3, requests=50, body=b"{}") > 0
+        assert await one.counts() == {"answered": 3 * 5 + 50, "hanging": 0}
