@@ -66,6 +66,20 @@ TRIES = [
         lambda theirs, own: {"contacts": [{"number": "0912345601"}]},
     ),
     Try("GET", "/calls/{call_id}"),
+    Try("GET", "/webhook-endpoints/{endpoint_id}"),
+    Try("PATCH", "/webhook-endpoints/{endpoint_id}", lambda theirs, own: {"url": "https://x.example.vn"}),
+    Try("DELETE", "/webhook-endpoints/{endpoint_id}"),
+    Try("POST", "/webhook-endpoints/{endpoint_id}/pause"),
+    Try("POST", "/webhook-endpoints/{endpoint_id}/resume"),
+    Try("POST", "/webhook-endpoints/{endpoint_id}/test"),
+    Try("GET", "/webhook-endpoints/{endpoint_id}/secret"),
+    Try("POST", "/webhook-endpoints/{endpoint_id}/secret/rotate"),
+    Try("POST", "/webhook-endpoints/{endpoint_id}/replay", lambda theirs, own: {}),
+    Try("GET", "/webhook-deliveries/{delivery_id}"),
+    Try("POST", "/webhook-deliveries/{delivery_id}/replay"),
+    # Deliveries outlive their endpoint, so a filter finds nothing rather than no such endpoint.
+    Try("GET", "/webhook-deliveries", query="endpoint_id", status=200),
+    Try("GET", "/webhook-deliveries", query="call_id", status=200),
     Try("GET", "/calls", query="campaign_id"),
     # References in bodies.
     Try("POST", "/hotlines", lambda theirs, own: {"number": "02473005678", "trunk_id": theirs.trunk_id}),
@@ -109,6 +123,8 @@ WITHOUT_IDS = {
     "POST /audio-files",
     "GET /templates",
     "GET /campaigns",
+    "GET /webhook-endpoints",
+    "POST /webhook-endpoints",
     "POST /accounts",
     "GET /accounts",
     "GET /accounts/{account_id}",
@@ -123,7 +139,7 @@ UNKNOWN_WORLD = World(**dict.fromkeys(World.__dataclass_fields__, UNKNOWN))
 async def send(api: Api, one: Try, theirs: World, own: World) -> Any:
     path = one.path.format(**asdict(theirs))
     if one.query is not None:
-        path += f"?{one.query}={1 if one.query == 'version' else theirs.campaign_id}"
+        path += f"?{one.query}={1 if one.query == 'version' else asdict(theirs)[one.query]}"
     answer = await api.send(one.method, path, None if one.body is None else one.body(theirs, own))
     return answer.status_code, answer.headers["content-type"], answer.json()
 
@@ -139,6 +155,10 @@ async def everything(api: Api, world: World) -> Iterator[Any]:
         f"/campaigns/{world.campaign_id}",
         f"/campaigns/{world.campaign_id}/progress",
         f"/calls/{world.call_id}",
+        f"/webhook-endpoints/{world.endpoint_id}",
+        f"/webhook-endpoints/{world.endpoint_id}/secret",
+        f"/webhook-deliveries/{world.delivery_id}",
+        "/webhook-deliveries",
         "/keys",
         "/projects",
     ]
@@ -171,6 +191,8 @@ async def test_lists_hold_nothing_of_another_account(owner: Api, stranger: Api) 
         "templates",
         "campaigns",
         "calls",
+        "webhook-endpoints",
+        "webhook-deliveries",
     ):
         assert (await owner.get(f"/{path}")).json()["items"], path
         assert (await stranger.get(f"/{path}")).json() == {"items": [], "next": None}, path

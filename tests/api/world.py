@@ -11,6 +11,7 @@ from tests.api.conftest import Api
 
 TRUNK = {"name": "VNPT", "engine": "sandbox", "max_channels": 30, "max_cps": 5}
 HOTLINE = "02473001234"
+ENDPOINT = {"url": "https://hooks.example.vn/tongdai", "format": "vbot_auto_call"}
 SCRIPT = {
     "start": "menu",
     "steps": {
@@ -43,6 +44,10 @@ class World:
     call_id: int
     """Queued, in the campaign."""
     key_id: int
+    endpoint_id: int
+    """Of webhooks."""
+    delivery_id: int
+    """Of a test event to it, pending."""
 
 
 async def build(api: Api, code: str = "w") -> World:
@@ -56,6 +61,8 @@ async def build(api: Api, code: str = "w") -> World:
     campaign = await api.made("/campaigns", body)
     report = await api.made(f"/campaigns/{campaign['id']}/contacts", {"contacts": [{"number": "0912345678"}]})
     key = await api.made("/keys", {"name": "CRM"})
+    endpoint = await api.made("/webhook-endpoints", ENDPOINT)
+    delivery = await api.made(f"/webhook-endpoints/{endpoint['id']}/test", None)
     return World(
         trunk_id=trunk["id"],
         hotline_id=hotline["id"],
@@ -66,6 +73,8 @@ async def build(api: Api, code: str = "w") -> World:
         campaign_id=campaign["id"],
         call_id=report["accepted"][0]["call_id"],
         key_id=key["id"],
+        endpoint_id=endpoint["id"],
+        delivery_id=delivery["id"],
     )
 
 

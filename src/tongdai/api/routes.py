@@ -26,6 +26,7 @@ from tongdai.api import (
     templates,
     trunks,
     users,
+    webhooks,
 )
 from tongdai.api.bodies import JsonBody, receiving_within, refuse_nul_in_query
 from tongdai.ports.services import Services
@@ -43,6 +44,7 @@ TAGS = [
     Tag("Templates", "Campaigns to be: script, fields, hotlines, schedule and retries."),
     Tag("Campaigns", "Running lists of calls, their contacts and their progress."),
     Tag("Calls", "One number to be reached each, with its attempts, legs and timeline."),
+    Tag("Webhooks", "Addresses of yours that are told what became of your calls, and what was delivered."),
     Tag("Platform", "Accounts and users. For a platform key alone, which opens nothing else."),
 ]
 """For the OpenAPI document."""
@@ -66,6 +68,7 @@ _HANDLERS: list[ControllerRouterHandler] = [
     *templates.HANDLERS,
     *campaigns.HANDLERS,
     *calls.HANDLERS,
+    *webhooks.HANDLERS,
     *accounts.HANDLERS,
 ]
 

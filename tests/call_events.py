@@ -1,0 +1,69 @@
+"""Two events as they are published: an attempt that a person answered, and a refusal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from tongdai.domain.webhooks import CallEvent
+
+CALLED_AT = datetime(2026, 12, 24, 19, 5, 9, tzinfo=UTC)
+"""On the 25th in Vietnam, at 02:05:09."""
+
+ANSWERED = CallEvent(
+    type="attempt.ended",
+    account_id=7,
+    campaign_id=2932,
+    campaign_name="Nhắc giao hàng",
+    project_code="PR20230307144",
+    template_id=12,
+    purpose="customer_care",
+    call_id=555_001,
+    user_id=3,
+    seq=2,
+    attempt_id=901,
+    attempt=2,
+    final=True,
+    outcome="answered",
+    note=None,
+    number="84912345007",
+    number_given="0912 345 007",
+    fields={"name": 'Nguyễn Văn "Tèo"', "description": "đơn 17", "so_tien": 120_000},
+    hotline="842473001234",
+    network="vinaphone",
+    called_at=CALLED_AT,
+    ended_at=CALLED_AT + timedelta(seconds=71),
+    ring_s=4.5,
+    duration_s=65,
+    key_presses="1 (29), 2 (35)",
+    end_code="completed",
+    record_files=["https://tongdai.example/recordings/1.wav"],
+    billable_s=66,
+    postage=Decimal("990.00"),
+    service_charge=Decimal("110.50"),
+    next_attempt_at=None,
+    person_ref="KH-1",
+)
+REFUSED = replace(
+    ANSWERED,
+    type="call.refused",
+    attempt_id=None,
+    attempt=0,
+    seq=1,
+    outcome="blocked",
+    note="dnc_account",
+    hotline=None,
+    network=None,
+    ended_at=CALLED_AT,
+    ring_s=None,
+    duration_s=0,
+    key_presses="",
+    end_code=None,
+    record_files=[],
+    billable_s=0,
+    postage=Decimal(0),
+    service_charge=Decimal(0),
+    person_ref=None,
+)
