@@ -21,3 +21,6 @@ CampaignId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a 
 CallId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a call.")]
 EndpointId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a webhook endpoint.")]
 DeliveryId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a webhook delivery.")]
+ContactFileId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a contact file.")]
+EntryId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a number on a do-not-call list.")]
+AttestationId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of an attestation.")]

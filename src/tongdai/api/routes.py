@@ -13,10 +13,14 @@ from litestar.types import ControllerRouterHandler
 from tongdai.api import (
     accounts,
     audio_files,
+    audit_log,
     auth,
     calls,
     campaigns,
+    consents,
+    contact_files,
     contacts,
+    do_not_call,
     hotlines,
     keys,
     me,
@@ -43,7 +47,11 @@ TAGS = [
     Tag("Audio files", "Recorded prompts for the `play` steps of scripts."),
     Tag("Templates", "Campaigns to be: script, fields, hotlines, schedule and retries."),
     Tag("Campaigns", "Running lists of calls, their contacts and their progress."),
+    Tag("Contact files", "Spreadsheets whose rows become calls of a campaign, and what became of each row."),
+    Tag("Audit log", "Who changed templates, and what campaigns are for."),
     Tag("Calls", "One number to be reached each, with its attempts, legs and timeline."),
+    Tag("Do not call", "Numbers and people that are not called: lists and opt-outs."),
+    Tag("Consent", "Who agreed to be called, person by person or attested for a list."),
     Tag("Webhooks", "Addresses of yours that are told what became of your calls, and what was delivered."),
     Tag("Platform", "Accounts and users. For a platform key alone, which opens nothing else."),
 ]
@@ -65,9 +73,13 @@ _HANDLERS: list[ControllerRouterHandler] = [
     *hotlines.HANDLERS,
     *scripts.HANDLERS,
     *audio_files.HANDLERS,
+    audit_log.list_audit_log,
     *templates.HANDLERS,
     *campaigns.HANDLERS,
+    *contact_files.HANDLERS,
     *calls.HANDLERS,
+    *do_not_call.HANDLERS,
+    *consents.HANDLERS,
     *webhooks.HANDLERS,
     *accounts.HANDLERS,
 ]
@@ -78,11 +90,14 @@ _SMALL_BODY_BYTES = 2_000_000
 
 
 def routes(services: Services) -> list[ControllerRouterHandler]:
-    """The API over these services. Contacts may come in bodies as large as the platform takes at all."""
+    """The API over these services. Contacts and long lists may come in bodies as large as the platform takes
+    at all."""
     small = min(_SMALL_BODY_BYTES, services.max_body_bytes)
     return [
         _router(services, _HANDLERS, max_body_bytes=small),
-        _router(services, contacts.HANDLERS, max_body_bytes=services.max_body_bytes),
+        _router(
+            services, [*contacts.HANDLERS, *do_not_call.LIST_HANDLERS], max_body_bytes=services.max_body_bytes
+        ),
     ]
 
 

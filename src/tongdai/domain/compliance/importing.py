@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from tongdai.domain.compliance.calling import AHEAD, NationalList
 from tongdai.domain.compliance.errors import NationalListOldError, RecordInvalidError
-from tongdai.domain.compliance.records import ListReport, NewDoNotCall
+from tongdai.domain.compliance.records import ListReport, NewDoNotCall, in_range
 from tongdai.domain.compliance.service import list_numbers
 from tongdai.domain.compliance.store import records as store
 from tongdai.domain.contacts import normalise
@@ -75,12 +75,10 @@ async def import_national_list(
         NationalListOldError: a newer copy is here already.
     """
     numbers, rejected = _read(entries)
-    if as_of > now + AHEAD:
-        raise RecordInvalidError([("as_of", "must not be in the future")])
+    if not in_range(as_of) or as_of > now + AHEAD:
+        raise RecordInvalidError([("as_of", "must be a moment since 1970 and not in the future")])
     if not numbers:
-        raise RecordInvalidError(
-            [("", "no line holds a number: an empty list forbids nothing")]
-        )
+        raise RecordInvalidError([("", "no line holds a number: an empty list forbids nothing")])
     async with db.transaction() as tx:
         before: NationalList | None = await store.national_list(tx)
         if before is not None and before.as_of > as_of:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from tongdai.domain.compliance.calling import AgreedTerms, agreed_faults
@@ -15,6 +15,10 @@ PLATFORM: Final = 0
 
 CLOCK_SKEW: Final = timedelta(minutes=5)
 """How far ahead of ours a caller's clock may be."""
+
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+"""A moment outside of these is a slip."""
 
 CONSENT_PURPOSES: Final = tuple(purpose for purpose in PURPOSES if purpose != OTP)
 """Nobody has to consent to the code that they asked for."""
@@ -154,10 +158,17 @@ class Attestation:
     ended_reason: str | None
 
 
+def in_range(moment: datetime | None) -> bool:
+    """False for a moment that can only be a slip."""
+    return moment is None or EARLIEST <= moment < LATEST
+
+
 def consent_fault(new: NewConsent, now: datetime) -> str | None:
     """Why a consent cannot be recorded; None: it can."""
     if new.purpose not in CONSENT_PURPOSES:
         return "purpose_invalid"
+    if not all(map(in_range, (new.at, new.until))):
+        return "time_out_of_range"
     if new.at is not None and new.at > now + CLOCK_SKEW:
         return "at_in_future"
     if new.given and not (new.evidence or "").strip():
@@ -173,7 +184,9 @@ def attestation_faults(new: NewAttestation, now: datetime) -> Iterator[tuple[str
     """What is wrong with an attestation, as (path, message)."""
     if new.purpose not in CONSENT_PURPOSES:
         yield "purpose", f"must be one of {', '.join(CONSENT_PURPOSES)}"
-    if new.obtained_at > now + CLOCK_SKEW:
+    if not in_range(new.obtained_at):
+        yield "obtained_at", "must not be before 1970"
+    elif new.obtained_at > now + CLOCK_SKEW:
         yield "obtained_at", "must not be in the future: consent is obtained before it is used"
     for name, text in (("method", new.method), ("evidence", new.evidence)):
         if not text.strip():

@@ -31,6 +31,7 @@ from tongdai.domain.compliance.records import (
     OptOut,
     attestation_faults,
     consent_fault,
+    in_range,
 )
 from tongdai.domain.compliance.store import records as store
 from tongdai.domain.contacts import normalise
@@ -57,7 +58,11 @@ async def list_numbers(
     """Puts numbers on the account's do-not-call list, or on everybody's (`PLATFORM`).
 
     A number that is there already takes the new flags, source and end. What is no number is reported.
+
+    Raises RecordInvalidError when `until` is a slip.
     """
+    if not in_range(until):
+        raise RecordInvalidError([("until", "must be between 1970 and 2199")])
     rejected: list[tuple[int, str]] = []
     taken: dict[str, NewDoNotCall] = {}
     for index, entry in enumerate(entries):
@@ -187,7 +192,8 @@ async def record_consents(
     """Writes down consents and withdrawals; what cannot be one is reported.
 
     Reasons are the normaliser's own, and `purpose_invalid`, `at_in_future`, `evidence_missing` (a consent
-    without proof is none), `until_before_at`, `max_per_24h_invalid`.
+    without proof is none), `until_before_at`,
+    `max_per_24h_invalid`, `time_out_of_range`.
     """
     rejected: list[tuple[int, str]] = []
     taken: list[tuple[int, str, NewConsent]] = []
