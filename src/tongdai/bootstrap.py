@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tongdai.adapters.files import FileStorage
 from tongdai.adapters.sandbox.engine import SandboxEngine
+from tongdai.domain.compliance import PolicyBook, load_policies
 from tongdai.kit.clock import Clock, SystemClock
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
@@ -41,6 +42,10 @@ class Platform:
     def engines(self) -> dict[str, Engine]:
         """A new client for each telephony engine, by the name that a trunk calls it."""
         return {name: make(self.settings) for name, make in ENGINES.items()}
+
+    def policies(self) -> PolicyBook:
+        """The law as dated data, with the operator's own changes. What cannot be read leaves no policy."""
+        return load_policies(self.settings.own_policy)
 
 
 def build(settings: Settings) -> Platform:

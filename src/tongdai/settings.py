@@ -63,6 +63,7 @@ class Settings:
     vbot_message_field: bool = True
     vbot_date_format: Literal["MM/dd/yyyy", "dd/MM/yyyy"] = "MM/dd/yyyy"
     otp_seconds: Count = 60
+    compliance_policy: str = ""
     dialer_max_calls: Count = 1000
     dialer_batch: Count = 100
     dialer_horizon_s: Seconds = 0.25
@@ -77,6 +78,11 @@ class Settings:
     def aicallcenter_token_life(self) -> timedelta | None:
         life = self.aicallcenter_token_life_s
         return None if life is None else timedelta(seconds=life)
+
+    @property
+    def own_policy(self) -> Path | None:
+        """The operator's changes to the shipped compliance policies, if there are any."""
+        return Path(self.compliance_policy) if self.compliance_policy else None
 
     @property
     def sandbox_socket(self) -> str:

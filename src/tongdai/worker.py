@@ -12,7 +12,7 @@ from typing import Any
 import procrastinate
 
 from tongdai.bootstrap import Platform
-from tongdai.domain import campaigns, dialer, scripts
+from tongdai.domain import campaigns, compliance, dialer, scripts
 from tongdai.kit import upkeep
 from tongdai.kit.db import TRANSIENT_ERRORS
 from tongdai.kit.readiness import schema_fault
@@ -140,6 +140,14 @@ def job_app(platform: Platform) -> procrastinate.App:
                 seen_to = await campaigns.forget_old_files(
                     tx, platform.services.storage, platform.clock.now()
                 )
+
+    @app.periodic(cron=HOURLY)
+    @app.task(name="purge_rings", queueing_lock="purge_rings", retry=SOON_AGAIN)
+    async def purge_rings(timestamp: int) -> None:
+        gone = compliance.PURGED_AT_ONCE
+        while gone == compliance.PURGED_AT_ONCE:
+            async with platform.db.transaction() as tx:
+                gone = await compliance.purge_rings(tx, platform.clock.now())
 
     return app
 

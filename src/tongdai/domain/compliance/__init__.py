@@ -50,6 +50,7 @@ from tongdai.domain.compliance.model import (
     schedule_errors,
 )
 from tongdai.domain.compliance.persons import (
+    PURGED_AT_ONCE,
     forget_rings,
     judge,
     lock_persons,
@@ -99,6 +100,7 @@ __all__ = [
     "CLOSED",
     "CONSENT_PURPOSES",
     "PLATFORM",
+    "PURGED_AT_ONCE",
     "PURPOSES",
     "AgreedTerms",
     "Attestation",
