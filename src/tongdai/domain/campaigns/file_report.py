@@ -112,8 +112,8 @@ def _line(entry: Entry) -> tuple[str, ...]:
 
 def safe_cell(text: str) -> str:
     """A text that no spreadsheet takes for a formula: one that looks like it gets an apostrophe in front."""
-    text = _UNSHOWABLE.sub("\ufffd", text)
-    return "'" + text if text.lstrip(" \u00a0").startswith(_BEGINS_FORMULA) else text
+    shown_text = _UNSHOWABLE.sub("\ufffd", text)
+    return "'" + shown_text if text.lstrip(" \u00a0").startswith(_BEGINS_FORMULA) else shown_text
 
 
 def _spaced(number: str) -> str:
