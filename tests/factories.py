@@ -139,6 +139,10 @@ async def campaign(
     max_channels: int | None = None,
     max_cps: float | None = None,
     takes_imports: bool = True,
+    purpose: campaigns.Purpose | None = None,
+    fields: Sequence[campaigns.DeclaredField] = (),
+    advertiser: str = "",
+    attestation_id: int | None = None,
 ) -> campaigns.Campaign:
     """A campaign of this person, with a script and a hotline of its own unless they are given."""
     async with joined(where) as tx:
@@ -153,7 +157,7 @@ async def campaign(
             owner.user.id,
             name=f"campaign {secrets.token_hex(4)}",
             kind=kind,
-            purpose="otp" if kind == "otp" else "customer_care",
+            purpose=purpose or ("otp" if kind == "otp" else "customer_care"),
             script_id=script_id,
             hotline_ids=hotline_ids,
             config=config or campaigns.CampaignConfig(),
@@ -161,6 +165,9 @@ async def campaign(
             max_cps=max_cps,
             takes_imports=takes_imports,
             state=state,
+            fields=fields,
+            advertiser=advertiser,
+            attestation_id=attestation_id,
         )
 
 

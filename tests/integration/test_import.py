@@ -11,7 +11,13 @@ from tests import factories
 from tests.fakes.clock import FakeClock
 
 from tongdai.domain import calls, campaigns
-from tongdai.domain.campaigns import CampaignConfig, CampaignStoppedError, ImportReport, NewContact
+from tongdai.domain.campaigns import (
+    CampaignConfig,
+    CampaignStoppedError,
+    DeclaredField,
+    ImportReport,
+    NewContact,
+)
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database, Tx
 
@@ -269,10 +275,14 @@ async def test_what_is_no_number_can_be_kept_as_a_finished_call(
     )
     assert [index for index, _ in report.accepted] == list(range(3 + padding))
     assert report.rejected == []
-    rows = await desk.rows("state, outcome, number, number_given, fields")
+    assert report.kept == [
+        (1, report.accepted[1][1], "not_a_number"),
+        (2, report.accepted[2][1], "not_a_number"),
+    ]
+    rows = await desk.rows("state, outcome, note, number, number_given, fields")
     assert rows[1:] == [
-        ("done", "invalid_number", "", "abc\ufffd\\\t", {"a": "\\"}),
-        ("done", "invalid_number", "", "x" * 100, {}),
+        ("done", "invalid_number", "not_a_number", "", "abc\ufffd\\\t", {"a": "\\"}),
+        ("done", "invalid_number", "not_a_number", "", "x" * 100, {}),
     ]
     async with desk.db.autocommit() as tx:
         state = await campaigns.progress(tx, campaign.account_id, campaign.id)
@@ -281,6 +291,171 @@ async def test_what_is_no_number_can_be_kept_as_a_finished_call(
         )
     assert (state.accepted, state.done, state.outcomes) == (3 + padding, 2, {"invalid_number": 2})
     assert [row.id for row in page.rows] == [report.accepted[1][1], report.accepted[2][1]]
+
+
+DECLARED = (
+    DeclaredField("ten", required=True),
+    DeclaredField("tien", "integer"),
+    DeclaredField("lan", "integer", default=1),
+)
+
+
+@SIZES
+async def test_declared_fields_are_checked_and_filled_in(desk: Desk, padding: int) -> None:
+    await desk.open(fields=DECLARED)
+    report = await desk.give(
+        NewContact("0912345678", {"ten": "Lan", "tien": "1500000", "khac": [1]}),
+        NewContact("0912345679", {"tien": 5}),
+        NewContact("0912345680", {"ten": "Mai", "tien": "1.500.000"}),
+        NewContact("0912345681", {"ten": "Cúc", "lan": 3}),
+    )
+    assert [one for one in report.rejected if one[0] < 4] == [
+        (1, "field_missing: ten"),
+        (2, "field_invalid: tien"),
+    ]
+    assert report.rejected[2:] == [(at, "field_missing: ten") for at in range(4, 4 + padding)]
+    assert await desk.rows("fields") == [
+        ({"ten": "Lan", "tien": 1500000, "khac": [1], "lan": 1},),
+        ({"ten": "Cúc", "lan": 3},),
+    ]
+    assert await desk.accepted() == 2
+
+
+@SIZES
+async def test_a_contact_that_lacks_a_field_does_not_push_out_the_next_of_its_number(desk: Desk) -> None:
+    await desk.open(fields=DECLARED, config=CampaignConfig(allow_duplicates=False))
+    report = await desk.give(NewContact("0912345678"), NewContact("+84912345678", {"ten": "Lan"}))
+    assert [index for index, _ in report.accepted] == [1]
+    again = await desk.give(NewContact("0912345678", {"ten": "Lan"}))
+    assert again.rejected[0] == (0, "duplicate_earlier")
+
+
+@SIZES
+async def test_a_contact_that_is_wrong_for_itself_can_be_kept_with_its_reason(
+    desk: Desk, padding: int
+) -> None:
+    campaign = await desk.open(fields=DECLARED[:1])
+    report = await desk.give(
+        NewContact("0912345678", {"ten": "Lan"}),
+        NewContact("0912345679", {"x": "a\tb"}),
+        NewContact("0912345680", {"ten": "Mai"}, problem="attempts_invalid"),
+        NewContact("0912345681", {"ten": "\ud800"}),
+        NewContact("0912345678", {"ten": "Cúc"}),
+        NewContact("19001234", {"ten": "Hoa"}, max_attempts=0),
+        NewContact("0912345682", {"ten": "Hoa"}, max_attempts=0),
+        keep_invalid=True,
+    )
+    assert report.rejected == [(4, "duplicate")]
+    assert [index for index, _ in report.accepted] == [0, 1, 2, 3, *range(5, 7 + padding)]
+    ids = dict(report.accepted)
+    assert [(index, reason) for index, _, reason in report.kept][:5] == [
+        (1, "field_missing: ten"),
+        (2, "attempts_invalid"),
+        (3, "fields_invalid"),
+        (5, "service"),
+        (6, "max_attempts_invalid"),
+    ]
+    assert all(ids[index] == call_id for index, call_id, _ in report.kept)
+    assert await desk.rows("state, number, note, fields") == [
+        ("queued", "84912345678", None, {"ten": "Lan"}),
+        ("done", "84912345679", "field_missing: ten", {"x": "a\tb"}),
+        ("done", "84912345680", "attempts_invalid", {"ten": "Mai"}),
+        ("done", "84912345681", "fields_invalid", {}),
+        ("done", "", "service", {"ten": "Hoa"}),
+        ("done", "84912345682", "max_attempts_invalid", {"ten": "Hoa"}),
+    ]
+    async with desk.db.autocommit() as tx:
+        state = await campaigns.progress(tx, campaign.account_id, campaign.id)
+    assert (state.accepted, state.outcomes) == (6 + padding, {"invalid_number": 5 + padding})
+
+
+@SIZES
+async def test_what_a_contact_brings_for_itself_is_stored_and_the_others_have_nothing(
+    desk: Desk, padding: int
+) -> None:
+    await desk.open()
+    own: dict[str, Any] = {
+        "max_attempts": 3,
+        "call_after": "08:30",
+        "call_before": "2027-01-31T20:00:00+07:00",
+        "person_ref": "KH\\01",
+    }
+    report = await desk.give(NewContact("0912345678"), NewContact("0912345679", {"a": 1}, **own))
+    assert len(report.accepted) == 2 + padding
+    assert await desk.rows("max_attempts, call_after, call_before, person_ref, fields") == [
+        (None, None, None, None, {}),
+        (*own.values(), {"a": 1}),
+    ]
+
+
+@SIZES
+async def test_an_otp_may_bring_its_own_too(desk: Desk, keyring: Keyring) -> None:
+    await desk.open(kind="otp")
+    await desk.give(
+        NewContact("0912345678", {}, "1"),
+        NewContact("0912345678", {}, "123456", max_attempts=2),
+        NewContact("0912345679", {}, "654321", person_ref="b"),
+    )
+    found = await desk.rows("max_attempts, person_ref, secret, expires_at IS NOT NULL")
+    assert [row[:2] + row[3:] for row in found] == [(2, None, True), (None, "b", True)]
+    assert [keyring.open(row[2], context="otp") for row in found] == [b"123456", b"654321"]
+
+
+@SIZES
+@pytest.mark.parametrize(
+    ("own", "reason"),
+    [
+        ({"max_attempts": 0}, "max_attempts_invalid"),
+        ({"max_attempts": 101}, "max_attempts_invalid"),
+        ({"max_attempts": 10**30}, "max_attempts_invalid"),
+        ({"call_after": "8:30"}, "call_window_invalid"),
+        ({"call_before": "31/12/2026"}, "call_window_invalid"),
+        ({"call_after": "20:00", "call_before": "08:00"}, "call_window_invalid"),
+        ({"call_after": "\x00"}, "call_window_invalid"),
+        ({"person_ref": ""}, "person_ref_invalid"),
+        ({"person_ref": "x" * 101}, "person_ref_invalid"),
+        ({"person_ref": "a\x00"}, "person_ref_invalid"),
+        ({"person_ref": "\ud800"}, "person_ref_invalid"),
+    ],
+)
+async def test_what_a_contact_cannot_have_for_itself_rejects_it_alone(
+    desk: Desk, padding: int, own: dict[str, Any], reason: str
+) -> None:
+    await desk.open()
+    report = await desk.give(NewContact("0912345678", {}, **own), NewContact("0912345679"))
+    assert report.rejected == [(0, reason)]
+    assert len(report.accepted) == 1 + padding
+
+
+@SIZES
+async def test_numbers_that_were_mended_or_of_the_old_plan_are_told(desk: Desk) -> None:
+    await desk.open(config=CampaignConfig(allow_duplicates=False))
+    await desk.give(NewContact("0912345670"))
+    report = await desk.give(
+        NewContact("0912345678"),
+        NewContact("912345679"),
+        NewContact("01632345678"),
+        NewContact("912345670"),
+        NewContact("912345679"),
+    )
+    assert [index for index, _ in report.accepted if index < 5] == [0, 1, 2]
+    assert (report.repaired, report.converted) == ([1], [2])
+
+
+async def test_contacts_are_read_by_the_fields_that_are_declared_when_they_are_stored(
+    desk: Desk, db: Database
+) -> None:
+    """A small import believes that nothing is declared until the database says otherwise."""
+    campaign = await desk.open()
+    assert len((await desk.give(NewContact("0912345678"))).accepted) == 1
+    async with db.autocommit() as tx:
+        await tx.execute(
+            """UPDATE campaigns SET fields = '[{"name": "ten", "required": true}]' WHERE id = %s""",
+            (campaign.id,),
+        )
+    report = await desk.give(NewContact("0912345679"), NewContact("0912345680", {"ten": "Lan"}))
+    assert (len(report.accepted), report.rejected) == (1, [(0, "field_missing: ten")])
+    assert await desk.accepted() == 2
 
 
 async def test_a_claim_that_refuses_calls_and_an_import_that_counts_results_wait_in_no_circle(
@@ -370,7 +545,7 @@ async def test_a_colleague_may_import_and_a_stranger_finds_no_campaign(
 
 async def test_a_list_without_contacts_is_taken_and_changes_nothing(desk: Desk) -> None:
     await desk.open()
-    assert await desk.give() == ImportReport(0, [], [])
+    assert await desk.give() == ImportReport(0, [], [], [], [], [])
     assert await desk.accepted() == 0
 
 

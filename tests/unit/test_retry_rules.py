@@ -83,13 +83,40 @@ def test_each_outcome_has_a_budget_of_its_own() -> None:
     )
 
 
-@pytest.mark.parametrize(("of_campaign", "of_call"), [(2, None), (None, 2), (2, 9), (9, 2)])
-def test_the_smaller_cap_on_attempts_holds_over_all_outcomes(
-    of_campaign: int | None, of_call: int | None
+def test_the_campaigns_cap_on_attempts_holds_over_all_outcomes() -> None:
+    config = CampaignConfig(retries=FORM, max_attempts=2)
+    assert isinstance(step(Outcome.BUSY, config, attempts=1), RetryAt)
+    assert step(Outcome.BUSY, config, attempts=2) == Final()
+
+
+@pytest.mark.parametrize("of_campaign", [None, 1, 2, 9])
+def test_a_contacts_own_number_of_attempts_replaces_the_rules_times_and_the_campaigns_cap(
+    of_campaign: int | None,
 ) -> None:
     config = CampaignConfig(retries=FORM, max_attempts=of_campaign)
-    assert isinstance(step(Outcome.BUSY, config, attempts=1, cap=of_call), RetryAt)
-    assert step(Outcome.BUSY, config, attempts=2, cap=of_call) == Final()
+    for attempts in range(1, 5):
+        again = step(Outcome.BUSY, config, attempts=attempts, times=attempts, cap=5)
+        assert again == RetryAt(NOW + timedelta(seconds=300))
+    assert step(Outcome.BUSY, config, attempts=5, times=5, cap=5) == Final()
+    assert step(Outcome.BUSY, config, attempts=1, times=1, cap=1) == Final()
+
+
+def test_a_contacts_own_attempts_follow_only_the_outcomes_that_have_a_rule_and_wait_as_long() -> None:
+    rules = {"busy": RetryRule(times=1, after_seconds=60), "congestion": RetryRule(times=0, after_seconds=60)}
+    config = CampaignConfig(retries=rules)
+    assert step(Outcome.BUSY, config, cap=3) == RetryAt(NOW + timedelta(seconds=60))
+    for outcome in (Outcome.NO_ANSWER, Outcome.CONGESTION, Outcome.LOST):
+        assert step(outcome, config, cap=3) == Final()
+
+
+@pytest.mark.parametrize("outcome", sorted(Outcome))
+def test_without_any_rules_a_contacts_own_attempts_follow_no_answer_and_busy_five_minutes_apart(
+    outcome: Outcome,
+) -> None:
+    then = RetryAt(NOW + timedelta(minutes=5)) if outcome in ("no_answer", "busy") else Final()
+    assert step(outcome, CampaignConfig(), attempts=2, times=2, cap=3) == then
+    assert step(outcome, CampaignConfig(), attempts=3, times=3, cap=3) == Final()
+    assert step(outcome, CampaignConfig(), attempts=1, times=1, cap=1) == Final()
 
 
 def test_a_lost_call_is_redialled_only_with_the_campaigns_own_consent() -> None:
@@ -108,9 +135,10 @@ def test_a_lost_call_is_redialled_only_with_the_campaigns_own_consent() -> None:
     ),
     endings=st.lists(st.sampled_from(sorted(Outcome)), min_size=60, max_size=60),
     cap=st.none() | st.integers(1, 6),
+    own=st.none() | st.integers(1, 6),
 )
-def test_a_call_is_never_dialled_more_often_than_its_form_allows(
-    rules: dict[Outcome, RetryRule], endings: list[Outcome], cap: int | None
+def test_a_call_is_never_dialled_more_often_than_its_form_or_its_contact_allows(
+    rules: dict[Outcome, RetryRule], endings: list[Outcome], cap: int | None, own: int | None
 ) -> None:
     config = CampaignConfig(retries={str(k): v for k, v in rules.items()}, max_attempts=cap, redial_lost=True)
     counts: dict[str, int] = {}
@@ -119,7 +147,7 @@ def test_a_call_is_never_dialled_more_often_than_its_form_allows(
         attempts += 1
         counts[ending] = counts.get(ending, 0) + 1
         then = next_step(
-            ending, attempts=attempts, max_attempts=None, outcome_counts=counts, config=config, now=NOW
+            ending, attempts=attempts, max_attempts=own, outcome_counts=counts, config=config, now=NOW
         )
         if isinstance(then, Final):
             break
@@ -127,7 +155,7 @@ def test_a_call_is_never_dialled_more_often_than_its_form_allows(
         assert ending in RETRIED_ON_REQUEST
     given_by_rules = sum(rule.times for rule in rules.values())
     allowed = 1 + given_by_rules + (0 if Outcome.LOST in rules else LOST_RULE.times)
-    assert attempts <= min(allowed, cap or allowed)
+    assert attempts <= (own or min(allowed, cap or allowed))
 
 
 def test_every_outcome_is_either_retried_on_request_or_never() -> None:
