@@ -30,7 +30,7 @@ ANSWERED = CallEvent(
     note=None,
     number="84912345007",
     number_given="0912 345 007",
-    fields={"name": 'Nguyễn Văn "Tèo"', "description": "đơn 17", "so_tien": 120_000},
+    fields={"name": "Nguyễn Văn An", "description": "đơn 17", "so_tien": 120_000},
     hotline="842473001234",
     network="vinaphone",
     called_at=CALLED_AT,
@@ -42,7 +42,7 @@ ANSWERED = CallEvent(
     record_files=["https://tongdai.example/recordings/1.wav"],
     billable_s=66,
     postage=Decimal("990.00"),
-    service_charge=Decimal("110.50"),
+    service_charge=Decimal("110.00"),
     next_attempt_at=None,
     person_ref="KH-1",
 )

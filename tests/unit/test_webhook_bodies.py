@@ -105,12 +105,12 @@ def test_the_auto_call_body_is_the_vendors_twelve_fields_with_its_types() -> Non
         ("create_at", "12/25/2026 02:05:09"),
         ("hotline", "02473001234"),
         ("phone", "0912345007"),
-        ("name", 'Nguyễn Văn "Tèo"'),
+        ("name", "Nguyễn Văn An"),
         ("description", "đơn 17"),
         ("status", 200),
         ("time_call", 65),
         ("postage", Decimal("990.00")),
-        ("service_charge", Decimal("110.50")),
+        ("service_charge", Decimal("110.00")),
         ("action_log", "1 (29), 2 (35)"),
         ("event_data", "CAMPAIGN_CALL"),
     ]
@@ -159,7 +159,15 @@ def test_a_contact_that_is_no_number_is_named_by_what_was_given() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, ""), (17, "17"), (1.5, "1.5"), (True, "true"), ("", ""), ("Lan", "Lan"), (["a"], '["a"]')],
+    [
+        (None, ""),
+        (17, "17"),
+        (1.5, "1.5"),
+        (True, "true"),
+        ("", ""),
+        ('Văn "Tèo"', 'Văn "Tèo"'),
+        (["a"], '["a"]'),
+    ],
 )
 def test_a_name_is_a_text_whatever_was_imported(value: object, text: str) -> None:
     event = replace(ANSWERED, fields={"name": value, "description": value})
@@ -307,7 +315,7 @@ def test_aicallcenters_body_is_what_its_receivers_read() -> None:
     ]
     assert body["import_data"] == {
         "phone_number": "0912 345 007",
-        "name": 'Nguyễn Văn "Tèo"',
+        "name": "Nguyễn Văn An",
         "description": "đơn 17",
         "so_tien": 120_000,
     }
@@ -393,7 +401,7 @@ def test_our_own_body_is_complete_versioned_and_numbered() -> None:
             "number": "0912345007",
             "number_given": "0912 345 007",
             "person_ref": "KH-1",
-            "fields": {"name": 'Nguyễn Văn "Tèo"', "description": "đơn 17", "so_tien": 120_000},
+            "fields": {"name": "Nguyễn Văn An", "description": "đơn 17", "so_tien": 120_000},
             "caller": "02473001234",
             "network": "vinaphone",
             "called_at": "2026-12-25T02:05:09+07:00",
@@ -405,7 +413,7 @@ def test_our_own_body_is_complete_versioned_and_numbered() -> None:
             "record_files": ["https://tongdai.example/recordings/1.wav"],
             "billable_s": 66,
             "postage": Decimal("990.00"),
-            "service_charge": Decimal("110.50"),
+            "service_charge": Decimal("110.00"),
         },
     }
     assert list(body) == ["version", "type", "timestamp", "sequence", "data"]
