@@ -9,7 +9,11 @@ from pathlib import Path
 
 from tongdai.adapters.files import FileStorage
 from tongdai.adapters.sandbox.engine import SandboxEngine
+from tongdai.api import webhook_bodies
 from tongdai.domain.compliance import PolicyBook, load_policies
+from tongdai.domain.webhooks import Renderers
+from tongdai.facades.aicallcenter import callbacks as aicallcenter
+from tongdai.facades.vbot import callbacks as vbot
 from tongdai.kit.clock import Clock, SystemClock
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
@@ -27,6 +31,14 @@ ENGINES: Mapping[str, Callable[[Settings], Engine]] = {
     "sandbox": lambda settings: SandboxEngine(settings.sandbox_socket),
 }
 """How a client of each telephony engine is made, by the name that a trunk calls the engine."""
+
+RENDERERS: Renderers = {
+    "vbot_auto_call": vbot.render_auto_call,
+    "vbot_call_history": vbot.render_call_history,
+    "aicallcenter": aicallcenter.render,
+    "tongdai": webhook_bodies.render,
+}
+"""What makes the body of an event, by the format that a webhook endpoint asks for."""
 
 
 @dataclass(frozen=True, slots=True)
