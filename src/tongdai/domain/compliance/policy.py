@@ -241,7 +241,7 @@ def _converted(text: str, kind: type[Any]) -> Any:
 def _merged(base: Sequence[dict[str, Any]], own: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rules of `base`, each with the fields that `own` gives the rule of its id; then those that are
     new."""
-    changes = {rule.get("id"): rule for rule in own}
+    changes = {str(rule.get("id")): rule for rule in own}
     if len(changes) != len(own):
         raise PolicyInvalidError("two rules of one id")
     merged = [rule | changes.pop(rule["id"], {}) for rule in base]
