@@ -19,6 +19,7 @@ from tongdai.domain.campaigns.file_model import (
     ContactFile,
     ContactFileNotFoundError,
     FileOptions,
+    FileRefusedError,
     Format,
     NoFilesForOtpError,
     ReportGoneError,
@@ -27,7 +28,7 @@ from tongdai.domain.campaigns.file_model import (
 from tongdai.domain.campaigns.spreadsheet import format_of, open_table
 from tongdai.domain.campaigns.store import files as store
 from tongdai.kit.db import Tx
-from tongdai.ports.storage import Storage
+from tongdai.ports.storage import Storage, StoredFileMissingError
 
 MAX_NAME_CHARS: Final = 200
 REPORT_KEPT: Final = timedelta(days=30)
@@ -81,7 +82,9 @@ def _looked_at(path: Path, options: FileOptions) -> Format:
     """A text file shows its columns at once. A .xlsx is not opened here: that takes limits of its own."""
     format_ = format_of(path)
     if format_ == "csv":
-        find_columns(open_table(path, format_), options)
+        table = open_table(path, format_)
+        if next(find_columns(table, options).contacts(table), None) is None:
+            raise FileRefusedError("no_rows")
     return format_
 
 
@@ -162,6 +165,8 @@ async def on_disk(storage: Storage, key: str) -> AsyncIterator[Path]:
     """
     path = storage.path(key)
     if path is not None:
+        if not await storage.exists(key):
+            raise StoredFileMissingError(key)
         yield path
         return
     with tempfile.NamedTemporaryFile(prefix="tongdai-") as copy:
