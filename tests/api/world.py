@@ -7,6 +7,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 from tests.api.conftest import Api
 
 TRUNK = {"name": "VNPT", "engine": "sandbox", "max_channels": 30, "max_cps": 5}
@@ -48,6 +49,8 @@ class World:
     """Of webhooks."""
     delivery_id: int
     """Of a test event to it, pending."""
+    contact_file_id: int
+    """Of the campaign, not read yet."""
 
 
 async def build(api: Api, code: str = "w") -> World:
@@ -63,6 +66,7 @@ async def build(api: Api, code: str = "w") -> World:
     key = await api.made("/keys", {"name": "CRM"})
     endpoint = await api.made("/webhook-endpoints", ENDPOINT)
     delivery = await api.made(f"/webhook-endpoints/{endpoint['id']}/test", None)
+    contact_file = (await upload_contacts(api, campaign["id"], b"sdt\n0912345679\n")).json()
     return World(
         trunk_id=trunk["id"],
         hotline_id=hotline["id"],
@@ -75,6 +79,7 @@ async def build(api: Api, code: str = "w") -> World:
         key_id=key["id"],
         endpoint_id=endpoint["id"],
         delivery_id=delivery["id"],
+        contact_file_id=contact_file["id"],
     )
 
 
@@ -98,6 +103,17 @@ async def upload(api: Api, data: bytes | None = None, name: str = "chao.wav") ->
     assert answer.status_code == 201, answer.text
     made: dict[str, Any] = answer.json()
     return made
+
+
+async def upload_contacts(
+    api: Api, campaign_id: int, data: bytes, name: str = "khach.csv", **query: str
+) -> httpx.Response:
+    return await api.http.post(
+        f"/v1/campaigns/{campaign_id}/contact-files",
+        params={"name": name, **query},
+        content=data,
+        headers={"Authorization": f"Bearer {api.key}", "Content-Type": "text/csv"},
+    )
 
 
 def wav(seconds: float = 0.1, rate: int = 8000, pitch: int = 440) -> bytes:
