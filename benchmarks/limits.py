@@ -36,13 +36,14 @@ from litestar import Litestar, asgi
 from litestar.types import Receive, Scope, Send
 
 from tongdai.app import server
+from tongdai.domain import compliance
 from tongdai.domain.accounts.store import accounts as account_store
 from tongdai.domain.calls import Outcome, ResultMove
 from tongdai.domain.calls.store import calls as call_store
 from tongdai.domain.campaigns import CampaignConfig
 from tongdai.domain.campaigns.store import intake
 from tongdai.domain.dialer.model import Line, Plan, Slot
-from tongdai.domain.dialer.store import claiming
+from tongdai.domain.dialer.store import claiming, planning
 from tongdai.domain.live import LegFacts, LegResult
 from tongdai.domain.live import store as live_store
 from tongdai.domain.live.store import EndRow
@@ -141,8 +142,8 @@ class PlainDialer:
     @staticmethod
     async def of(tx: Tx, campaign_id: int) -> PlainDialer:
         """Reads what a dialer knows of its campaign before it claims."""
-        rows = [row for row in await claiming.running_campaigns(tx) if row.id == campaign_id]
-        lines = await claiming.lines(tx, rows[0].hotline_ids)
+        rows = [row for row in await planning.running_campaigns(tx) if row.id == campaign_id]
+        lines = await planning.lines(tx, rows[0].hotline_ids)
         one = rows[0]
         plan = Plan(
             campaign_id=one.id,
@@ -172,13 +173,13 @@ class PlainDialer:
             claimed = await claiming.claim(tx, [(plan, batch)], now)
             if not claimed:
                 return []
-            await claiming.lock_persons(tx, [one.call for one in claimed])
+            await compliance.lock_persons(tx, [(one.call.account_id, "", one.call.number) for one in claimed])
             before = now + timedelta(seconds=5)
             slots = [Slot(one.call, plan, line, now, before, chain) for one in claimed]
             for limit in limits.values():
                 limit.live += len(slots)
             gives_up = [now + timedelta(seconds=390)] * len(slots)
-            ids = await claiming.commit_slots(tx, slots, limits, self.dialer_id, gives_up)
+            ids = await claiming.commit_slots(tx, slots, limits, self.dialer_id, gives_up, {}, now)
             last = claimed[-1].call
             floor = min((last.due_at, last.id), (now - timedelta(seconds=10), 0))
             await claiming.move_floors(tx, {plan.campaign_id: floor})
@@ -198,7 +199,7 @@ class PlainDialer:
                 ResultMove(one.account_id, one.campaign_id, one.user_id, None, one.dial_at) for one in legs
             ]
             await call_store.count_results(tx, moves)
-            final = (legs[0].account_id, legs[0].campaign_id, Outcome.ANSWERED, len(legs))
+            final = (legs[0].account_id, legs[0].campaign_id, Outcome.ANSWERED, "", len(legs))
             await call_store.count_finals(tx, [final])
 
     async def run(self, calls: int) -> float:

@@ -152,7 +152,7 @@ async def test_looking_around_and_claiming_do_not_deadlock(
 ) -> None:
     """Codes expire and persons who opted out are refused at once, by two dialers, while the reason to wait
     always changes and the counters are slow."""
-    campaign = await desk.campaign(kind="otp", cps=None)
+    campaign = await desk.campaign(cps=None)
     async with desk.db.autocommit() as connection:
         await connection.execute(
             """CREATE FUNCTION restless() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -173,7 +173,7 @@ async def test_looking_around_and_claiming_do_not_deadlock(
     engine = {"sandbox": PlayedEngine()}
     async with dialing(desk.db, desk.keyring, engine), dialing(desk.db, desk.keyring, engine):
         for start in range(0, 40, 4):
-            given = await desk.give(campaign, *persons[start : start + 4], otp="123456")
+            given = await desk.give(campaign, *persons[start : start + 4])
             expired = (
                 "UPDATE calls SET expires_at = now() WHERE id = ANY(%s) AND state = 'queued' RETURNING 1"
             )

@@ -269,12 +269,12 @@ async def test_finals_add_up_per_campaign_and_outcome(tx: Tx, house: House) -> N
     await calls.count_finals(
         tx,
         [
-            (account_id, house.second, Outcome.BUSY, 1),
-            (account_id, house.first, Outcome.BUSY, 2),
-            (account_id, house.first, Outcome.BUSY, 3),
+            (account_id, house.second, Outcome.BUSY, "", 1),
+            (account_id, house.first, Outcome.BUSY, "", 2),
+            (account_id, house.first, Outcome.BUSY, "", 3),
         ],
     )
-    await calls.count_finals(tx, [(account_id, house.first, Outcome.ANSWERED, 1)])
+    await calls.count_finals(tx, [(account_id, house.first, Outcome.ANSWERED, "", 1)])
     await calls.count_finals(tx, [])
     cursor = await tx.execute("SELECT campaign_id, outcome, calls FROM outcome_counts ORDER BY 1, 2")
     assert await cursor.fetchall() == [

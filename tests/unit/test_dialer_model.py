@@ -109,9 +109,9 @@ def test_the_hotline_of_the_numbers_own_network_comes_first() -> None:
     assert slots[0].line.hotline_id == 2
 
 
-def test_another_hotline_takes_the_call_when_the_networks_own_is_full() -> None:
+def test_a_hotline_of_the_pool_takes_the_call_when_the_networks_own_is_full() -> None:
     caps = limits(limit(101), limit(102, channels=1, live=1), limit(201))
-    one = plan(1, line(1, 1, "viettel"), line(2, 1, "mobifone"))
+    one = plan(1, line(1, 1), line(2, 1, "mobifone"))
     slots, _ = capacity(caps).lay_out([(due(1), one)], {"84912345678": "mobifone"})
     assert slots[0].line.hotline_id == 1
 

@@ -48,6 +48,7 @@ ALTER TABLE calls
     ADD COLUMN tried_trunk_ids bigint[];                         -- trunks that failed in that attempt
 
 ALTER TABLE attempts
+    ADD COLUMN network        text,                              -- routing group that was dialled
     ADD COLUMN end_code       text,                              -- what the script came to
     ADD COLUMN billable_s     integer,
     ADD COLUMN postage        numeric(18, 2),                    -- charged, VAT included
@@ -57,4 +58,5 @@ ALTER TABLE legs
     ADD COLUMN talk_s   integer,                                 -- seconds of talk that the engine was given
     ADD COLUMN reserved numeric(18, 2) NOT NULL DEFAULT 0,       -- what it holds of the wallet until it ends
     ADD COLUMN price    jsonb,                                   -- what it is charged by; NULL: nothing
+    ADD COLUMN more_trunks boolean NOT NULL DEFAULT false,       -- another trunk may carry it if this one fails
     ADD COLUMN person_key text;                                  -- counted for frequency under this key

@@ -40,7 +40,8 @@ from tongdai.domain.calls.service import (
     list_calls,
     refuse_calls,
 )
-from tongdai.domain.calls.suppression import opt_out
+from tongdai.domain.calls.suppression import opt_out, refuse_opted_out
+from tongdai.domain.calls.telling import AttemptEnd, tell_attempts, tell_refused
 
 __all__ = [
     "CANCEL_LIMIT",
@@ -50,6 +51,7 @@ __all__ = [
     "RETRIED_ON_REQUEST",
     "Attempt",
     "AttemptDetail",
+    "AttemptEnd",
     "Call",
     "CallDetail",
     "CallFilter",
@@ -78,4 +80,7 @@ __all__ = [
     "list_calls",
     "opt_out",
     "refuse_calls",
+    "refuse_opted_out",
+    "tell_attempts",
+    "tell_refused",
 ]

@@ -20,6 +20,7 @@ from tongdai.domain.calls.model import (
 )
 from tongdai.domain.calls.store import calls as store
 from tongdai.domain.calls.store import listing
+from tongdai.domain.calls.telling import tell_refused
 from tongdai.kit.db import Tx
 
 # No result lies outside these; they stand for "no limit" and have room for the spans around them.
@@ -48,8 +49,11 @@ async def count_results(tx: Tx, moves: Sequence[ResultMove]) -> None:
         await store.count_results(tx, moves)
 
 
-async def count_finals(tx: Tx, finals: Sequence[tuple[int, int, Outcome, int]]) -> None:
-    """Adds finished calls to their campaign's outcomes: (account id, campaign id, outcome, how many)."""
+async def count_finals(tx: Tx, finals: Sequence[tuple[int, int, Outcome, str, int]]) -> None:
+    """Adds finished calls to their campaign's outcomes: (account, campaign, outcome, rule, how many).
+
+    `rule` is the note of a call that a rule refused (outcome `blocked`), else ''.
+    """
     if finals:
         await store.count_finals(tx, finals)
 
@@ -61,8 +65,8 @@ async def refuse_calls(tx: Tx, refusals: Sequence[Refusal], now: datetime) -> li
     """Ends queued calls without dialling them: outcome, note and `called_at = now`; the secret is wiped.
 
     Returns the ids that changed; a call that is no longer queued is left alone. The caller should hold the
-    calls' row locks already: here they are taken in no certain order. Counts the results, so it belongs at
-    the end of a transaction.
+    calls' row locks already: here they are taken in no certain order. Counts the results and tells them to
+    the account's webhooks, so it belongs at the end of a transaction.
     """
     return await _end(tx, [], refusals, now)
 
@@ -77,9 +81,16 @@ async def _end(
     ]
     await count_results(tx, moves)
     ended = [*concluded, *refused]
-    finals = Counter((call.account_id, call.campaign_id, Outcome(call.outcome)) for call in ended)
+    finals = Counter(
+        (call.account_id, call.campaign_id, Outcome(call.outcome), _rule(call)) for call in ended
+    )
     await count_finals(tx, [(*key, count) for key, count in finals.items()])
+    await tell_refused(tx, [(call.account_id, call.id) for call in refused])
     return [call.id for call in ended]
+
+
+def _rule(call: store.EndedCall) -> str:
+    return call.note if call.outcome == Outcome.BLOCKED else ""
 
 
 async def cancel_calls(

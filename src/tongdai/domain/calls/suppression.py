@@ -40,7 +40,21 @@ async def opt_out(
     await compliance.mark_opted_out(
         tx, account_id, wanted, advertiser, source, now, reason=reason, user_id=user_id
     )
-    ids = await store.lock_queued_of_persons(tx, account_id, wanted, advertiser, limit)
+    return await refuse_opted_out(tx, account_id, wanted, advertiser, now, limit=limit)
+
+
+async def refuse_opted_out(
+    tx: Tx,
+    account_id: int,
+    numbers: Iterable[str],
+    advertiser: str,
+    now: datetime,
+    *,
+    limit: int = CANCEL_LIMIT,
+) -> list[int]:
+    """Ends what is queued for persons who are opted out already. Returns the ids of the calls, at most
+    `limit`."""
+    ids = await store.lock_queued_of_persons(tx, account_id, sorted(set(numbers)), advertiser, limit)
     if not ids:
         return []
     return await refuse_calls(tx, [Refusal(call_id, Outcome.BLOCKED, OPTED_OUT) for call_id in ids], now)

@@ -1,18 +1,20 @@
 """Claim with capacity and persons, in one transaction (ARCHITECTURE section 5, steps 3 to 5).
 
 Order of locks, the same for everybody: limits by id, the campaign, its calls (skipping what others hold),
-persons by key. What comes out are legs that are committed with the transaction and may then be sent.
+persons by key, wallets by account. What comes out are legs that are committed with the transaction and may
+then be sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from tongdai.domain import calls, contacts
-from tongdai.domain.calls import Outcome, Refusal
+from tongdai.domain import billing, calls, compliance, contacts
 from tongdai.domain.campaigns import CampaignConfig
+from tongdai.domain.dialer.cashier import Cashier
+from tongdai.domain.dialer.gates import Gated, ask_persons, ask_routes, find_networks
 from tongdai.domain.dialer.model import LEAD, Capacity, DueCall, Limit, OtpReserve, Plan, Slot, shares
 from tongdai.domain.dialer.store import claiming as store
 from tongdai.domain.live import LegFacts
@@ -21,8 +23,8 @@ from tongdai.kit.db import Tx
 FLOOR_MARGIN = timedelta(seconds=10)
 """How far a floor stays behind the clock: twice what a transaction may live."""
 
-PERSON_BUSY_DELAY = timedelta(seconds=20)
-"""When to look again at a call whose person is on another call of ours."""
+Full = tuple[str, datetime | None]
+"""(why no line has room, when that ends by itself)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,8 @@ class Claim:
     legs: tuple[LegFacts, ...] = ()
     dry: frozenset[int] = frozenset()
     """Campaigns that had fewer due calls than they had room for."""
-    full: frozenset[int] = frozenset()
-    """Campaigns without a free channel, and none of their own calls up."""
+    full: Mapping[int, Full] = field(default_factory=dict)
+    """Campaigns without a line that has room, and none of their own calls up."""
     handled: int = 0
     """Calls that were sent on their way, deferred or refused."""
     paced: bool = False
@@ -61,6 +63,7 @@ class Claimer:
     code_limits: frozenset[int]
     """Caps that one-time-code campaigns run under, due or not: a share of each is kept for codes."""
     lead: timedelta = LEAD
+    policy: compliance.Policy = compliance.CLOSED
 
 
 async def claim(tx: Tx, claimer: Claimer, plans: Sequence[Plan], *, turn: int) -> Claim:
@@ -72,19 +75,23 @@ async def claim(tx: Tx, claimer: Claimer, plans: Sequence[Plan], *, turn: int) -
     horizon = now + claimer.lead + claimer.rules.horizon
     capacity = Capacity(limits, reserve, now, horizon, claimer.lead)
     rooms = [(plan, capacity.room(plan)) for plan in plans]
-    full = frozenset(plan.campaign_id for plan, room in rooms if room == 0 and _is_full(plan, capacity))
+    full = {
+        plan.campaign_id: capacity.why_full(plan)
+        for plan, room in rooms
+        if room == 0 and _is_full(plan, capacity)
+    }
     wanted = shares(rooms, claimer.rules.budget, turn)
     paced = any(limit.paced() for limit in limits.values())
     if not wanted:
         return Claim(full=full, paced=paced)
     claimed = await store.claim(tx, wanted, now)
     by_id = {plan.campaign_id: plan for plan in plans}
-    callable_now = _interleaved(await _gate(tx, claimed, now), by_id)
-    slots, left = capacity.lay_out(
-        [(item.call, by_id[item.call.campaign_id]) for item in callable_now],
-        _networks(callable_now, claimer.prefixes),
-    )
-    legs = await _commit(tx, slots, limits, claimer) if slots else []
+    networks = find_networks(claimed, claimer.prefixes)
+    gated = await ask_persons(tx, claimed, by_id, claimer.policy, now)
+    ask_routes(gated, by_id, networks, now)
+    slots, left = await _lay_out(tx, capacity, gated, by_id, networks)
+    legs = await _commit(tx, slots, limits, claimer, gated, now) if slots else []
+    await _turn_away(tx, gated, now)
     dry = _dry(wanted, claimed)
     await _move_floors(tx, claimed, left, dry, now - FLOOR_MARGIN)
     return Claim(tuple(legs), dry, full, len(claimed) - len(left), paced and bool(left or not slots))
@@ -101,37 +108,29 @@ def _dry(wanted: Sequence[tuple[Plan, int]], claimed: Sequence[store.Claimed]) -
     return frozenset(plan.campaign_id for plan, number in wanted if found.get(plan.campaign_id, 0) < number)
 
 
-async def _gate(tx: Tx, claimed: Sequence[store.Claimed], now: datetime) -> list[store.Claimed]:
-    """Decide about each person under their lock: opted out is final, on another call is a deferral."""
-    if not claimed:
-        return []
-    persons = await store.lock_persons(tx, [item.call for item in claimed])
-    passed: list[store.Claimed] = []
-    busy: list[int] = []
-    refused: list[Refusal] = []
-    taken: set[tuple[int, str]] = set()
-    for item in claimed:
-        key = (item.call.account_id, item.call.number)
-        person = persons[key]
-        if person.opted_out:
-            refused.append(Refusal(item.call.id, Outcome.BLOCKED, "opted_out"))
-        elif person.live_call_id is not None or key in taken:
-            busy.append(item.call.id)
-        else:
-            taken.add(key)
-            passed.append(item)
-    if busy:
-        await store.defer(tx, busy, now + PERSON_BUSY_DELAY, "person_busy")
-    if refused:
-        await calls.refuse_calls(tx, refused, now)
-    return passed
+async def _lay_out(
+    tx: Tx, capacity: Capacity, gated: Gated, plans: Mapping[int, Plan], networks: Mapping[str, str]
+) -> tuple[list[Slot], list[DueCall]]:
+    """A line, a slot and what it costs for each call that passed, as far as there is room."""
+    if not gated.passed:
+        return [], []
+    accounts = sorted({item.call.account_id for item in gated.passed})
+    tills = await billing.open_tills(tx, accounts, capacity.now)
+    cashier = Cashier(tills, networks, gated, capacity.now)
+    slots, left = capacity.lay_out(
+        [(item.call, plans[item.call.campaign_id]) for item in _interleaved(gated.passed, plans)],
+        networks,
+        cashier.afford,
+    )
+    await billing.hold(tx, tills.values())
+    return slots, left
 
 
-def _networks(claimed: Iterable[store.Claimed], prefixes: contacts.PrefixTable) -> dict[str, str]:
-    return {
-        item.call.number: item.override or prefixes.network(item.call.number).routing_group
-        for item in claimed
-    }
+async def _turn_away(tx: Tx, gated: Gated, now: datetime) -> None:
+    if gated.deferred:
+        await store.defer(tx, gated.deferred)
+    if gated.refused:
+        await calls.refuse_calls(tx, gated.refused, now)
 
 
 def _interleaved(claimed: Sequence[store.Claimed], plans: Mapping[int, Plan]) -> list[store.Claimed]:
@@ -147,19 +146,39 @@ def _interleaved(claimed: Sequence[store.Claimed], plans: Mapping[int, Plan]) ->
 
 
 async def _commit(
-    tx: Tx, slots: Sequence[Slot], limits: Mapping[int, Limit], claimer: Claimer
+    tx: Tx,
+    slots: Sequence[Slot],
+    limits: Mapping[int, Limit],
+    claimer: Claimer,
+    gated: Gated,
+    now: datetime,
 ) -> list[LegFacts]:
     gives_up = [slot.dial_at + _longest(slot.plan.config) + claimer.rules.end_margin for slot in slots]
     touched = {id_: limits[id_] for id_ in sorted({id_ for slot in slots for id_ in slot.limit_ids})}
-    ids = await store.commit_slots(tx, slots, touched, claimer.dialer_id, gives_up)
-    return [_facts(slot, *ids[slot.call.id], at) for slot, at in zip(slots, gives_up, strict=True)]
+    keys = gated.person_keys
+    ids = await store.commit_slots(tx, slots, touched, claimer.dialer_id, gives_up, keys, now)
+    legs = [
+        _facts(slot, *ids[slot.call.id], at, keys.get(slot.call.id))
+        for slot, at in zip(slots, gives_up, strict=True)
+    ]
+    await compliance.record_rings(
+        tx,
+        [
+            (leg.account_id, leg.person_key, leg.advertiser, leg.purpose, leg.leg_id, leg.dial_at)
+            for leg in legs
+            if leg.person_key is not None
+        ],
+    )
+    return legs
 
 
 def _longest(config: CampaignConfig) -> timedelta:
     return timedelta(seconds=config.ring_seconds + config.max_call_seconds)
 
 
-def _facts(slot: Slot, leg_id: int, attempt_id: int, gives_up_at: datetime) -> LegFacts:
+def _facts(
+    slot: Slot, leg_id: int, attempt_id: int, gives_up_at: datetime, person_key: str | None
+) -> LegFacts:
     call, plan, line = slot.call, slot.plan, slot.line
     return LegFacts(
         leg_id=leg_id,
@@ -178,7 +197,7 @@ def _facts(slot: Slot, leg_id: int, attempt_id: int, gives_up_at: datetime) -> L
         dial_before=slot.dial_before,
         gives_up_at=gives_up_at,
         limit_ids=slot.limit_ids,
-        attempts=call.attempts + 1,
+        attempts=call.ordinal,
         max_attempts=call.max_attempts,
         outcome_counts=call.outcome_counts,
         called_before=call.called_before,
@@ -188,6 +207,14 @@ def _facts(slot: Slot, leg_id: int, attempt_id: int, gives_up_at: datetime) -> L
         fields=call.fields,
         secret=call.secret,
         expires_at=call.expires_at,
+        advertiser=plan.advertiser,
+        purpose=plan.purpose,
+        person_key=person_key,
+        talk_s=slot.terms.talk_s,
+        reserved=slot.terms.reserved,
+        price=slot.terms.price,
+        tried_trunk_ids=call.tried_trunk_ids,
+        more_trunks=slot.more_trunks,
     )
 
 

@@ -18,6 +18,7 @@ from tongdai.domain.dialer.model import LEAD, Plan
 from tongdai.domain.dialer.planner import Plans, Waiting, plan
 from tongdai.domain.dialer.presence import Presence
 from tongdai.domain.dialer.store import claiming as store
+from tongdai.domain.dialer.store import planning
 from tongdai.kit.db import Database, DatabaseError
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class Claiming:
         pause_s: float,
         is_reachable: Callable[[str], bool],
         preload: Callable[[int, int, int], Awaitable[Any]],
+        policies: compliance.PolicyBook,
     ) -> None:
         self._db = db
         self._driver = driver
@@ -61,6 +63,8 @@ class Claiming:
         self._pause_s = pause_s
         self._is_reachable = is_reachable
         self._preload = preload
+        self._policies = policies
+        self._policy: compliance.Policy = compliance.CLOSED
         self._is_holiday = compliance.vietnam_holidays()
         self._wake = asyncio.Event()
         self._hinted: set[int] = set()
@@ -69,7 +73,7 @@ class Claiming:
         self._prefixes = contacts.PrefixTable.from_rows([])
         self._prefixes_until = 0.0
         self._plans = Plans({}, frozenset(), {})
-        self._full: set[int] = set()
+        self._full: dict[int, Waiting] = {}
         self._turn = 0
         self._next = 0
         self._took: deque[float] = deque(maxlen=20)
@@ -122,11 +126,18 @@ class Claiming:
             if loop.time() >= self._prefixes_until:
                 self._prefixes = await contacts.load_prefixes(tx)
                 self._prefixes_until = loop.time() + PREFIXES_KEPT_S
-            plans = await plan(tx, now, is_reachable=self._is_reachable, is_holiday=self._is_holiday)
+            self._policy = self._policies.at(now)
+            plans = await plan(
+                tx,
+                now,
+                policy=self._policy,
+                is_reachable=self._is_reachable,
+                is_holiday=self._is_holiday,
+            )
         self._plans = plans.without(await self._unspeakable(plans), "script_invalid")
         if self._plans.waiting:
             async with self._db.transaction() as tx:
-                await store.say_waiting(tx, {**self._plans.waiting, **self._still_full()}, now)
+                await planning.say_waiting(tx, {**self._plans.waiting, **self._still_full()}, now)
         self._looked_at = loop.time()
         self._refresh_at = self._looked_at + self._refresh_s
         return set(self._plans.due)
@@ -193,7 +204,7 @@ class Claiming:
         results = [await self._claim_some([one], due) for one in plans]
         return Claim(
             dry=frozenset().union(*(result.dry for result in results)),
-            full=frozenset().union(*(result.full for result in results)),
+            full={campaign: why for result in results for campaign, why in result.full.items()},
             handled=sum(result.handled for result in results),
             paced=any(result.paced for result in results),
         )
@@ -208,6 +219,7 @@ class Claiming:
             self._prefixes,
             self._plans.code_limits(),
             self._lead(),
+            self._policy,
         )
         async with self._db.transaction() as tx:
             result = await claim(tx, claimer, plans, turn=self._turn)
@@ -225,12 +237,13 @@ class Claiming:
         return min(max(LEAD, timedelta(seconds=usual * 1.5)), LONGEST_LEAD)
 
     async def _say_full(self, plans: list[Plan], result: Claim) -> None:
-        """A campaign without a free channel says so until a claim finds room for it."""
-        self._full -= {one.campaign_id for one in plans}
-        self._full |= result.full
+        """A campaign without a line that has room says so until a claim finds room for it."""
+        for one in plans:
+            self._full.pop(one.campaign_id, None)
+        self._full.update(result.full)
         if result.full:
             async with self._db.transaction() as tx:
-                await store.say_waiting(tx, self._still_full(), await store.database_now(tx))
+                await planning.say_waiting(tx, self._still_full(), await store.database_now(tx))
 
     def _still_full(self) -> dict[int, Waiting]:
-        return dict.fromkeys(self._full & self._plans.due, ("channels_full", None))
+        return {campaign: why for campaign, why in self._full.items() if campaign in self._plans.due}

@@ -181,7 +181,7 @@ class Driver:
             number=facts.dialled_number,
             caller=facts.presented_caller,
             ring_s=facts.config.ring_seconds,
-            max_s=facts.config.max_call_seconds,
+            max_s=facts.config.max_call_seconds if facts.talk_s is None else facts.talk_s,
             detect_machine=facts.config.detect_voicemail or facts.secret is not None,
             dial_before=facts.dial_before + TRANSIT,
         )

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from tongdai.domain import live
+from tongdai.domain import calls, live
 from tongdai.domain.live import LegResult
 from tongdai.kit.db import TRANSIENT_ERRORS, Database
 
@@ -71,6 +71,7 @@ class Ender:
             try:
                 async with self._db.transaction() as tx:
                     await live.end_legs(tx, batch, self._now())
+                await self._end_queued_of_opted_out(batch)
             except TRANSIENT_ERRORS:
                 log.warning(
                     "ends could not be written and are kept", extra={"ends": len(batch)}, exc_info=True
@@ -85,6 +86,14 @@ class Ender:
                 self._pending -= written
                 self._on_ended(written)
                 return
+
+    async def _end_queued_of_opted_out(self, batch: list[LegResult]) -> None:
+        """At once, so that nobody reads of a queued call to somebody who wants none."""
+        for facts in (result.facts for result in batch if result.opted_out):
+            async with self._db.transaction() as tx:
+                await calls.refuse_opted_out(
+                    tx, facts.account_id, [facts.number], facts.advertiser, self._now()
+                )
 
     async def _write_apart(self, batch: list[LegResult]) -> None:
         """Something in the batch can never be written: it must not hold up the others."""

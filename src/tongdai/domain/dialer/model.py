@@ -6,13 +6,17 @@ call needs room in all four.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 
+from tongdai.domain.billing.pricing import Price
 from tongdai.domain.campaigns.model import CampaignConfig
+from tongdai.domain.compliance.calling import AgreedTerms
 from tongdai.domain.contacts.model import DialFormat
-from tongdai.domain.routing.model import network_distance
+from tongdai.domain.routing.model import may_call, network_distance
+from tongdai.kit.clock import VIETNAM
 
 PACE = 0.97
 """Slots are laid at this part of the calls per second that a cap allows. What is left lets a call be sent
@@ -49,10 +53,19 @@ class Limit:
     max_cps: float | None
     live: int
     next_slot_at: datetime
+    daily_cap: int | None = None
+    used: int = 0
+    """Dials on the present day of Vietnam."""
+    cooling_until: datetime | None = None
 
     def room(self, kept: int = 0) -> int:
-        """Free channels, but for those that are kept for others."""
-        return UNCAPPED if self.max_channels is None else max(0, self.max_channels - self.live - kept)
+        """Free channels, but for those that are kept for others; never more than is left of the day."""
+        channels = UNCAPPED if self.max_channels is None else self.max_channels - self.live - kept
+        today = UNCAPPED if self.daily_cap is None else self.daily_cap - self.used
+        return max(0, min(channels, today))
+
+    def is_cooling(self, now: datetime) -> bool:
+        return self.cooling_until is not None and self.cooling_until > now
 
     def slots_until(self, now: datetime, horizon: datetime) -> int:
         """Dial slots from now to the horizon."""
@@ -68,6 +81,7 @@ class Limit:
 
     def take(self, slot: datetime) -> None:
         self.live += 1
+        self.used += 1
         if self.max_cps is not None:
             self.next_slot_at = slot + timedelta(seconds=min(LONGEST_SPACING_S, 1 / (self.max_cps * PACE)))
 
@@ -85,6 +99,11 @@ class Line:
     presented_format: DialFormat
     hotline_limit: int
     trunk_limit: int
+    trunk_networks: frozenset[str] | None = None
+    """The routing groups that its trunk carries; None: all."""
+
+    def may_call(self, network: str) -> bool:
+        return may_call(self.network, self.trunk_networks, network)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +122,16 @@ class Plan:
     lines: tuple[Line, ...]
     closes_at: datetime | None = None
     """When its schedule closes next. No call starts at or after that."""
+    configured: tuple[Line, ...] = ()
+    """All of its hotlines, whether they may be used now or not."""
+    served: frozenset[str] | None = None
+    """The routing groups that the account's trunks carry; None: all."""
+    purpose: str = "transactional"
+    advertiser: str = ""
+    attestation_id: int | None = None
+    agreed: AgreedTerms | None = None
+    refuses_unpaid: bool = False
+    """True: a call that nobody can pay for is refused; False: it waits for the money."""
 
     def until(self, horizon: datetime) -> datetime:
         """How far ahead its calls may be laid."""
@@ -133,6 +162,36 @@ class DueCall:
     outcome_counts: dict[str, int]
     called_before: datetime | None
     expires_at: datetime | None = None
+    call_after: str | None = None
+    call_before: str | None = None
+    person_ref: str | None = None
+    open_attempt_id: int | None = None
+    """Set: it is queued for another trunk, and this attempt goes on."""
+    tried_trunk_ids: tuple[int, ...] = ()
+
+    @property
+    def ordinal(self) -> int:
+        """Of the attempt that dialling it now belongs to."""
+        return self.attempts + (self.open_attempt_id is None)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a call may cost, and how long it may talk for that."""
+
+    talk_s: int
+    reserved: Decimal = Decimal(0)
+    price: Price | None = None
+    """None: nobody is charged."""
+
+
+Afford = Callable[[DueCall, Plan, Line], Terms | None]
+"""Takes what a call needs from its wallet. None: nobody can pay for it, and whoever was asked knows why."""
+
+
+def free_of_charge(call: DueCall, plan: Plan, line: Line) -> Terms:
+    """As `Afford`, where nobody pays."""
+    return Terms(int(plan.config.max_call_seconds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +204,10 @@ class Slot:
     dial_at: datetime
     dial_before: datetime
     limit_ids: tuple[int, ...]
+    terms: Terms = Terms(0)
+    network: str = ""
+    more_trunks: bool = False
+    """True: should this trunk fail, there is another that may carry it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +235,11 @@ class Capacity:
     """What this claim will take to commit."""
 
     def free(self, limit_id: int, plan: Plan) -> int:
-        """Channels of this cap that a call of the campaign may take."""
-        return self.limits[limit_id].room(0 if plan.is_otp else self.reserve.get(limit_id, 0))
+        """Channels of this cap that a call of the campaign may take; none while it cools down."""
+        limit = self.limits[limit_id]
+        if limit.is_cooling(self.now):
+            return 0
+        return limit.room(0 if plan.is_otp else self.reserve.get(limit_id, 0))
 
     def room(self, plan: Plan) -> int:
         """How many calls of a campaign could go out until the horizon if it had all of it to itself."""
@@ -188,46 +254,78 @@ class Capacity:
         """True: some line of the campaign has a free channel in all four caps."""
         return any(min(self.free(id_, plan) for id_ in plan.limit_ids_of(line)) for line in plan.lines)
 
+    def why_full(self, plan: Plan) -> tuple[str, datetime | None]:
+        """Why no line of the campaign has room, and when that ends by itself."""
+        chains = [[self.limits[id_] for id_ in plan.limit_ids_of(line)] for line in plan.lines]
+        cooling = [
+            max(one.cooling_until for one in chain if one.cooling_until is not None)
+            for chain in chains
+            if any(one.is_cooling(self.now) for one in chain)
+        ]
+        if len(cooling) == len(chains):
+            return "trunks_cooling", min(cooling)
+        spent = [
+            any(one.daily_cap is not None and one.used >= one.daily_cap for one in chain) for chain in chains
+        ]
+        if all(spent):
+            return "daily_cap_reached", next_midnight(self.now)
+        return "channels_full", None
+
     def _open(self, limit_id: int, plan: Plan) -> int:
         slots = self.limits[limit_id].slots_until(self.now, plan.until(self.horizon))
         return min(self.free(limit_id, plan), slots)
 
     def lay_out(
-        self, calls: Sequence[tuple[DueCall, Plan]], networks: Mapping[str, str]
+        self,
+        calls: Sequence[tuple[DueCall, Plan]],
+        networks: Mapping[str, str],
+        afford: Afford = free_of_charge,
     ) -> tuple[list[Slot], list[DueCall]]:
         """Give each call a line and a slot, in the given order; the second list is what found no room.
 
+        Only lines that may call the number's network are asked, and no trunk that has failed the call before.
         The line nearest to the number's network comes first (`routing.network_distance`); among equals the
-        one with the earliest slot, then the one with the fewest calls up. Counts the caps down.
+        one with the earliest slot, then the least used of the day. Counts the caps down. What `afford` does
+        not pay for is in neither list.
         """
         taken: list[Slot] = []
         left: list[DueCall] = []
         for call, plan in calls:
-            slot = self._place(call, plan, networks.get(call.number, ""))
-            if slot is None:
+            network = networks.get(call.number, "")
+            line = self._best(call, plan, network)
+            if line is None:
                 left.append(call)
-            else:
-                taken.append(slot)
+                continue
+            terms = afford(call, plan, line)
+            if terms is not None:
+                taken.append(self._take(call, plan, line, network, terms))
         return taken, left
 
-    def _place(self, call: DueCall, plan: Plan, network: str) -> Slot | None:
-        best: tuple[tuple[int, datetime, int, int], Line] | None = None
+    def _best(self, call: DueCall, plan: Plan, network: str) -> Line | None:
+        best: tuple[tuple[int, datetime, int, int, int], Line] | None = None
         for line in plan.lines:
+            if line.trunk_id in call.tried_trunk_ids or not line.may_call(network):
+                continue
             chain = plan.limit_ids_of(line)
             moment = self._moment(chain)
-            full = min(self.free(limit_id, plan) for limit_id in chain) == 0
+            if (
+                moment >= plan.until(self.horizon)
+                or min(self.free(limit_id, plan) for limit_id in chain) == 0
+            ):
+                continue
+            hotline = self.limits[line.hotline_limit]
             distance = network_distance(line.network, network)
-            rank = (distance, moment, self.limits[line.hotline_limit].live, line.hotline_id)
-            if not full and moment < plan.until(self.horizon) and (best is None or rank < best[0]):
+            rank = (distance, moment, hotline.used, hotline.live, line.hotline_id)
+            if best is None or rank < best[0]:
                 best = (rank, line)
-        return None if best is None else self._take(call, plan, best[1])
+        return None if best is None else best[1]
 
     def _moment(self, chain: tuple[int, ...]) -> datetime:
         """The earliest slot that all of these caps have."""
         paced = [limit.next_slot_at for limit in map(self.limits.__getitem__, chain) if limit.paced()]
         return max([self.now, *paced])
 
-    def _take(self, call: DueCall, plan: Plan, line: Line) -> Slot:
+    def _take(self, call: DueCall, plan: Plan, line: Line, network: str, terms: Terms) -> Slot:
         chain = plan.limit_ids_of(line)
         moment = self._moment(chain)
         latest = max(moment, self.now + self.lead)
@@ -235,7 +333,15 @@ class Capacity:
             self.limits[limit_id].take(latest)
         paced = any(self.limits[limit_id].paced() for limit_id in chain)
         before = plan.until(latest + (LATENESS if paced else UNPACED_LATENESS))
-        return Slot(call, plan, line, moment, before, tuple(sorted(chain)))
+        spent = {line.trunk_id, *call.tried_trunk_ids}
+        more = any(one.trunk_id not in spent and one.may_call(network) for one in plan.lines)
+        return Slot(call, plan, line, moment, before, tuple(sorted(chain)), terms, network, more)
+
+
+def next_midnight(now: datetime) -> datetime:
+    """When the day of Vietnam ends that `now` is in."""
+    local = now.astimezone(VIETNAM)
+    return (local + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def shares(rooms: Sequence[tuple[Plan, int]], budget: int, turn: int) -> list[tuple[Plan, int]]:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from tongdai.domain import calls, campaigns, scripts
+from tongdai.domain import calls, campaigns, compliance, scripts
 from tongdai.domain.dialer.claim import ClaimRules
 from tongdai.domain.dialer.claiming import Claiming
 from tongdai.domain.dialer.driver import DatabaseClock, Driver
@@ -54,7 +54,7 @@ class DialerConfig:
 
 
 class Dialer:
-    """`run` until told to stop. Engines are named as trunks name them."""
+    """`run` until told to stop. Engines are named as trunks name them; `policies` None: the shipped ones."""
 
     def __init__(
         self,
@@ -63,6 +63,7 @@ class Dialer:
         keyring: Keyring,
         *,
         load_script: LoadScript,
+        policies: compliance.PolicyBook | None = None,
         config: DialerConfig | None = None,
     ) -> None:
         self._db = db
@@ -93,6 +94,7 @@ class Dialer:
             pause_s=self._config.pause_s,
             is_reachable=lambda name: name in engines and engines[name].reachable,
             preload=self._script,
+            policies=policies or compliance.load_policies(),
         )
         self._recovery = Recovery(
             db,

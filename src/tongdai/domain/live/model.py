@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 
+from tongdai.domain.billing.pricing import Charge, Price, charge
 from tongdai.domain.calls.model import Outcome
 from tongdai.domain.campaigns.model import CampaignConfig
 from tongdai.ports.telephony import AnsweredBy, EndCause, Ended, LegRef
@@ -57,9 +59,23 @@ class LegFacts:
     config: CampaignConfig
     fields: dict[str, str] = field(repr=False)
     secret: bytes | None = field(default=None, repr=False)
-    advertiser: str = ""
     expires_at: datetime | None = None
     """When a one-time code is worth nothing any more: no retry after it."""
+    advertiser: str = ""
+    """In whose name the campaign calls; '': the account's own."""
+    purpose: str = "transactional"
+    person_key: str | None = None
+    """Set: this dial counts for a frequency rule under this key, unless it turns out not to have rung."""
+    talk_s: int | None = None
+    """Seconds of talk that are paid for; None: as many as the campaign allows."""
+    reserved: Decimal = Decimal(0)
+    """What the leg holds of the account's wallet, in đồng."""
+    price: Price | None = None
+    """What the attempt is charged by; None: nothing."""
+    tried_trunk_ids: tuple[int, ...] = ()
+    """Trunks that failed this attempt before."""
+    more_trunks: bool = False
+    """True: should this trunk fail too, there is another that may carry it."""
 
     def ref(self) -> LegRef:
         return LegRef(self.leg_id, self.dial_at)
@@ -78,6 +94,34 @@ class LegResult:
     timeline: tuple[TimelineEntry, ...] = ()
     final: bool = False
     """True: no retry whatever the rules say, because the person was reached."""
+    answered: bool = False
+    """True: the carrier connected the call, so it is charged from then on."""
+    end_code: str | None = None
+    """What the script came to."""
+    opted_out: bool = False
+    """True: the person asked not to be called any more."""
+
+    @property
+    def fails_over(self) -> bool:
+        """The trunk failed before their phone rang, and there is another; the attempt goes on there."""
+        return self.outcome is Outcome.CONGESTION and not self.rang and self.facts.more_trunks
+
+    @property
+    def returns(self) -> bool:
+        """The call takes its old place in the queue: it was not sent, or goes on over another trunk."""
+        return self.outcome is None or self.fails_over
+
+    def charge(self) -> Charge | None:
+        """What the attempt costs. None: nothing, because nobody pays, or because it came to nothing by our
+        own fault or the carrier's."""
+        if self.facts.price is None or self.outcome in _NOT_CHARGED:
+            return None
+        if self.outcome is Outcome.LOST and not self.answered:
+            return None
+        return charge(self.facts.price, answered=self.answered, seconds=self.duration_s)
+
+
+_NOT_CHARGED = frozenset({None, Outcome.CONGESTION, Outcome.FAILED})
 
 
 def outcome_of(ended: Ended, by: AnsweredBy | None) -> Outcome:

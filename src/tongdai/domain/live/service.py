@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from tongdai.domain import calls, campaigns
+from tongdai.domain import billing, calls, campaigns, compliance
+from tongdai.domain.billing import Charge, Settlement
 from tongdai.domain.calls import Outcome, ResultMove
 from tongdai.domain.live import store
 from tongdai.domain.live.model import LegResult
@@ -18,12 +19,22 @@ from tongdai.kit.db import Tx
 async def end_legs(tx: Tx, results: Sequence[LegResult], now: datetime) -> set[int]:
     """Write the end of each leg that has not ended yet, once, whoever asks and however often.
 
-    Returns the ids of the legs that ended now; the others had ended before, and nothing of them is changed.
+    Locks limits, campaigns (of calls that take their old place in the queue), persons and wallets, in that
+    order, then writes. Returns the ids of the legs that ended now; the others had ended before, and nothing
+    of them is changed.
     """
     rows = [_next_row(result, now) for result in results]
     await store.lock(tx, results)
+    await billing.lock_wallets(tx, _payers(results))
     ended = await store.end_legs(tx, rows, now)
-    await _count(tx, [row for row in rows if row.result.facts.leg_id in ended])
+    written = [row for row in rows if row.result.facts.leg_id in ended]
+    returned = [row.result.facts.call_id for row in written if row.result.returns]
+    if returned:
+        await store.lower_floors(tx, returned)
+    await _count(tx, written)
+    await _settle(tx, written, now)
+    await _follow_persons(tx, [row.result for row in written], now)
+    await calls.tell_attempts(tx, [_told(row) for row in written if not row.result.returns])
     return ended
 
 
@@ -34,8 +45,8 @@ async def mark_unknown(tx: Tx, leg_ids: Sequence[int]) -> None:
 
 def _next_row(result: LegResult, now: datetime) -> EndRow:
     facts = result.facts
-    if result.outcome is None:
-        return EndRow(result, "queued", now, None)
+    if result.outcome is None or result.fails_over:
+        return EndRow(result, "queued", None, None)
     counts = {**facts.outcome_counts, result.outcome: facts.outcome_counts.get(result.outcome, 0) + 1}
     step = campaigns.next_step(
         result.outcome,
@@ -46,22 +57,75 @@ def _next_row(result: LegResult, now: datetime) -> EndRow:
         now=now,
     )
     in_time = facts.expires_at is None or (isinstance(step, campaigns.RetryAt) and step.at < facts.expires_at)
-    if isinstance(step, campaigns.RetryAt) and in_time and not result.final:
-        return EndRow(result, "queued", step.at, counts)
-    return EndRow(result, "done", None, counts)
+    if isinstance(step, campaigns.RetryAt) and in_time and not result.final and not result.opted_out:
+        return EndRow(result, "queued", step.at, counts, _charge(result))
+    return EndRow(result, "done", None, counts, _charge(result))
+
+
+def _charge(result: LegResult) -> Charge | None:
+    """Never more than the leg holds: what the engine let run on beyond is not the customer's to pay."""
+    made = result.charge()
+    return None if made is None else billing.within(made, result.facts.reserved)
 
 
 async def _count(tx: Tx, rows: Sequence[EndRow]) -> None:
-    counted = [row.result for row in rows if row.result.outcome is not None]
+    counted = [row.result for row in rows if not row.result.returns]
     if counted:
         await calls.count_results(tx, [_move(result) for result in counted])
-    finals: Counter[tuple[int, int, Outcome]] = Counter(
-        (row.result.facts.account_id, row.result.facts.campaign_id, row.result.outcome)
+    finals: Counter[tuple[int, int, Outcome, str]] = Counter(
+        (row.result.facts.account_id, row.result.facts.campaign_id, row.result.outcome, "")
         for row in rows
         if row.state == "done" and row.result.outcome is not None
     )
     if finals:
         await calls.count_finals(tx, [(*key, number) for key, number in finals.items()])
+
+
+def _payers(results: Sequence[LegResult]) -> list[int]:
+    """Accounts whose legs hold money or cost some."""
+    paid = {leg.account_id for leg in (one.facts for one in results) if leg.price is not None or leg.reserved}
+    return sorted(paid)
+
+
+async def _settle(tx: Tx, rows: Sequence[EndRow], now: datetime) -> None:
+    settlements = [
+        Settlement(
+            account_id=facts.account_id,
+            campaign_id=facts.campaign_id,
+            call_id=facts.call_id,
+            attempt_id=facts.attempt_id,
+            leg_id=facts.leg_id,
+            reserved=facts.reserved,
+            charge=row.charge,
+            rate_id=None if facts.price is None else facts.price.rate_id,
+        )
+        for row in rows
+        if (facts := row.result.facts).price is not None or facts.reserved
+    ]
+    if settlements:
+        await billing.settle(tx, settlements, now)
+
+
+async def _follow_persons(tx: Tx, results: Sequence[LegResult], now: datetime) -> None:
+    """A dial that did not ring counts for no frequency rule; who opted out is not called again.
+
+    What is queued for them ends in a transaction of its own (`refuse_opted_out`), because it counts results,
+    which this one has done; a claim that comes before finds them opted out.
+    """
+    silent = [
+        (facts.account_id, facts.person_key, facts.leg_id)
+        for result in results
+        if (facts := result.facts).person_key is not None and not result.rang
+    ]
+    if silent:
+        await compliance.forget_rings(tx, silent)
+    for facts in (result.facts for result in results if result.opted_out):
+        await compliance.mark_opted_out(tx, facts.account_id, [facts.number], facts.advertiser, "script", now)
+
+
+def _told(row: EndRow) -> calls.AttemptEnd:
+    facts = row.result.facts
+    return calls.AttemptEnd(facts.account_id, facts.call_id, facts.attempt_id, row.due_at)
 
 
 def _move(result: LegResult) -> ResultMove:

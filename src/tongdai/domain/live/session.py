@@ -108,4 +108,7 @@ class Session:
             key_press=key_press_text(self._runner.key_presses),
             timeline=tuple(self._timeline),
             final=outcome is Outcome.LOST and answered_at is not None,
+            answered=answered_at is not None,
+            end_code=self._runner.result or None,
+            opted_out=self._runner.opted_out,
         )

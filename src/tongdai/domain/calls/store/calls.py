@@ -32,23 +32,42 @@ class EndedCall:
     campaign_id: int
     user_id: int
     outcome: str
+    note: str
     before: datetime | None
 
 
-# Ends queued calls without dialling them; the state in the WHERE decides a race. By primary key.
+# Ends queued calls without dialling them; the state in the WHERE decides a race. By primary key. A call that
+# was queued for another trunk ends with its attempt.
 REFUSE_CALLS: Sql = """
-    UPDATE calls AS c
-       SET state = 'done', outcome = r.outcome, note = r.note, called_at = %(now)s, done_at = %(now)s,
-           duration_s = 0, key_press = NULL, caller = NULL, secret = NULL, deferred_reason = NULL
-      FROM unnest(%(ids)s::bigint[], %(outcomes)s::text[], %(notes)s::text[]) AS r (id, outcome, note)
-     WHERE c.id = r.id AND c.state = 'queued'
- RETURNING c.id, c.account_id, c.campaign_id, c.user_id, c.outcome, old.called_at AS before"""
+    WITH refused AS (
+        UPDATE calls AS c
+           SET state = 'done', outcome = r.outcome, note = r.note, called_at = %(now)s, done_at = %(now)s,
+               duration_s = 0, key_press = NULL, caller = NULL, secret = NULL, deferred_reason = NULL,
+               events = c.events + 1, open_attempt_id = NULL, tried_trunk_ids = NULL
+          FROM unnest(%(ids)s::bigint[], %(outcomes)s::text[], %(notes)s::text[]) AS r (id, outcome, note)
+         WHERE c.id = r.id AND c.state = 'queued'
+     RETURNING c.id, c.account_id, c.campaign_id, c.user_id, c.outcome, coalesce(c.note, '') AS note,
+               old.called_at AS before, old.open_attempt_id
+    ), attempt AS (
+        UPDATE attempts SET ended_at = %(now)s, outcome = refused.outcome, duration_s = 0
+          FROM refused WHERE attempts.id = refused.open_attempt_id
+    )
+    SELECT id, account_id, campaign_id, user_id, outcome, note, before FROM refused"""
 
 # Ends those of some queued calls that were dialled before: each keeps the result that it has. By primary key.
 CONCLUDE_CALLS: Sql = """
-    UPDATE calls AS c SET state = 'done', done_at = %(now)s, secret = NULL, deferred_reason = NULL
-     WHERE c.id = ANY(%(ids)s) AND c.state = 'queued' AND c.attempts > 0 AND c.outcome IS NOT NULL
- RETURNING c.id, c.account_id, c.campaign_id, c.user_id, c.outcome, c.called_at AS before"""
+    WITH concluded AS (
+        UPDATE calls AS c
+           SET state = 'done', done_at = %(now)s, secret = NULL, deferred_reason = NULL,
+               open_attempt_id = NULL, tried_trunk_ids = NULL
+         WHERE c.id = ANY(%(ids)s) AND c.state = 'queued' AND c.attempts > 0 AND c.outcome IS NOT NULL
+     RETURNING c.id, c.account_id, c.campaign_id, c.user_id, c.outcome, '' AS note, c.called_at AS before,
+               old.open_attempt_id
+    ), attempt AS (
+        UPDATE attempts SET ended_at = %(now)s, outcome = 'congestion', duration_s = 0
+          FROM concluded WHERE attempts.id = concluded.open_attempt_id
+    )
+    SELECT id, account_id, campaign_id, user_id, outcome, note, before FROM concluded"""
 
 # Queued calls by id, locked in id order. Waits for a claim that holds one. By primary key.
 LOCK_QUEUED_BY_ID: Sql = """
@@ -149,12 +168,13 @@ COUNT_RESULTS: Sql = """
 
 # Adds finished calls to a campaign's outcomes, in key order. By primary key of outcome_counts.
 COUNT_FINALS: Sql = """
-    INSERT INTO outcome_counts AS kept (account_id, campaign_id, outcome, calls)
-    SELECT account_id, campaign_id, outcome, sum(calls)
-      FROM unnest(%(accounts)s::bigint[], %(campaigns)s::bigint[], %(outcomes)s::text[], %(calls)s::bigint[])
-           AS m (account_id, campaign_id, outcome, calls)
-     GROUP BY 1, 2, 3 ORDER BY 2, 3
-        ON CONFLICT (campaign_id, outcome) DO UPDATE SET calls = kept.calls + excluded.calls"""
+    INSERT INTO outcome_counts AS kept (account_id, campaign_id, outcome, rule, calls)
+    SELECT account_id, campaign_id, outcome, rule, sum(calls)
+      FROM unnest(%(accounts)s::bigint[], %(campaigns)s::bigint[], %(outcomes)s::text[], %(rules)s::text[],
+                  %(calls)s::bigint[])
+           AS m (account_id, campaign_id, outcome, rule, calls)
+     GROUP BY 1, 2, 3, 4 ORDER BY 2, 3, 4
+        ON CONFLICT (campaign_id, outcome, rule) DO UPDATE SET calls = kept.calls + excluded.calls"""
 
 
 async def count_results(tx: Tx, moves: Sequence[ResultMove]) -> None:
@@ -168,12 +188,13 @@ async def count_results(tx: Tx, moves: Sequence[ResultMove]) -> None:
     await tx.execute(COUNT_RESULTS, arrays)
 
 
-async def count_finals(tx: Tx, finals: Sequence[tuple[int, int, str, int]]) -> None:
-    accounts, campaigns, outcomes, calls = zip(*finals, strict=True)
+async def count_finals(tx: Tx, finals: Sequence[tuple[int, int, str, str, int]]) -> None:
+    accounts, campaigns, outcomes, rules, calls = zip(*finals, strict=True)
     arrays = {
         "accounts": list(accounts),
         "campaigns": list(campaigns),
         "outcomes": [str(outcome) for outcome in outcomes],
+        "rules": list(rules),
         "calls": list(calls),
     }
     await tx.execute(COUNT_FINALS, arrays)

@@ -1,4 +1,4 @@
-"""All SQL of claiming: plans, locks, due calls, persons and committed legs."""
+"""All SQL of claiming: locks, due calls, deferrals and committed legs."""
 
 from __future__ import annotations
 
@@ -11,39 +11,17 @@ from typing import Any
 import msgspec
 from psycopg.rows import class_row
 
-from tongdai.domain.campaigns import CampaignConfig
-from tongdai.domain.contacts import DialFormat
-from tongdai.domain.dialer.model import DueCall, Limit, Line, Plan, Slot
+from tongdai.domain.billing import Price
+from tongdai.domain.dialer.model import DueCall, Limit, Plan, Slot
 from tongdai.kit.db import Sql, Tx
-
-# Every running campaign with the moment of its next due call. The probe starts at the campaign's floor and
-# reads one entry of calls_due, so a campaign costs some microseconds however many calls it holds.
-RUNNING_CAMPAIGNS: Sql = """
-SELECT c.id, c.account_id, c.user_id, c.kind, c.script_id, c.script_version, c.config::text AS config,
-       c.limit_id, a.limit_id AS account_limit_id, c.hotline_ids, due.due_at AS next_due_at
-FROM campaigns c
-JOIN accounts a ON a.id = c.account_id
-LEFT JOIN LATERAL (
-    SELECT due_at FROM calls
-    WHERE campaign_id = c.id AND state = 'queued' AND (due_at, id) >= (c.floor_at, c.floor_id)
-    ORDER BY due_at, id LIMIT 1
-) due ON true
-WHERE c.state = 'running'
-ORDER BY c.id
-"""
-
-# The lines of all hotlines that running campaigns name, whether enabled or not.
-LINES: Sql = """
-SELECT h.id AS hotline_id, h.trunk_id, t.engine, h.number, h.network, t.dial_format, t.presented_format,
-       h.limit_id AS hotline_limit, t.limit_id AS trunk_limit, h.enabled AND t.enabled AS enabled
-FROM hotlines h JOIN trunks t ON t.id = h.trunk_id AND t.account_id = h.account_id
-WHERE h.id = ANY(%s)
-"""
 
 # The caps of a claim, locked in id order by everybody who counts channels; with the database's clock, read
 # once the locks are held.
 LOCK_LIMITS: Sql = """
-SELECT l.id, l.max_channels, l.max_cps, l.live, l.next_slot_at
+SELECT l.id, l.max_channels, l.max_cps, l.live, l.next_slot_at, l.daily_cap,
+       CASE WHEN l.used_on = (clock_timestamp() AT TIME ZONE 'Asia/Ho_Chi_Minh')::date THEN l.used ELSE 0 END
+           AS used,
+       l.cooling_until
 FROM (SELECT * FROM limits WHERE id = ANY(%s) ORDER BY id FOR UPDATE) l
 """
 DATABASE_CLOCK: Sql = "SELECT clock_timestamp()"
@@ -65,7 +43,8 @@ FROM (
 ) c
 CROSS JOIN LATERAL (
     SELECT id, account_id, campaign_id, user_id, number, fields, secret, due_at, attempts, max_attempts,
-           outcome_counts, called_at AS called_before, expires_at, c.ord
+           outcome_counts, called_at AS called_before, expires_at, call_after, call_before, person_ref,
+           open_attempt_id, tried_trunk_ids, c.ord
     FROM calls
     WHERE campaign_id = c.id AND state = 'queued' AND (due_at, id) >= (c.floor_at, c.floor_id)
       AND due_at <= %(now)s AND (expires_at IS NULL OR expires_at > %(now)s)
@@ -77,61 +56,65 @@ LEFT JOIN number_overrides o ON o.account_id = q.account_id AND o.number = q.num
 ORDER BY q.ord, q.due_at, q.id
 """
 
-# Persons are made when they are first claimed, and locked in key order.
-ENSURE_PERSONS: Sql = """
-INSERT INTO persons (account_id, number)
-SELECT DISTINCT * FROM unnest(%s::bigint[], %s::text[]) AS t(account_id, number) ORDER BY 1, 2
-ON CONFLICT DO NOTHING
-"""
-LOCK_PERSONS: Sql = """
-SELECT account_id, number, live_call_id, opted_out_at IS NOT NULL AS opted_out
-FROM persons
-WHERE (account_id, advertiser, number) IN (SELECT a, '', n FROM unnest(%s::bigint[], %s::text[]) AS t(a, n))
-ORDER BY account_id, advertiser, number FOR UPDATE
-"""
-
-# A person who is on another call of ours is tried again later; nothing is counted.
+# Calls that may not go out now are looked at again later; nothing is counted.
 DEFER: Sql = """
-UPDATE calls SET due_at = %(until)s, deferred_reason = %(reason)s
-WHERE id = ANY(%(ids)s) AND state = 'queued'
+UPDATE calls SET due_at = d.until, deferred_reason = d.reason
+FROM unnest(%(ids)s::bigint[], %(untils)s::timestamptz[], %(reasons)s::text[]) AS d(id, until, reason)
+WHERE calls.id = d.id AND calls.state = 'queued'
 """
 
 # Attempt and leg of each call that got a slot, with all that it takes from the caps, before any engine is
-# told. The input is materialised, so each row draws one leg id and one attempt id.
+# told. The input is materialised, so each row draws one leg id and one attempt id; a call that was queued for
+# another trunk goes on with the attempt that it has.
 # The calls are locked by the claim, so that they are queued is known: asking for it again would offer the
 # planner all queued calls of the index calls_due, which it reads whole when its statistics are older than an
 # import. For the same reason the advertiser is a column of the input and no constant.
 COMMIT_SLOTS: Sql = """
 WITH input AS MATERIALIZED (
-    SELECT nextval('leg_ids') AS leg_id, nextval('attempt_ids') AS attempt_id, '' AS advertiser, t.*
+    SELECT nextval('leg_ids') AS leg_id, coalesce(t.open_attempt_id, nextval('attempt_ids')) AS attempt_id,
+           '' AS advertiser, t.*
     FROM unnest(
         %(call_id)s::bigint[], %(account_id)s::bigint[], %(campaign_id)s::bigint[], %(number)s::text[],
-        %(ordinal)s::smallint[], %(trunk_id)s::bigint[], %(hotline_id)s::bigint[], %(engine)s::text[],
+        %(ordinal)s::smallint[], %(open_attempt_id)s::bigint[], %(trunk_id)s::bigint[],
+        %(hotline_id)s::bigint[], %(engine)s::text[], %(network)s::text[],
         %(dial_at)s::timestamptz[], %(dial_before)s::timestamptz[], %(gives_up_at)s::timestamptz[],
+        %(talk_s)s::int[], %(reserved)s::numeric[], %(price)s::jsonb[], %(person_key)s::text[],
+        %(more_trunks)s::boolean[],
         %(limit_1)s::bigint[], %(limit_2)s::bigint[], %(limit_3)s::bigint[], %(limit_4)s::bigint[]
-    ) AS t(call_id, account_id, campaign_id, number, ordinal, trunk_id, hotline_id, engine, dial_at,
-           dial_before, gives_up_at, limit_1, limit_2, limit_3, limit_4)
+    ) AS t(call_id, account_id, campaign_id, number, ordinal, open_attempt_id, trunk_id, hotline_id, engine,
+           network, dial_at, dial_before, gives_up_at, talk_s, reserved, price, person_key,
+           more_trunks, limit_1, limit_2, limit_3, limit_4)
 ), attempt AS (
-    INSERT INTO attempts (id, account_id, call_id, campaign_id, ordinal, hotline_id, dialled_at)
-    SELECT attempt_id, account_id, call_id, campaign_id, ordinal, hotline_id, dial_at FROM input
+    INSERT INTO attempts (id, account_id, call_id, campaign_id, ordinal, hotline_id, network, dialled_at)
+    SELECT attempt_id, account_id, call_id, campaign_id, ordinal, hotline_id, network, dial_at FROM input
+    WHERE open_attempt_id IS NULL
+), attempt_again AS (
+    UPDATE attempts SET hotline_id = input.hotline_id
+    FROM input WHERE attempts.id = input.open_attempt_id
 ), leg AS (
     INSERT INTO legs (id, account_id, attempt_id, call_id, campaign_id, trunk_id, hotline_id, engine,
-                      dialer_id, number, limit_ids, dial_at, dial_before, gives_up_at)
+                      dialer_id, number, limit_ids, dial_at, dial_before, gives_up_at, talk_s, reserved,
+                      price, person_key, more_trunks)
     SELECT leg_id, account_id, attempt_id, call_id, campaign_id, trunk_id, hotline_id, engine,
-           %(dialer_id)s, number, ARRAY[limit_1, limit_2, limit_3, limit_4], dial_at, dial_before, gives_up_at
+           %(dialer_id)s, number, ARRAY[limit_1, limit_2, limit_3, limit_4], dial_at, dial_before,
+           gives_up_at, talk_s, reserved, price, person_key, more_trunks
     FROM input
 ), call AS (
-    UPDATE calls SET state = 'dialing', attempts = input.ordinal, deferred_reason = NULL
-    FROM input WHERE calls.id = input.call_id AND calls.attempts = input.ordinal - 1
+    UPDATE calls SET state = 'dialing', attempts = input.ordinal, deferred_reason = NULL,
+           open_attempt_id = NULL
+    FROM input
+    WHERE calls.id = input.call_id
+      AND calls.attempts = input.ordinal - (input.open_attempt_id IS NULL)::int
 ), person AS (
     UPDATE persons SET live_call_id = input.call_id
     FROM input
     WHERE persons.account_id = input.account_id AND persons.advertiser = input.advertiser
       AND persons.number = input.number
 ), capacity AS (
-    UPDATE limits SET live = taken.live, next_slot_at = taken.next_slot_at
-    FROM unnest(%(limit_ids)s::bigint[], %(live)s::int[], %(next_slot_at)s::timestamptz[])
-         AS taken(id, live, next_slot_at)
+    UPDATE limits SET live = taken.live, next_slot_at = taken.next_slot_at, used = taken.used,
+           used_on = (%(now)s AT TIME ZONE 'Asia/Ho_Chi_Minh')::date
+    FROM unnest(%(limit_ids)s::bigint[], %(live)s::int[], %(next_slot_at)s::timestamptz[], %(used)s::int[])
+         AS taken(id, live, next_slot_at, used)
     WHERE limits.id = taken.id
 )
 SELECT call_id, leg_id, attempt_id FROM input
@@ -146,90 +129,11 @@ FROM unnest(%(campaign_id)s::bigint[], %(due_at)s::timestamptz[], %(id)s::bigint
 WHERE c.id = f.campaign_id AND (c.floor_at, c.floor_id) < (f.due_at, f.id)
 """
 
-# Why a campaign dials nothing, written only where it changed. Locked in id order, as claims lock campaigns.
-SAY_WAITING: Sql = """
-UPDATE campaigns c SET waiting_reason = w.reason, waiting_until = w.until,
-       waiting_since = CASE WHEN w.reason IS NULL THEN NULL
-                            WHEN w.reason IS DISTINCT FROM c.waiting_reason THEN %(now)s
-                            ELSE c.waiting_since END
-FROM (
-    SELECT held.id, told.reason, told.until
-    FROM unnest(%(campaign_id)s::bigint[], %(reason)s::text[], %(until)s::timestamptz[])
-         AS told(campaign_id, reason, until)
-    JOIN campaigns held ON held.id = told.campaign_id AND held.state = 'running'
-     AND (held.waiting_reason, held.waiting_until) IS DISTINCT FROM (told.reason, told.until)
-    ORDER BY held.id FOR NO KEY UPDATE OF held
-) w
-WHERE c.id = w.id
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class CampaignRow:
-    id: int
-    account_id: int
-    user_id: int
-    kind: str
-    script_id: int
-    script_version: int
-    config: str
-    limit_id: int
-    account_limit_id: int
-    hotline_ids: list[int]
-    next_due_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class LineRow:
-    hotline_id: int
-    trunk_id: int
-    engine: str
-    number: str
-    network: str | None
-    dial_format: DialFormat
-    presented_format: DialFormat
-    hotline_limit: int
-    trunk_limit: int
-    enabled: bool
-
-    def line(self) -> Line:
-        return Line(
-            self.hotline_id,
-            self.trunk_id,
-            self.engine,
-            self.number,
-            self.network,
-            self.dial_format,
-            self.presented_format,
-            self.hotline_limit,
-            self.trunk_limit,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class PersonRow:
-    account_id: int
-    number: str
-    live_call_id: int | None
-    opted_out: bool
-
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
     call: DueCall
     override: str | None
-
-
-async def running_campaigns(tx: Tx) -> list[CampaignRow]:
-    async with tx.cursor(row_factory=class_row(CampaignRow)) as cursor:
-        await cursor.execute(RUNNING_CAMPAIGNS)
-        return await cursor.fetchall()
-
-
-async def lines(tx: Tx, hotline_ids: Iterable[int]) -> dict[int, LineRow]:
-    async with tx.cursor(row_factory=class_row(LineRow)) as cursor:
-        await cursor.execute(LINES, [sorted(set(hotline_ids))])
-        return {row.hotline_id: row for row in await cursor.fetchall()}
 
 
 async def lock_limits(tx: Tx, limit_ids: Iterable[int]) -> tuple[dict[int, Limit], datetime]:
@@ -260,39 +164,27 @@ async def claim(tx: Tx, wanted: Sequence[tuple[Plan, int]], now: datetime) -> li
 
 
 def _claimed(row: tuple[Any, ...]) -> Claimed:
-    (
-        id_,
-        account,
-        campaign,
-        user,
-        number,
-        fields,
-        secret,
-        due_at,
-        attempts,
-        most,
-        counts,
-        before,
-        expires_at,
-        _,
-        override,
-    ) = row
     call = DueCall(
-        id=id_,
-        account_id=account,
-        campaign_id=campaign,
-        user_id=user,
-        number=number,
-        fields={key: spoken(value) for key, value in fields.items()},
-        secret=secret,
-        due_at=due_at,
-        attempts=attempts,
-        max_attempts=most,
-        outcome_counts=counts,
-        called_before=before,
-        expires_at=expires_at,
+        id=row[0],
+        account_id=row[1],
+        campaign_id=row[2],
+        user_id=row[3],
+        number=row[4],
+        fields={key: spoken(value) for key, value in row[5].items()},
+        secret=row[6],
+        due_at=row[7],
+        attempts=row[8],
+        max_attempts=row[9],
+        outcome_counts=row[10],
+        called_before=row[11],
+        expires_at=row[12],
+        call_after=row[13],
+        call_before=row[14],
+        person_ref=row[15],
+        open_attempt_id=row[16],
+        tried_trunk_ids=tuple(row[17] or ()),
     )
-    return Claimed(call, override)
+    return Claimed(call, row[19])
 
 
 def spoken(value: Any) -> str:
@@ -302,16 +194,16 @@ def spoken(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-async def lock_persons(tx: Tx, calls: Sequence[DueCall]) -> dict[tuple[int, str], PersonRow]:
-    keys = [[call.account_id for call in calls], [call.number for call in calls]]
-    async with tx.pipeline(), tx.cursor(row_factory=class_row(PersonRow)) as cursor:
-        await tx.execute(ENSURE_PERSONS, keys)
-        await cursor.execute(LOCK_PERSONS, keys)
-        return {(row.account_id, row.number): row for row in await cursor.fetchall()}
-
-
-async def defer(tx: Tx, call_ids: Sequence[int], until: datetime, reason: str) -> None:
-    await tx.execute(DEFER, {"ids": list(call_ids), "until": until, "reason": reason})
+async def defer(tx: Tx, deferrals: Sequence[tuple[int, datetime, str]]) -> None:
+    """(call, until, reason) of each."""
+    await tx.execute(
+        DEFER,
+        {
+            "ids": [call_id for call_id, _, _ in deferrals],
+            "untils": [until for _, until, _ in deferrals],
+            "reasons": [reason for _, _, reason in deferrals],
+        },
+    )
 
 
 async def commit_slots(
@@ -320,15 +212,25 @@ async def commit_slots(
     limits: Mapping[int, Limit],
     dialer_id: int,
     gives_up_at: Sequence[datetime],
+    person_keys: Mapping[int, str],
+    now: datetime,
 ) -> dict[int, tuple[int, int]]:
     """Leg and attempt id of each call."""
     columns: dict[str, Any] = {
         "dialer_id": dialer_id,
+        "now": now,
         "call_id": [slot.call.id for slot in slots],
         "account_id": [slot.call.account_id for slot in slots],
         "campaign_id": [slot.call.campaign_id for slot in slots],
         "number": [slot.call.number for slot in slots],
-        "ordinal": [slot.call.attempts + 1 for slot in slots],
+        "ordinal": [slot.call.ordinal for slot in slots],
+        "open_attempt_id": [slot.call.open_attempt_id for slot in slots],
+        "network": [slot.network for slot in slots],
+        "talk_s": [slot.terms.talk_s for slot in slots],
+        "reserved": [slot.terms.reserved for slot in slots],
+        "price": [_price_text(slot.terms.price) for slot in slots],
+        "more_trunks": [slot.more_trunks for slot in slots],
+        "person_key": [person_keys.get(slot.call.id) for slot in slots],
         "trunk_id": [slot.line.trunk_id for slot in slots],
         "hotline_id": [slot.line.hotline_id for slot in slots],
         "engine": [slot.line.engine for slot in slots],
@@ -338,11 +240,18 @@ async def commit_slots(
         "limit_ids": list(limits),
         "live": [limit.live for limit in limits.values()],
         "next_slot_at": [limit.next_slot_at for limit in limits.values()],
+        "used": [limit.used for limit in limits.values()],
     }
     for place in range(4):
         columns[f"limit_{place + 1}"] = [slot.limit_ids[place] for slot in slots]
     cursor = await tx.execute(COMMIT_SLOTS, columns)
     return {call_id: (leg_id, attempt_id) for call_id, leg_id, attempt_id in await cursor.fetchall()}
+
+
+@lru_cache(maxsize=4096)
+def _price_text(price: Price | None) -> str | None:
+    """As stored. A campaign's calls share a few prices."""
+    return None if price is None else msgspec.json.encode(price).decode()
 
 
 async def move_floors(tx: Tx, floors: Mapping[int, tuple[datetime, int]]) -> None:
@@ -354,26 +263,3 @@ async def move_floors(tx: Tx, floors: Mapping[int, tuple[datetime, int]]) -> Non
             "id": [id_ for _, id_ in floors.values()],
         },
     )
-
-
-async def say_waiting(
-    tx: Tx, reasons: Mapping[int, tuple[str | None, datetime | None]], now: datetime
-) -> None:
-    await tx.execute(
-        SAY_WAITING,
-        {
-            "campaign_id": list(reasons),
-            "reason": [reason for reason, _ in reasons.values()],
-            "until": [until for _, until in reasons.values()],
-            "now": now,
-        },
-    )
-
-
-@lru_cache(maxsize=4096)
-def decode_config(stored: str) -> CampaignConfig:
-    """Memorised by its text: every running campaign's is needed every second.
-
-    Raises msgspec.MsgspecError: a campaign that cannot be understood is not dialled.
-    """
-    return msgspec.json.decode(stored, type=CampaignConfig)

@@ -9,8 +9,10 @@ from typing import Any
 import msgspec
 
 from tongdai.domain import contacts
+from tongdai.domain.billing import Price
 from tongdai.domain.campaigns import CampaignConfig
-from tongdai.domain.dialer.store.claiming import decode_config, spoken
+from tongdai.domain.dialer.store.claiming import spoken
+from tongdai.domain.dialer.store.planning import decode_config
 from tongdai.domain.live import LegFacts
 from tongdai.kit.db import Sql, Tx
 
@@ -51,7 +53,8 @@ LEG_FACTS: Sql = """
 SELECT l.id, l.attempt_id, l.call_id, l.account_id, l.campaign_id, l.trunk_id, l.engine, l.number, l.dial_at,
        l.dial_before, l.gives_up_at, l.limit_ids, h.number, t.dial_format, t.presented_format,
        c.user_id, c.fields, c.secret, c.attempts, c.max_attempts, c.outcome_counts, c.called_at, c.expires_at,
-       p.script_id, p.script_version, p.config::text
+       p.script_id, p.script_version, p.config::text, p.advertiser, p.purpose, l.person_key, l.talk_s,
+       l.reserved, l.price::text, l.more_trunks, c.tried_trunk_ids
 FROM legs l
 JOIN calls c ON c.id = l.call_id
 JOIN campaigns p ON p.id = l.campaign_id
@@ -149,6 +152,14 @@ def _facts(row: tuple[Any, ...]) -> LegFacts:
         script,
         version,
         config,
+        advertiser,
+        purpose,
+        person_key,
+        talk_s,
+        reserved,
+        price,
+        more_trunks,
+        tried,
     ) = row
     return LegFacts(
         leg_id=leg,
@@ -177,6 +188,14 @@ def _facts(row: tuple[Any, ...]) -> LegFacts:
         expires_at=expires,
         fields={key: spoken(value) for key, value in fields.items()},
         secret=secret,
+        advertiser=advertiser,
+        purpose=purpose,
+        person_key=person_key,
+        talk_s=talk_s,
+        reserved=reserved,
+        price=None if price is None else msgspec.json.decode(price, type=Price),
+        more_trunks=more_trunks,
+        tried_trunk_ids=tuple(tried or ()),
     )
 
 
