@@ -42,6 +42,23 @@ EXPECTED = {
 }
 
 
+# And what VBot's customer reads.
+DISPOSITIONS = {
+    "001": "ANSWER",
+    "002": "NOANSWER",
+    "003": "BUSY",
+    "004": "BUSY",
+    "005": "INVALIDARGS",
+    "006": "ANSWER",
+    "007": "ANSWER",
+    "008": "ANSWER",
+    "009": "ANSWER",
+    "010": "CONGESTION",
+    "011": "ANSWER",
+    "012": "NOANSWER",
+}
+
+
 @dataclass
 class Demo:
     """A running `tongdai demo`."""
@@ -139,11 +156,12 @@ def test_the_credentials_are_for_their_owner_alone_and_complete(demo: Demo, fold
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     for secret in (folder / "secret.key", folder / "tenants.json"):
         assert stat.S_IMODE(secret.stat().st_mode) == 0o600
-    assert demo.credentials.keys() == {"base_url", "admin", "native", "aicallcenter", "other_tenant"}
-    assert demo.credentials["other_tenant"].keys() == {"native", "aicallcenter"}
-    ours, theirs = demo.credentials["aicallcenter"], demo.credentials["other_tenant"]["aicallcenter"]
-    assert ours.keys() == theirs.keys()
-    assert not set(ours.values()) & set(theirs.values())
+    assert demo.credentials.keys() == {"base_url", "admin", "native", "aicallcenter", "vbot", "other_tenant"}
+    assert demo.credentials["other_tenant"].keys() == {"native", "aicallcenter", "vbot"}
+    for vendor in ("aicallcenter", "vbot"):
+        ours, theirs = demo.credentials[vendor], demo.credentials["other_tenant"][vendor]
+        assert ours.keys() == theirs.keys()
+        assert not set(ours.values()) & set(theirs.values())
 
 
 def test_the_terminal_shows_the_guide_and_no_log(demo: Demo, folder: Path) -> None:
@@ -207,6 +225,46 @@ def test_every_sandbox_number_ends_as_documented(demo: Demo) -> None:
         assert row["key_press"].partition(" ")[0] == digit, row
     log = demo.http.get("/api/users/call-log", params={"access_token": token, "limit": 100}).json()
     assert {row["callee_id"] for row in log["results"]["calls"]} == EXPECTED.keys()
+
+
+def test_a_vbot_client_logs_in_and_creates_a_campaign_that_is_dialled_charged_and_finished(
+    demo: Demo,
+) -> None:
+    vbot, http = demo.credentials["vbot"], demo.http
+    form = {"grant_type": "password", "username": vbot["username"], "password": vbot["password"]}
+    token = http.post("/token", data=form).json()["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    full = http.get("/api/account/balance", headers=headers).json()["data"]
+    numbers = [f"0387{number[-6:]}" for number in EXPECTED]
+    answer = http.post(
+        "/api/campaign/create",
+        headers=headers,
+        json={
+            "vbotId": vbot["vbot_id"],
+            "groupCode": vbot["project_code"],
+            "campaignId": vbot["template_campaign_id"],
+            "name": "Nhắc đơn hàng",
+            "phones": [
+                *({"fields": [{"key": "phone", "value": number}]} for number in numbers),
+                {"fields": [{"key": "phone", "value": "12345"}]},
+            ],
+        },
+    ).json()
+    assert (answer["status"], answer["error"]) == (1, 0), answer
+    own = {"Authorization": f"Bearer {demo.credentials['native']['api_key']}"}
+
+    def finished() -> bool:
+        campaign = http.get(f"/v1/campaigns/{answer['data']}", headers=own).json()
+        return bool(campaign["state"] == "finished")
+
+    assert soon(finished)
+    page = http.get("/api/crm/historycall/getAll", headers=headers, params={"size": 100}).json()
+    rows = {row["callee"][0]["phone"]: row for row in page["data"]}
+    assert {number: rows[number]["disposition"] for number in numbers} == {
+        number: DISPOSITIONS[number[-3:]] for number in numbers
+    }
+    left = http.get("/api/account/balance", headers=headers).json()["data"]
+    assert left < full
 
 
 @pytest.mark.parametrize("word", ["api", "dialer", "worker", "sandbox-carrier"])

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from tongdai import settings as settings_module
-from tongdai.cli.demo_seed import KEPT, Credentials, seeded
+from tongdai.cli.demo_seed import KEPT, Credentials, Tenant, seeded
 from tongdai.cli.processes import Postgres, carrier_spec, database_of, keep_running, role_specs
 from tongdai.kit import logs
 from tongdai.kit.crypto import Keyring
@@ -58,11 +58,36 @@ A one-time code is called at once, and read twice:
 
   curl -s "{base_url}/api/campaigns/{otp_campaign}/export?access_token=$TOKEN"
 
-And our own:
+{vbot}And our own API:
 
   curl -s {base_url}/v1/campaigns/{campaign} -H 'Authorization: Bearer {api_key}'
 
 Ctrl-C stops everything.
+"""
+
+VBOT_GUIDE = """\
+VBot's API: log in, create a campaign from the template, then read the calls and what they cost:
+
+  VBOT=$(curl -s {base_url}/token \\
+    -d grant_type=password -d 'username={vbot.username}' -d 'password={vbot.password}' \\
+    | python3 -c 'import json, sys; print(json.load(sys.stdin)["access_token"])')
+
+  curl -s {base_url}/api/campaign/create -H "Authorization: Bearer $VBOT" \\
+    -H 'Content-Type: application/json' -d '{{
+    "vbotId": "{vbot.vbot_id}", "groupCode": "{vbot.project_code}",
+    "campaignId": {vbot.template_campaign_id}, "name": "Nhắc đơn hàng", "phones": [
+      {{"fields": [{{"key": "phone", "value": "0912345007"}}, {{"key": "name", "value": "Nguyễn Văn An"}}]}},
+      {{"fields": [{{"key": "phone", "value": "0912345003"}}, {{"key": "numberCall", "value": 2}}]}},
+      {{"fields": [{{"key": "phone", "value": "12345"}}]}}]}}'
+
+  curl -s "{base_url}/api/crm/historycall/getAll?page=1&size=20" -H "Authorization: Bearer $VBOT"
+  curl -s {base_url}/api/account/balance -H 'X-API-Key: {api_key}'
+
+Every call is posted to your own server, which may listen on this machine, once it is told where:
+
+  curl -s {base_url}/v1/webhook-endpoints -H 'Authorization: Bearer {api_key}' \\
+    -H 'Content-Type: application/json' -d '{{"url": "http://127.0.0.1:9000/", "format": "vbot_auto_call"}}'
+
 """
 
 
@@ -144,19 +169,23 @@ def _run(settings: Settings, database: Postgres, credentials: Path, stop: Stop) 
 
     def tell() -> None:
         write_private(credentials, opened.as_file(base_url).decode() + "\n")
-        click.echo(
-            GUIDE.format(
-                base_url=base_url,
-                credentials=credentials,
-                logs=folder,
-                secret=opened.demo.aicallcenter.secret_key,
-                campaign=opened.demo.aicallcenter.campaign_id,
-                otp_campaign=opened.demo.aicallcenter.otp_campaign_id,
-                api_key=opened.demo.native.api_key,
-            )
-        )
+        click.echo(_guide(opened.demo, base_url, credentials, folder))
 
     keep_running(specs, database, stop, ready=lambda: _answers(settings.port), on_ready=tell)
+
+
+def _guide(tenant: Tenant, base_url: str, credentials: Path, logs_folder: Path) -> str:
+    vbot, api_key = tenant.vbot, tenant.native.api_key
+    return GUIDE.format(
+        base_url=base_url,
+        credentials=credentials,
+        logs=logs_folder,
+        secret=tenant.aicallcenter.secret_key,
+        campaign=tenant.aicallcenter.campaign_id,
+        otp_campaign=tenant.aicallcenter.otp_campaign_id,
+        api_key=api_key,
+        vbot="" if vbot is None else VBOT_GUIDE.format(base_url=base_url, api_key=api_key, vbot=vbot),
+    )
 
 
 async def _seed(settings: Settings, url: str) -> Credentials:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from tongdai.cli.demo_vbot import VBot, lines_of, with_vbot
 from tongdai.domain import accounts, campaigns, routing, scripts
 from tongdai.domain.accounts import Account, PasswordHash, Role, User
 from tongdai.kit.crypto import Keyring
@@ -41,6 +43,8 @@ class AiCallCenter(msgspec.Struct, frozen=True):
 class Tenant(msgspec.Struct, frozen=True):
     native: Key
     aicallcenter: AiCallCenter
+    vbot: VBot | None = None
+    """None: made by a version that knew nothing of VBot, and its API key was revoked since."""
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -59,6 +63,7 @@ class Credentials(msgspec.Struct, frozen=True):
                     "admin": self.admin,
                     "native": self.demo.native,
                     "aicallcenter": self.demo.aicallcenter,
+                    "vbot": self.demo.vbot,
                     "other_tenant": self.other,
                 }
             ),
@@ -70,6 +75,7 @@ async def seeded(db: Database, keyring: Keyring, kept: Path) -> Credentials:
     """The demo's credentials: those kept from before when they still open this database, else new ones.
 
     Secret keys are those of now: whoever runs the platform may have rotated them since they were kept.
+    Tenants of a version before get what they lack, and keep what they have.
 
     The file is written before the commit: a crash between the two leaves a file that opens nothing, and is
     replaced at the next start; the other order would leave tenants that nobody can open.
@@ -79,7 +85,8 @@ async def seeded(db: Database, keyring: Keyring, kept: Path) -> Credentials:
         async with db.transaction() as tx:
             if await accounts.authenticate_key(tx, before.admin.api_key) is not None:
                 return await _renewed(tx, keyring, kept, before)
-    passwords = [await accounts.hash_password(_random()) for _ in range(2)]
+    # VBot's part gives them another, which is told.
+    passwords = [await accounts.hash_password(secrets.token_urlsafe(24)) for _ in range(2)]
     async with db.transaction() as tx:
         made = Credentials(
             admin=Key((await accounts.issue_platform_key(tx, "demo")).key),
@@ -98,28 +105,29 @@ def _read(kept: Path) -> Credentials | None:
 
 
 async def _renewed(tx: Tx, keyring: Keyring, kept: Path, before: Credentials) -> Credentials:
-    """`before` with the secret keys of now, which are kept."""
-    demo = await _with_present_secret(tx, keyring, before.demo)
-    other = await _with_present_secret(tx, keyring, before.other)
+    """`before` with the secret keys of now and all that this version has, which is kept."""
+    demo = await _present(tx, keyring, before.demo)
+    other = await _present(tx, keyring, before.other)
     now = Credentials(before.admin, demo, other)
     if now != before:
         write_private(kept, msgspec.json.encode(now).decode())
     return now
 
 
-async def _with_present_secret(tx: Tx, keyring: Keyring, tenant: Tenant) -> Tenant:
+async def _present(tx: Tx, keyring: Keyring, tenant: Tenant) -> Tenant:
     """A tenant whose API key was revoked stays as it was: nothing else says whose it is."""
     owner = await accounts.authenticate_key(tx, tenant.native.api_key)
     if owner is None:
         return tenant
     secret = await accounts.reveal_client_secret(tx, keyring, owner.account_id, owner.user_id, AICALLCENTER)
     present = msgspec.structs.replace(tenant.aicallcenter, secret_key=secret)
-    return msgspec.structs.replace(tenant, aicallcenter=present)
-
-
-def _random() -> str:
-    # The users have no console to log in to yet, so nobody is told their passwords.
-    return secrets.token_urlsafe(24)
+    vbot = tenant.vbot
+    if vbot is None:
+        account = await accounts.get_account(tx, owner.account_id)
+        user = await accounts.get_user(tx, owner.account_id, owner.user_id)
+        hotlines = await lines_of(tx, account) or await _lines(tx, account)
+        vbot = await with_vbot(tx, account, user, hotlines, datetime.now(UTC))
+    return msgspec.structs.replace(tenant, aicallcenter=present, vbot=vbot)
 
 
 async def _tenant(tx: Tx, keyring: Keyring, name: str, email: str, password: PasswordHash) -> Tenant:
@@ -141,7 +149,8 @@ async def _tenant(tx: Tx, keyring: Keyring, name: str, email: str, password: Pas
         ("Mã OTP (đã dừng)", "otp", script_ids["voice_otp"], False),
     ]
     made = [await _campaign(tx, account, user, hotlines, *one) for one in plan]
-    return Tenant(Key(key.key), AiCallCenter(secret, *made))
+    vbot = await with_vbot(tx, account, user, hotlines, datetime.now(UTC))
+    return Tenant(Key(key.key), AiCallCenter(secret, *made), vbot)
 
 
 async def _lines(tx: Tx, account: Account) -> list[int]:

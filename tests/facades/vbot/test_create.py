@@ -44,7 +44,7 @@ async def key(api: Api, shop: Shop) -> str:
 
 async def rows(db: Database, columns: str, table: str = "calls") -> list[tuple[Any, ...]]:
     async with db.autocommit() as connection:
-        cursor = await connection.execute(f"SELECT {columns} FROM {table} ORDER BY id")  # type: ignore[arg-type]
+        cursor = await connection.execute(f"SELECT {columns} FROM {table} ORDER BY id")
         return await cursor.fetchall()
 
 

@@ -255,7 +255,7 @@ async def test_a_good_key_counts_beside_an_authorization_that_is_no_key(api: Api
     "text", ["", "Bearer", "Bearer ", "x", "x.y.z", "td_", "td_" + "a" * 43, "Lê", "a" * 9000, "Bearer \x7f"]
 )
 async def test_a_wrong_token_opens_nothing(api: Api, shop: Shop, text: str) -> None:
-    headers = {"Authorization": text.encode(), "X-API-Key": text.encode()}
+    headers = {b"Authorization": text.encode(), b"X-API-Key": text.encode()}
     for method, path in (
         ("POST", "/api/campaign/create"),
         ("GET", "/api/hotline/getAll"),
