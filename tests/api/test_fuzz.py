@@ -22,6 +22,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi import checks
+from tests import money
 from tests.api.conftest import Api
 from tests.api.world import World, build
 from tests.factories import cast, joined
@@ -104,7 +105,8 @@ def fuzzed(database_url: str, keyring: Keyring, clock: FakeClock, tmp_path: Path
         async with joined(db) as tx:
             platform = await accounts.issue_platform_key(tx, "tests")
         world = await build(Api(http, people.owner, people.owner.api_key))
-        names = asdict(world) | {"account_id": people.owner.account_id, "user_id": people.owner.user.id}
+        paying = await money.payer(db, people.owner.account_id)
+        names = asdict(world) | asdict(paying) | {"user_id": people.owner.user.id}
         document = app.openapi_schema.to_schema()
         return services, Fuzzed(portal, http, document, world, people.owner.api_key, platform.key, names)
 

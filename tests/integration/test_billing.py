@@ -7,7 +7,6 @@ from datetime import timedelta
 from decimal import Decimal
 
 import anyio
-import anyio.lowlevel
 import pytest
 from psycopg.errors import CheckViolation, IntegrityError
 from tests import factories, money

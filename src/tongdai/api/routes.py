@@ -24,12 +24,15 @@ from tongdai.api import (
     hotlines,
     keys,
     me,
+    plans,
     problems,
     projects,
     scripts,
+    tariffs,
     templates,
     trunks,
     users,
+    wallet,
     webhooks,
 )
 from tongdai.api.bodies import JsonBody, receiving_within, refuse_nul_in_query
@@ -53,7 +56,8 @@ TAGS = [
     Tag("Do not call", "Numbers and people that are not called: lists and opt-outs."),
     Tag("Consent", "Who agreed to be called, person by person or attested for a list."),
     Tag("Webhooks", "Addresses of yours that are told what became of your calls, and what was delivered."),
-    Tag("Platform", "Accounts and users. For a platform key alone, which opens nothing else."),
+    Tag("Wallet", "What your account has, what it paid for which call, and what calls cost."),
+    Tag("Platform", "Accounts, users, prices and money. For a platform key alone, which opens nothing else."),
 ]
 """For the OpenAPI document."""
 
@@ -82,6 +86,9 @@ _HANDLERS: list[ControllerRouterHandler] = [
     *consents.HANDLERS,
     *webhooks.HANDLERS,
     *accounts.HANDLERS,
+    *wallet.HANDLERS,
+    *tariffs.HANDLERS,
+    *plans.HANDLERS,
 ]
 
 

@@ -39,6 +39,7 @@ from tongdai.domain.billing.errors import (
 )
 from tongdai.domain.billing.model import (
     MAX_AMOUNT,
+    MAX_PRICE,
     AccountStanding,
     Audit,
     Billing,
@@ -85,6 +86,7 @@ from tongdai.domain.billing.service import (
 __all__ = [
     "ANY_NETWORK",
     "MAX_AMOUNT",
+    "MAX_PRICE",
     "AccountStanding",
     "AmountInvalidError",
     "Audit",

@@ -29,6 +29,7 @@ from tongdai.domain.billing.model import (
     Tariff,
     VatLine,
     VatRate,
+    moment_faults,
     percent_faults,
     rate_faults,
     text_faults,
@@ -121,7 +122,8 @@ async def add_vat_rate(
 
     Raises VatRateInvalidError.
     """
-    faults = [*percent_faults(percent), *text_faults(source=source)]
+    dates = moment_faults(valid_from=valid_from, valid_until=valid_until)
+    faults = [*percent_faults(percent), *dates, *text_faults(source=source)]
     if valid_until is not None and valid_until < valid_from:
         faults.append(("valid_until", "must not be before valid_from"))
     if faults:
@@ -186,8 +188,11 @@ async def subscribe(
 
     Raises AccountNotFoundError, PlanNotFoundError, SubscriptionInvalidError.
     """
+    faults = list(moment_faults(valid_from=valid_from, valid_until=valid_until))
     if valid_until is not None and valid_until <= valid_from:
-        raise SubscriptionInvalidError(errors=[("valid_until", "must be after valid_from")])
+        faults.append(("valid_until", "must be after valid_from"))
+    if faults:
+        raise SubscriptionInvalidError(errors=faults)
     await get_account(tx, account_id)
     await get_plan(tx, plan_id)
     made = await store.add_subscription(tx, account_id, plan_id, valid_from, valid_until)
@@ -222,6 +227,9 @@ async def end_subscription(
 
     Raises SubscriptionNotFoundError, SubscriptionInvalidError.
     """
+    faults = list(moment_faults(valid_until=valid_until))
+    if faults:
+        raise SubscriptionInvalidError(errors=faults)
     await get_subscription(tx, account_id, subscription_id)
     if not await store.end_subscription(tx, account_id, subscription_id, valid_until):
         raise SubscriptionInvalidError(errors=[("valid_until", "must not be before valid_from")])

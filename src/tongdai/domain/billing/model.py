@@ -30,6 +30,9 @@ MAX_AMOUNT: Final = 10**15 - 1
 MAX_PRICE: Final = 10**9
 """Most đồng of a rate's price: beyond what any call costs, and its longest call still fits into a wallet."""
 
+YEARS: Final = range(2000, 3000)
+"""Of every date: what is earlier or later is a slip, and the ends of the calendar fit into no other zone."""
+
 MAX_BLOCK_S: Final = 3600
 MAX_TEXT: Final = 200
 """Characters in a name, a reason, or who did it."""
@@ -288,6 +291,14 @@ def rate_faults(rate: NewRate) -> Iterator[tuple[str, str]]:
     for field, least in (("initial_s", 1), ("increment_s", 1), ("free_s", 0)):
         if not least <= getattr(rate, field) <= MAX_BLOCK_S:
             yield field, f"must be {least} to {MAX_BLOCK_S} seconds"
+    yield from moment_faults(valid_from=rate.valid_from)
+
+
+def moment_faults(**moments: date | None) -> Iterator[tuple[str, str]]:
+    """(field, message) of each date, or aware moment, in an impossible year."""
+    for field, moment in moments.items():
+        if moment is not None and moment.year not in YEARS:
+            yield field, f"must be in the years {YEARS[0]} to {YEARS[-1]}"
 
 
 def percent_faults(percent: Decimal) -> Iterator[tuple[str, str]]:
