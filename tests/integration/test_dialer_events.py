@@ -155,3 +155,25 @@ async def test_a_one_time_code_is_in_no_event(desk: Desk) -> None:
 
     (event,) = await eventually(written)
     assert "482915" not in str(event)
+
+
+async def test_what_is_no_number_is_told_as_soon_as_it_is_imported(desk: Desk) -> None:
+    campaign = await desk.campaign(state="paused")
+    async with desk.db.transaction() as tx:
+        await campaigns.import_contacts(
+            tx,
+            desk.keyring,
+            SystemClock(),
+            desk.owner.account_id,
+            campaign,
+            [NewContact("12", {"name": "Lan"}), NewContact("0912345678")],
+            keep_invalid=True,
+        )
+    (event,) = await told(desk)
+    assert (event["type"], event["outcome"], event["seq"], event["final"]) == (
+        "call.refused",
+        "invalid_number",
+        1,
+        True,
+    )
+    assert (event["number"], event["number_given"], event["fields"]) == ("", "12", {"name": "Lan"})

@@ -168,6 +168,7 @@ async def _many(batch: _Batch) -> _Done:
     if not await store.end_many(tx, campaign, len(ids)):
         raise CampaignStoppedError(campaign_id=campaign.id, state=campaign.state)
     await _count_invalid(tx, campaign, len(kept), now)
+    await calls.tell_refused(tx, [(campaign.account_id, call_id) for call_id in kept])
     indexes = prepared.indexes + [one.place for one in prepared.invalid]
     return prepared, list(zip(indexes, ids, strict=True))
 
