@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from tests.api.conftest import Api
 from tests.api.world import OTP_SCRIPT, World, build, campaign_body
+
+from tongdai.domain import compliance
+from tongdai.ports.services import Services
 
 pytestmark = pytest.mark.anyio
 
@@ -16,6 +20,9 @@ SCHEDULE = {
     "windows": [{"weekdays": [1, 2, 3, 4, 5], "start": "08:00", "end": "20:00"}],
     "skip_holidays": True,
 }
+
+
+TEN = {"name": "ten", "type": "text", "required": False, "default": None}
 
 
 @pytest.fixture
@@ -193,7 +200,7 @@ async def test_progress_counts_and_says_why_nothing_is_dialled(owner: Api, world
 
     assert progress["state"] == "draft"
     assert [progress[name] for name in ("accepted", "queued", "dialing", "done")] == [1, 1, 0, 0]
-    assert progress["outcomes"] == {}
+    assert (progress["outcomes"], progress["blocked_by"]) == ({}, {})
     assert progress["next_due_at"].endswith("+07:00")
     assert progress["waiting"] is None
 
@@ -203,6 +210,8 @@ async def test_progress_counts_and_says_why_nothing_is_dialled(owner: Api, world
     [
         ("schedule_closed: window_closed", "schedule_closed", "window_closed"),
         ("nothing_queued", "nothing_queued", None),
+        ("purpose_window", "purpose_window", None),
+        ("wallet_empty", "wallet_empty", None),
     ],
 )
 async def test_the_reason_for_waiting_is_shown_with_its_times(
@@ -233,7 +242,7 @@ async def test_a_template_is_kept_changed_and_archived(owner: Api, world: World)
 
     changed = (await owner.send("PUT", path, body)).json()
 
-    assert changed.items() >= {"name": "Mới", "fields": ["ten"], "project_id": None}.items()
+    assert changed.items() >= {"name": "Mới", "fields": [TEN], "project_id": None}.items()
     assert made["project_id"] == world.project_id
     assert (await owner.send("DELETE", path)).status_code == 204
     assert (await owner.send("DELETE", path)).status_code == 404
@@ -250,3 +259,158 @@ async def test_a_campaign_from_a_template_has_everything_that_it_says(owner: Api
     same = ("kind", "purpose", "script_id", "hotline_ids", "config", "max_channels", "max_cps", "project_id")
     assert {name: made[name] for name in same} == {name: template[name] for name in same}
     assert (made["template_id"], made["name"], made["state"]) == (world.template_id, "Đợt 1", "draft")
+
+
+async def test_declared_fields_are_kept_and_go_from_the_template_to_its_campaigns(
+    owner: Api, world: World
+) -> None:
+    fields = [{"name": "tien", "type": "integer", "required": False, "default": 0}, "ten"]
+    body = campaign_body(world.script_id, world.hotline_id, fields=fields, advertiser="Hoa Sen")
+
+    template = await owner.made("/templates", body)
+    made = await owner.made(f"/templates/{template['id']}/campaigns", {"name": "Đợt 1"})
+    direct = await owner.made("/campaigns", body)
+
+    for one in (template, made, direct):
+        assert (one["fields"], one["advertiser"], one["attestation_id"]) == (
+            [fields[0], TEN],
+            "Hoa Sen",
+            None,
+        )
+        assert one["config"]["on_unpaid"] is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ([{"name": "a", "type": "money"}], "fields[0].type"),
+        ([{"name": "a", "type": "integer", "default": "x"}], "fields[0].default"),
+        ([{"name": "a"}, "a"], "fields[1].name"),
+        (["{a}"], "fields[0].name"),
+        ([""], "fields[0]"),
+        ([{"name": "a", "needed": True}], "fields[0].needed"),
+    ],
+)
+async def test_a_field_that_is_declared_badly_is_refused_wherever_one_is(
+    owner: Api, world: World, fields: Any, path: str
+) -> None:
+    body = campaign_body(world.script_id, world.hotline_id, fields=fields)
+
+    for answer in (
+        await owner.post("/campaigns", body),
+        await owner.post("/templates", body),
+        await owner.send("PUT", f"/templates/{world.template_id}", body),
+    ):
+        assert answer.status_code == 400
+        assert [error["path"] for error in answer.json()["errors"]] == [path]
+
+
+@pytest.mark.parametrize("path", ["/campaigns", "/templates"])
+async def test_a_purpose_is_always_said(owner: Api, world: World, path: str) -> None:
+    body = campaign_body(world.script_id, world.hotline_id)
+    del body["purpose"]
+
+    answer = await owner.post(path, body)
+
+    assert answer.status_code == 400
+    assert [error["path"] for error in answer.json()["errors"]] == ["purpose"]
+
+
+async def test_a_campaign_from_a_template_may_run_at_once(owner: Api, world: World) -> None:
+    body = {"name": "Đợt 1", "state": "running", "project_id": world.project_id}
+
+    made = await owner.made(f"/templates/{world.template_id}/campaigns", body)
+
+    assert (made["state"], made["project_id"]) == ("running", world.project_id)
+    assert made["started_at"] is not None
+
+
+async def test_advertising_starts_only_with_a_hotline_that_has_a_valid_brand_name(
+    owner: Api, world: World
+) -> None:
+    body = campaign_body(world.script_id, world.hotline_id, purpose="advertising")
+    template = await owner.made("/templates", body)
+    campaign = await owner.made("/campaigns", body)
+    start = f"/campaigns/{campaign['id']}/start"
+
+    for answer in (
+        await owner.post(start),
+        await owner.post(f"/templates/{template['id']}/campaigns", {"name": "x", "state": "running"}),
+    ):
+        assert answer.status_code == 400
+        assert [error["path"] for error in answer.json()["errors"]] == ["hotline_ids"]
+    brand = {"brand_name": "HOA SEN", "brand_until": "2199-12-31"}
+    assert (await owner.send("PATCH", f"/hotlines/{world.hotline_id}", brand)).status_code == 200
+    assert (await owner.post(start)).json()["state"] == "running"
+
+
+async def test_an_owner_changes_the_purpose_of_a_draft_and_the_log_says_so(
+    owner: Api, colleague: Api, viewer: Api, stranger: Api, world: World
+) -> None:
+    path = f"/campaigns/{world.campaign_id}"
+    change = {"purpose": "transactional", "advertiser": "Hoa Sen"}
+    assert owner.person is not None
+
+    assert (await colleague.send("PATCH", path, change)).status_code == 403
+    changed = (await owner.send("PATCH", path, change)).json()
+    await owner.post(f"{path}/start")
+    await owner.post(f"{path}/pause")
+    assert (await owner.send("PATCH", path, {"purpose": "survey"})).status_code == 409
+
+    assert (changed["purpose"], changed["advertiser"]) == ("transactional", "Hoa Sen")
+    for api in (colleague, viewer):
+        assert (await api.get("/audit-log")).status_code == 403
+    entry = (await owner.get("/audit-log")).json()["items"][-1]
+    assert (
+        entry.items()
+        >= {
+            "action": "campaign.changed",
+            "subject_id": world.campaign_id,
+            "user_id": owner.person.user.id,
+            "before": {"purpose": "customer_care", "advertiser": ""},
+            "after": change,
+        }.items()
+    )
+    assert entry["at"].endswith("+07:00")
+    assert (await stranger.get("/audit-log")).json() == {"items": [], "next": None}
+
+
+async def test_the_log_tells_a_templates_life_page_by_page(owner: Api, world: World) -> None:
+    path = f"/templates/{world.template_id}"
+    body = campaign_body(world.script_id, world.hotline_id, name="Mới")
+    await owner.send("PUT", path, body)
+    await owner.send("DELETE", path)
+
+    first = (await owner.get("/audit-log", limit=2)).json()
+    rest = (await owner.get("/audit-log", limit=2, cursor=first["next"])).json()
+
+    actions = [item["action"] for item in first["items"] + rest["items"]]
+    assert actions == ["template.created", "template.changed", "template.archived"]
+    assert (first["items"][1]["before"]["name"], first["items"][1]["after"]["name"]) == (
+        "Nhắc giao hàng",
+        "Mới",
+    )
+    assert rest["next"] is None
+
+
+async def test_an_attestation_is_named_by_whoever_it_belongs_to(
+    owner: Api, stranger: Api, world: World, services: Services
+) -> None:
+    assert owner.person is not None
+    new = compliance.NewAttestation(
+        purpose="customer_care", obtained_at=datetime(2026, 1, 1, tzinfo=UTC), method="web", evidence="forms"
+    )
+    async with services.db.transaction() as tx:
+        owned = await compliance.attest(
+            tx, owner.person.account_id, owner.person.user.id, new, datetime(2026, 11, 21, tzinfo=UTC)
+        )
+    theirs = await build(stranger, "theirs")
+    more = {"attestation_id": owned.id}
+
+    made = await owner.made("/campaigns", campaign_body(world.script_id, world.hotline_id, **more))
+    changed = await owner.send("PATCH", f"/campaigns/{world.campaign_id}", more)
+    foreign = await stranger.post("/campaigns", campaign_body(theirs.script_id, theirs.hotline_id, **more))
+    unknown = await stranger.send("PATCH", f"/campaigns/{theirs.campaign_id}", more)
+
+    assert made["attestation_id"] == changed.json()["attestation_id"] == owned.id
+    assert (foreign.status_code, unknown.status_code) == (404, 404)

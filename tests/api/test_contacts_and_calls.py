@@ -114,6 +114,66 @@ async def test_an_otp_campaign_takes_contacts_only_while_it_runs_and_shows_no_co
     assert call.json()["expires_at"] is not None
 
 
+async def test_contacts_are_held_to_what_their_campaign_declares(owner: Api, world: World) -> None:
+    fields = [{"name": "ten", "required": True}, {"name": "tien", "type": "integer", "default": 0}]
+    body = campaign_body(world.script_id, world.hotline_id, fields=fields)
+    template = await owner.made("/templates", body)
+    made = await owner.made(f"/templates/{template['id']}/campaigns", {"name": "x"})
+    contacts = [
+        {"number": "912345601", "fields": {"ten": "Lan", "tien": "1500"}},
+        {"number": "0912345602", "fields": {"tien": 5}},
+        {"number": "0912345603", "fields": {"ten": "Mai", "tien": "1.500"}},
+        {"number": "01632345604", "fields": {"ten": "Cúc"}},
+    ]
+
+    report = await owner.made(f"/campaigns/{made['id']}/contacts", {"contacts": contacts})
+
+    assert report["rejected"] == [
+        {"index": 1, "reason": "field_missing: ten"},
+        {"index": 2, "reason": "field_invalid: tien"},
+    ]
+    assert (report["repaired"], report["converted"]) == ([0], [3])
+    told = [(await owner.get(f"/calls/{one['call_id']}")).json()["fields"] for one in report["accepted"]]
+    assert told == [{"ten": "Lan", "tien": 1500}, {"ten": "Cúc", "tien": 0}]
+
+
+async def test_a_contact_may_bring_attempts_times_and_a_person_of_its_own(
+    owner: Api, world: World, services: Services
+) -> None:
+    own = {"max_attempts": 3, "call_after": "08:30", "call_before": "20:00", "person_ref": "KH-01"}
+
+    report = await give(
+        owner,
+        world,
+        {"number": "0912345601", **own},
+        {"number": "0912345602", "call_after": "20:00", "call_before": "08:30"},
+        {"number": "0912345603", "person_ref": ""},
+    )
+
+    assert report["rejected"] == [
+        {"index": 1, "reason": "call_window_invalid"},
+        {"index": 2, "reason": "person_ref_invalid"},
+    ]
+    async with services.db.autocommit() as tx:
+        cursor = await tx.execute(
+            "SELECT max_attempts, call_after, call_before, person_ref FROM calls WHERE id = %s",
+            (report["accepted"][0]["call_id"],),
+        )
+        assert await cursor.fetchone() == tuple(own.values())
+
+
+@pytest.mark.parametrize("attempts", [0, 101, "3", 1.5])
+async def test_a_number_of_attempts_that_cannot_be_is_refused(
+    owner: Api, world: World, attempts: Any
+) -> None:
+    contacts = {"contacts": [{"number": "0912345601", "max_attempts": attempts}]}
+
+    answer = await owner.post(f"/campaigns/{world.campaign_id}/contacts", contacts)
+
+    assert answer.status_code == 400
+    assert [error["path"] for error in answer.json()["errors"]] == ["contacts[0].max_attempts"]
+
+
 async def test_a_call_shows_what_was_given(owner: Api, viewer: Api, world: World) -> None:
     report = await give(owner, world, {"number": "+84 912 345 601", "fields": {"ten": "Lan", "tuoi": 30}})
 
