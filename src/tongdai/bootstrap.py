@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from tongdai.adapters.files import FileStorage
+from tongdai.adapters.httppost import HttpPoster
 from tongdai.adapters.sandbox.engine import SandboxEngine
 from tongdai.api import webhook_bodies
 from tongdai.domain.compliance import PolicyBook, load_policies
@@ -55,6 +56,14 @@ class Platform:
         """A new client for each telephony engine, by the name that a trunk calls it."""
         return {name: make(self.settings) for name, make in ENGINES.items()}
 
+    def poster(self) -> HttpPoster:
+        """A new client for customers' servers."""
+        return HttpPoster(
+            allow_private=self.settings.webhooks_allow_private,
+            timeout_s=self.settings.webhooks_timeout_s,
+            connect_timeout_s=self.settings.webhooks_connect_timeout_s,
+        )
+
     def policies(self) -> PolicyBook:
         """The law as dated data, with the operator's own changes. What cannot be read leaves no policy."""
         return load_policies(self.settings.own_policy)
@@ -86,5 +95,6 @@ def build(settings: Settings) -> Platform:
             date_format=settings.vbot_date_format,
         ),
         otp_seconds=settings.otp_seconds,
+        webhooks_allow_private=settings.webhooks_allow_private,
     )
     return Platform(settings=settings, db=db, keyring=keyring, clock=clock, services=services)

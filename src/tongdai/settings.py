@@ -69,6 +69,12 @@ class Settings:
     dialer_horizon_s: Seconds = 0.25
     dialer_engine_timeout_s: Seconds = 5.0
     dialer_end_margin_s: Seconds = 60.0
+    webhooks_allow_private: bool = False
+    webhooks_timeout_s: Seconds = 15.0
+    webhooks_connect_timeout_s: Seconds = 5.0
+    webhooks_max_in_flight: Count = 500
+    webhooks_give_up_s: Seconds = 86_400.0
+    webhooks_keep_days: Count = 30
     sandbox_address: str = ""
     sandbox_speed: Seconds = 1.0
     sandbox_log: str = ""

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
 import procrastinate
 
-from tongdai.bootstrap import Platform
-from tongdai.domain import campaigns, compliance, dialer, scripts
+from tongdai.bootstrap import RENDERERS, Platform
+from tongdai.domain import campaigns, compliance, dialer, scripts, webhooks
 from tongdai.kit import upkeep
 from tongdai.kit.db import TRANSIENT_ERRORS
 from tongdai.kit.readiness import schema_fault
+from tongdai.kit.running import cancel_all
 from tongdai.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,8 @@ SOON_AGAIN = procrastinate.RetryStrategy(max_attempts=20, wait=60, retry_excepti
 """For what another transaction may have been in the way of."""
 GRACE_S = 5.0
 """What a job in progress gets to end at a stop; it is run again otherwise."""
+WIND_UP_S = 12.0
+"""What requests under way and their results get then; less than a supervisor waits for before it kills."""
 
 
 class SchemaFaultError(Exception):
@@ -61,7 +64,7 @@ def dialer_config(settings: Settings) -> dialer.DialerConfig:
 
 
 async def run_jobs(platform: Platform, stop: asyncio.Event) -> None:
-    """Run jobs, the periodic ones among them, and read contact files, until told to stop.
+    """Run jobs, the periodic ones among them, read contact files, and send webhooks, until told to stop.
 
     Raises SchemaFaultError.
     """
@@ -74,22 +77,42 @@ async def run_jobs(platform: Platform, stop: asyncio.Event) -> None:
                 install_signal_handlers=False,
                 shutdown_graceful_timeout=GRACE_S,
             )
-            await _until_stopped(stop, jobs, file_importer(platform).run(stop))
+            await _until_stopped(
+                stop, jobs, told=[file_importer(platform).run(stop), webhook_sender(platform).run(stop)]
+            )
 
 
-async def _until_stopped(stop: asyncio.Event, *loops: Coroutine[Any, Any, None]) -> None:
-    """Runs loops that should not end by themselves. One that does ends the others; its error is raised."""
+async def _until_stopped(
+    stop: asyncio.Event, *loops: Coroutine[Any, Any, None], told: Sequence[Coroutine[Any, Any, None]]
+) -> None:
+    """Runs loops that should not end by themselves. One that does ends the others; its error is raised.
+
+    Those that are `told` by `stop` itself get some time to end what they have begun.
+    """
     tasks = [asyncio.create_task(loop) for loop in loops]
+    told_tasks = [asyncio.create_task(loop) for loop in told]
     stopping = asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([*tasks, *told_tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            await asyncio.wait(told_tasks, timeout=WIND_UP_S)
     finally:
-        for task in (*tasks, stopping):
-            task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
+        await cancel_all([*tasks, *told_tasks, stopping])
+    for task in (*tasks, *told_tasks):
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error
+
+
+def webhook_sender(platform: Platform) -> webhooks.Sender:
+    """What posts to customers' servers."""
+    settings = platform.settings
+    config = webhooks.SenderConfig(
+        rules=webhooks.SendingRules(give_up=timedelta(seconds=settings.webhooks_give_up_s)),
+        max_in_flight=settings.webhooks_max_in_flight,
+    )
+    return webhooks.Sender(
+        platform.db, platform.keyring, platform.clock, platform.poster(), RENDERERS, config
+    )
 
 
 def file_importer(platform: Platform) -> campaigns.FileImporter:
@@ -131,6 +154,13 @@ def job_app(platform: Platform) -> procrastinate.App:
     async def recount_limits(timestamp: int) -> None:
         await dialer.recount_limits(platform.db)
 
+    _add_forgetting(app, platform)
+    return app
+
+
+def _add_forgetting(app: procrastinate.App, platform: Platform) -> None:
+    """The jobs that delete what is too old."""
+
     @app.periodic(cron=HOURLY)
     @app.task(name="forget_contact_files", queueing_lock="forget_contact_files", retry=SOON_AGAIN)
     async def forget_contact_files(timestamp: int) -> None:
@@ -142,14 +172,20 @@ def job_app(platform: Platform) -> procrastinate.App:
                 )
 
     @app.periodic(cron=HOURLY)
+    @app.task(name="forget_webhooks", queueing_lock="forget_webhooks", retry=SOON_AGAIN)
+    async def forget_webhooks(timestamp: int) -> None:
+        before = platform.clock.now() - timedelta(days=platform.settings.webhooks_keep_days)
+        gone = await webhooks.forget_old(platform.db, before)
+        if gone:
+            logger.info("forgot webhook deliveries", extra={"gone": gone})
+
+    @app.periodic(cron=HOURLY)
     @app.task(name="purge_rings", queueing_lock="purge_rings", retry=SOON_AGAIN)
     async def purge_rings(timestamp: int) -> None:
         gone = compliance.PURGED_AT_ONCE
         while gone == compliance.PURGED_AT_ONCE:
             async with platform.db.transaction() as tx:
                 gone = await compliance.purge_rings(tx, platform.clock.now())
-
-    return app
 
 
 @asynccontextmanager

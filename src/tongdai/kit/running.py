@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
 
 import uvloop
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+CANCEL_AGAIN_S = 1.0
 
 
 def run_until_stopped(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
@@ -22,3 +24,15 @@ async def _run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop.set)
     await main(stop)
+
+
+async def cancel_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel until they are done, whatever they end with: `asyncio.wait_for` before Python 3.12, which the
+    pool of connections uses, loses a cancellation that comes together with what it waits for."""
+    every = list(tasks)
+    pending = set(every)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
+    await asyncio.gather(*every, return_exceptions=True)

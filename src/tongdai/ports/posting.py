@@ -26,10 +26,12 @@ class PostFailure(StrEnum):
     """Its certificate is not valid, or there is no agreement about encryption."""
     BROKEN = "broken"
     """It closed the connection before its answer was whole, or what came is no HTTP."""
+    OURS = "ours"
+    """This machine has no more sockets or memory: nothing was sent, and it is nobody else's fault."""
 
 
 class PostFailedError(Exception):
-    """There is no whole answer. Whether the request arrived is not known."""
+    """There is no whole answer. Whether the request arrived is mostly not known."""
 
     def __init__(self, reason: PostFailure) -> None:
         super().__init__(reason.value)

@@ -29,6 +29,8 @@ from tongdai.domain.webhooks.model import (
     Try,
     webhook_id,
 )
+from tongdai.domain.webhooks.retention import forget_old
+from tongdai.domain.webhooks.sender import Sender, SenderConfig
 from tongdai.domain.webhooks.service import (
     MOST_REPLAYED,
     create_endpoint,
@@ -72,11 +74,14 @@ __all__ = [
     "Renderer",
     "Renderers",
     "ReplayFilter",
+    "Sender",
+    "SenderConfig",
     "SendingRules",
     "TooManyEndpointsError",
     "Try",
     "create_endpoint",
     "delete_endpoint",
+    "forget_old",
     "get_delivery",
     "get_endpoint",
     "list_deliveries",

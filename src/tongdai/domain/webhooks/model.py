@@ -403,3 +403,13 @@ def asked_wait(retry_after: str | None, now: datetime) -> timedelta | None:
     if until.tzinfo is None:  # "-0000": UTC, from who knows where
         until = until.replace(tzinfo=UTC)
     return max(until - now, timedelta(0))
+
+
+def refusal_of(status: int) -> str | None:
+    """None: it took the delivery. A redirect is never followed: it would send what is signed for one address
+    to another."""
+    if 200 <= status < 300:
+        return None
+    if status == 410:
+        return "gone"
+    return "redirect" if 300 <= status < 400 else "status"

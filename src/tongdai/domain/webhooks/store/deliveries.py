@@ -22,8 +22,8 @@ SUBSCRIBED: Sql = """
 PUBLISH: Sql = """
     WITH given AS MATERIALIZED (
         SELECT nextval('webhook_event_ids') AS id, g.*
-          FROM unnest(%(accounts)s::bigint[], %(calls)s::bigint[], %(seqs)s::integer[], %(types)s::text[],
-                      %(payloads)s::jsonb[]) AS g (account_id, call_id, seq, type, payload)
+          FROM unnest(%(accounts)b::bigint[], %(calls)b::bigint[], %(seqs)b::integer[], %(types)b::text[],
+                      %(payloads)b::jsonb[]) AS g (account_id, call_id, seq, type, payload)
          WHERE EXISTS (SELECT FROM webhook_endpoints AS p
                         WHERE p.account_id = g.account_id AND p.enabled AND p.deleted_at IS NULL
                           AND g.type = ANY(p.events))
