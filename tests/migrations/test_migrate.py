@@ -145,6 +145,27 @@ def test_every_table_with_rows_of_customers_names_the_account(database_url: str)
     assert tables - named == OF_NO_ACCOUNT
 
 
+def test_a_templates_bare_field_names_become_optional_fields(empty_url: str) -> None:
+    before = [migration for migration in shipped() if migration.version < 9]
+    migrate(empty_url, before)
+    with psycopg.connect(empty_url) as connection:
+        connection.execute(
+            """WITH l AS (INSERT INTO limits (account_id, kind) VALUES (1, 'account') RETURNING id)
+               INSERT INTO accounts (id, name, limit_id) OVERRIDING SYSTEM VALUE SELECT 1, 'A', id FROM l"""
+        )
+        connection.execute(
+            """INSERT INTO templates (account_id, name, config)
+               VALUES (1, 'a', '{"kind": "voice", "fields": ["tên", "tien"]}'), (1, 'b', '{"fields": []}'),
+                      (1, 'c', '{"kind": "otp"}')"""
+        )
+    migrate(empty_url)
+    assert rows(empty_url, "SELECT config FROM templates ORDER BY id") == [
+        {"kind": "voice", "fields": [{"name": "tên"}, {"name": "tien"}]},
+        {"fields": []},
+        {"kind": "otp"},
+    ]
+
+
 def test_the_jobs_schema_is_that_of_the_installed_library() -> None:
     ours = next(migration.sql for migration in shipped() if migration.name == "0002_jobs.sql")
     theirs = (files("procrastinate") / "sql" / "schema.sql").read_text("utf-8")
