@@ -31,6 +31,14 @@ OTP_SCRIPT = {
 }
 
 
+ATTESTATION = {
+    "purpose": "advertising",
+    "obtained_at": "2026-11-01T09:00:00+07:00",
+    "method": "Phiếu đăng ký tại quầy",
+    "evidence": "Tủ hồ sơ số 12",
+}
+
+
 @dataclass(frozen=True)
 class World:
     """Ids of one of each, in one account."""
@@ -51,6 +59,9 @@ class World:
     """Of a test event to it, pending."""
     contact_file_id: int
     """Of the campaign, not read yet."""
+    entry_id: int
+    """Of the do-not-call list."""
+    attestation_id: int
 
 
 async def build(api: Api, code: str = "w") -> World:
@@ -67,6 +78,9 @@ async def build(api: Api, code: str = "w") -> World:
     endpoint = await api.made("/webhook-endpoints", ENDPOINT)
     delivery = await api.made(f"/webhook-endpoints/{endpoint['id']}/test", None)
     contact_file = (await upload_contacts(api, campaign["id"], b"sdt\n0912345679\n")).json()
+    await api.post("/do-not-call", {"numbers": ["0912345670"]})
+    [entry] = (await api.get("/do-not-call")).json()["items"]
+    attestation = await api.made("/attestations", ATTESTATION)
     return World(
         trunk_id=trunk["id"],
         hotline_id=hotline["id"],
@@ -80,6 +94,8 @@ async def build(api: Api, code: str = "w") -> World:
         endpoint_id=endpoint["id"],
         delivery_id=delivery["id"],
         contact_file_id=contact_file["id"],
+        entry_id=entry["id"],
+        attestation_id=attestation["id"],
     )
 
 
