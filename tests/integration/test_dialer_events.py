@@ -144,6 +144,25 @@ async def test_nobody_is_told_of_another_accounts_calls(desk: Desk) -> None:
     assert accounts == [(desk.owner.account_id,)]
 
 
+async def test_a_code_whose_retry_came_too_late_is_told_as_final(desk: Desk) -> None:
+    config = CampaignConfig(retries={"no_answer": RetryRule(1, 3000)}, otp_seconds=3600)
+    campaign = await desk.campaign(kind="otp", config=config)
+    (call,) = await desk.give(campaign, "0912345678", otp="482915")
+
+    async def told_once() -> bool:
+        return len(await told(desk)) == 1
+
+    async with dialing(desk.db, desk.keyring, {"sandbox": PlayedEngine(ends_with(EndCause.NO_ANSWER))}):
+        await eventually(told_once)
+        await rows(desk.db, "UPDATE calls SET expires_at = now() WHERE id = %s RETURNING 1", call)
+        await desk.done(call)
+    events = await told(desk)
+    assert [(one["seq"], one["outcome"], one["final"]) for one in events] == [
+        (1, "no_answer", False),
+        (2, "no_answer", True),
+    ]
+
+
 async def test_a_one_time_code_is_in_no_event(desk: Desk) -> None:
     campaign = await desk.campaign(kind="otp")
     async with dialing(desk.db, desk.keyring, {"sandbox": PlayedEngine(ends_with(EndCause.BUSY))}):

@@ -85,7 +85,7 @@ async def _end(
         (call.account_id, call.campaign_id, Outcome(call.outcome), _rule(call)) for call in ended
     )
     await count_finals(tx, [(*key, count) for key, count in finals.items()])
-    await tell_refused(tx, [(call.account_id, call.id) for call in refused])
+    await tell_refused(tx, [(call.account_id, call.id) for call in ended])
     return [call.id for call in ended]
 
 

@@ -59,7 +59,7 @@ CONCLUDE_CALLS: Sql = """
     WITH concluded AS (
         UPDATE calls AS c
            SET state = 'done', done_at = %(now)s, secret = NULL, deferred_reason = NULL,
-               open_attempt_id = NULL, tried_trunk_ids = NULL
+               events = c.events + 1, open_attempt_id = NULL, tried_trunk_ids = NULL
          WHERE c.id = ANY(%(ids)s) AND c.state = 'queued' AND c.attempts > 0 AND c.outcome IS NOT NULL
      RETURNING c.id, c.account_id, c.campaign_id, c.user_id, c.outcome, '' AS note, c.called_at AS before,
                old.open_attempt_id
