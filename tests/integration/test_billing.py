@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import anyio
 import pytest
@@ -40,6 +41,13 @@ async def balances(tx: Tx, account_id: int) -> tuple[int, int]:
     """Balance and what is reserved of it."""
     wallet = await billing.wallet(tx, account_id)
     return int(wallet.balance), int(wallet.reserved)
+
+
+async def lines_of(tx: Tx, account_id: int, **wanted: Any) -> list[LedgerLine]:
+    """Of a ledger that fits into a page."""
+    page = await billing.ledger(tx, account_id, limit=1000, **wanted)
+    assert page.further is None
+    return page.lines
 
 
 async def audited(tx: Tx, account_id: int) -> Audit:
@@ -93,7 +101,7 @@ async def test_a_call_that_was_never_sent_gives_back_what_it_held_and_leaves_no_
     assert await billing.settle(tx, [settlement(account_id, leg.reserved, None)], NOW) == [None]
 
     assert await balances(tx, account_id) == (10_000, 0)
-    assert [line.kind for line in await billing.ledger(tx, account_id)] == [Kind.TOP_UP]
+    assert [line.kind for line in await lines_of(tx, account_id)] == [Kind.TOP_UP]
 
 
 async def test_postage_and_service_charge_are_two_lines_with_all_that_explains_them(
@@ -106,7 +114,7 @@ async def test_postage_and_service_charge_are_two_lines_with_all_that_explains_t
     one = Settlement(account_id, 11, 12, 13, 14, Decimal(900), cost, rate_id=15)
     await billing.settle(tx, [one], NOW)
 
-    _, postage, service = await billing.ledger(tx, account_id)
+    _, postage, service = await lines_of(tx, account_id)
     assert (postage.kind, service.kind) == (Kind.POSTAGE, Kind.SERVICE_CHARGE)
     assert [int(n) for n in (postage.amount, postage.net, postage.vat)] == [-92, -84, -8]
     assert [int(n) for n in (service.amount, service.net, service.vat)] == [-77, -70, -7]
@@ -125,7 +133,7 @@ async def test_a_line_of_nothing_is_not_written(tx: Tx, cast: Cast) -> None:
     leg = await reserved_leg(tx, account_id)
     assert leg is not None
     await billing.settle(tx, [leg], NOW)
-    assert [line.kind for line in await billing.ledger(tx, account_id)] == [Kind.TOP_UP, Kind.POSTAGE]
+    assert [line.kind for line in await lines_of(tx, account_id)] == [Kind.TOP_UP, Kind.POSTAGE]
 
 
 async def test_a_call_never_costs_more_than_it_held(tx: Tx, cast: Cast) -> None:
@@ -177,7 +185,7 @@ async def test_the_lines_of_a_batch_are_in_the_order_of_its_ends(tx: Tx, cast: C
     legs = [leg for _ in range(20) if (leg := await reserved_leg(tx, account_id))]
     random.Random(5).shuffle(legs)
     await billing.settle(tx, legs, NOW)
-    charged = [line.leg_id for line in await billing.ledger(tx, account_id) if line.kind is Kind.POSTAGE]
+    charged = [line.leg_id for line in await lines_of(tx, account_id) if line.kind is Kind.POSTAGE]
     assert charged == [leg.leg_id for leg in legs]
 
 
@@ -301,7 +309,7 @@ async def test_the_ledger_always_sums_to_the_balance(db: Database, cast: Cast) -
             audit = await audited(tx, account_id)
             assert audit.agrees, audit
     async with db.transaction() as tx:
-        lines = await billing.ledger(tx, account_id, limit=1000)
+        lines = await lines_of(tx, account_id)
     running = Decimal(0)
     for line in lines:
         running += line.amount
@@ -375,7 +383,7 @@ async def test_no_line_of_the_ledger_and_no_rate_is_ever_changed(
         async with db.transaction() as tx:
             await tx.execute(statement)
     async with db.transaction() as tx:
-        [line] = await billing.ledger(tx, account_id)
+        [line] = await lines_of(tx, account_id)
     assert line.amount == 1_000_000
 
 
@@ -396,7 +404,7 @@ async def days_of_lines(tx: Tx, account_id: int, days: int) -> list[LedgerLine]:
         leg = await reserved_leg(tx, account_id)
         assert leg is not None
         await billing.settle(tx, [leg], NOW + timedelta(days=day))
-    return await billing.ledger(tx, account_id, limit=1000)
+    return await lines_of(tx, account_id)
 
 
 async def test_a_statement_is_cut_by_time_to_the_line(tx: Tx, cast: Cast) -> None:
@@ -406,8 +414,8 @@ async def test_a_statement_is_cut_by_time_to_the_line(tx: Tx, cast: Cast) -> Non
         for until_day in (since_day, since_day + 1, since_day + 5):
             since, until = NOW + timedelta(days=since_day), NOW + timedelta(days=until_day)
             expected = [line for line in lines if since <= line.at < until]
-            assert await billing.ledger(tx, account_id, since=since, until=until) == expected
-            newest = await billing.ledger(tx, account_id, since=since, until=until, newest_first=True)
+            assert await lines_of(tx, account_id, since=since, until=until) == expected
+            newest = await lines_of(tx, account_id, since=since, until=until, newest_first=True)
             assert newest == expected[::-1]
 
 
@@ -419,10 +427,13 @@ async def test_pages_follow_each_other_in_either_direction(
     account_id = cast.owner.account_id
     lines = [line for line in await days_of_lines(tx, account_id, 6) if kind in (None, line.kind)]
     found: list[LedgerLine] = []
-    while page := await billing.ledger(
-        tx, account_id, after=found[-1].id if found else 0, limit=4, kind=kind, newest_first=newest_first
-    ):
-        found += page
+    cursor: int | None = 0
+    while cursor is not None:
+        page = await billing.ledger(
+            tx, account_id, after=cursor, limit=4, kind=kind, newest_first=newest_first, examine=5
+        )
+        assert len(page.lines) <= 4
+        found, cursor = found + page.lines, page.further
     assert found == (lines[::-1] if newest_first else lines)
 
 
@@ -437,7 +448,7 @@ async def test_times_never_go_back_along_a_ledger(tx: Tx, cast: Cast) -> None:
 async def test_a_stranger_has_neither_wallet_nor_lines_of_the_owner(tx: Tx, cast: Cast) -> None:
     await days_of_lines(tx, cast.owner.account_id, 2)
     stranger = cast.stranger.account_id
-    assert await billing.ledger(tx, stranger) == []
+    assert await lines_of(tx, stranger) == []
     assert await billing.audit(tx, stranger) is None
     assert await balances(tx, stranger) == (0, 0)
 
@@ -451,7 +462,7 @@ async def test_a_top_up_says_who_and_why(tx: Tx, cast: Cast) -> None:
     assert line.kind is Kind.TOP_UP
     assert [int(line.amount), int(line.balance_after)] == [500_000, 500_000]
     assert (line.made_by, line.reason, line.at) == ("Lan", "HĐ 17", NOW)
-    assert await billing.ledger(tx, account_id) == [line]
+    assert await lines_of(tx, account_id) == [line]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from tongdai.api.auth import FOR_PLATFORM, CalledBy, Wired
 from tongdai.api.money import AdjustmentAmount, TopUpAmount, shown_price
-from tongdai.api.paging import Cursor, Limit, after, cut
+from tongdai.api.paging import Cursor, Limit, after, to_cursor
 from tongdai.api.params import AccountId
 from tongdai.api.plans import Subscription
 from tongdai.api.problems import answers
@@ -168,7 +168,11 @@ async def list_ledger(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> LedgerPage:
-    """Every change of your balance. The lines add up to the balance, to the đồng."""
+    """Every change of your balance. The lines add up to the balance, to the đồng.
+
+    With `kind` each request looks at no more than 50,000 lines, so that a page may hold few items or none: go
+    on with `next` until it is null.
+    """
     wanted = _Wanted(of_kind, since, until, order, limit, cursor)
     return await _page(services, caller.account_id, wanted)
 
@@ -290,18 +294,18 @@ async def _page(services: Services, account_id: int, wanted: _Wanted) -> LedgerP
             raise InvalidError(f"{name} needs an offset.", errors=[(name, "Add +07:00 or Z.")])
     async with services.db.transaction() as tx:
         await billing.wallet(tx, account_id)
-        rows = await billing.ledger(
+        page = await billing.ledger(
             tx,
             account_id,
             after=after(wanted.cursor),
-            limit=wanted.limit + 1,
+            limit=wanted.limit,
             kind=wanted.of_kind and billing.Kind(wanted.of_kind),
             since=wanted.since,
             until=wanted.until,
             newest_first=wanted.order == "newest",
         )
-    shown, further = cut(rows, wanted.limit)
-    return LedgerPage([LedgerLine.of(row) for row in shown], further)
+    further = None if page.further is None else to_cursor(page.further)
+    return LedgerPage([LedgerLine.of(row) for row in page.lines], further)
 
 
 async def _wallet(tx: Tx, services: Services, account_id: int) -> Wallet:

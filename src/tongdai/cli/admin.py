@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,8 +15,9 @@ import click
 
 from tongdai import settings as settings_module
 from tongdai.cli.demo_seed import KEPT
-from tongdai.domain import accounts, routing
+from tongdai.domain import accounts, billing, routing
 from tongdai.domain.accounts import Role
+from tongdai.kit.clock import SystemClock
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import TRANSIENT_ERRORS, Database, Tx
 from tongdai.kit.embedded import connection_url, socket_folder
@@ -24,6 +26,8 @@ from tongdai.settings import Settings
 Result = TypeVar("Result")
 SECRET_KINDS = ("aicallcenter",)
 PATIENCE_S = 5.0
+LINES_AT_A_TIME = 100_000
+"""Of a ledger that is checked: half a second's work, and no transaction may take five."""
 
 IS_IT_RUNNING = "The demo or `tongdai serve` has to run meanwhile."
 WHICH = (
@@ -47,12 +51,21 @@ class Admin:
 
     def run(self, work: Callable[[Tx], Awaitable[Result]]) -> Result:
         """`work` in a transaction."""
+
+        async def in_transaction(db: Database) -> Result:
+            async with db.transaction() as tx:
+                return await work(tx)
+
+        return self.run_over(in_transaction)
+
+    def run_over(self, work: Callable[[Database], Awaitable[Result]]) -> Result:
+        """`work` with transactions of its own, where one would last too long."""
         return asyncio.run(self._run(work))
 
     def keyring(self) -> Keyring:
         return Keyring(self.settings.master_key())
 
-    async def _run(self, work: Callable[[Tx], Awaitable[Result]]) -> Result:
+    async def _run(self, work: Callable[[Database], Awaitable[Result]]) -> Result:
         if self.data is not None and not any(socket_folder(self.data).glob(".s.PGSQL.*")):
             raise click.ClickException(self.unreachable)
         db = Database(self.settings.database_url, max_size=1)
@@ -61,8 +74,7 @@ class Admin:
         except TRANSIENT_ERRORS as error:
             raise click.ClickException(self.unreachable) from error
         try:
-            async with db.transaction() as tx:
-                return await work(tx)
+            return await work(db)
         finally:
             await db.close()
 
@@ -199,6 +211,62 @@ def list_hotlines(self: Admin, account_id: int) -> None:
     """An account's hotlines: id, number, network, trunk."""
     hotlines = self.run(lambda tx: routing.list_hotlines(tx, account_id, limit=1000))
     _table([(one.id, one.number, one.network or "any", one.trunk_id) for one in hotlines])
+
+
+@admin.command()
+@click.argument("account_id", type=int)
+@click.argument("amount", type=int)
+@click.option("--by", required=True, help="Who says that the money came in.")
+@click.option("--reason", required=True, help="Where it came from.")
+@click.pass_obj
+def top_up(self: Admin, account_id: int, amount: int, by: str, reason: str) -> None:
+    """Put money, in đồng, into an account's wallet. Prints its balance."""
+    now = SystemClock().now()
+    line = self.run(lambda tx: billing.top_up(tx, account_id, Decimal(amount), by=by, reason=reason, now=now))
+    click.echo(int(line.balance_after))
+
+
+@admin.command()
+@click.argument("account_ids", type=int, nargs=-1)
+@click.pass_obj
+def check_ledger(self: Admin, account_ids: tuple[int, ...]) -> None:
+    """Compare wallets with their ledgers and with what open calls hold: all, or those of some accounts.
+
+    Prints account, balance, lines, and ok or what is wrong; fails when anything is.
+    """
+    audits = self.run_over(lambda db: _audits(db, account_ids))
+    _table([(one.account_id, int(one.balance), one.lines, ", ".join(_faults(one)) or "ok") for one in audits])
+    wrong = sum(not one.agrees for one in audits)
+    if wrong:
+        raise click.ClickException(f"{wrong} of {len(audits)} wallets do not agree.")
+
+
+async def _audits(db: Database, account_ids: Sequence[int]) -> list[billing.Audit]:
+    """Of the accounts that have a wallet."""
+    if not account_ids:
+        async with db.transaction() as tx:
+            account_ids = [one.id for one in await _all_accounts(tx)]
+    found = [await _audit(db, account_id) for account_id in account_ids]
+    return [one for one in found if one is not None]
+
+
+async def _audit(db: Database, account_id: int) -> billing.Audit | None:
+    walked = billing.Walked()
+    while True:
+        async with db.transaction() as tx:
+            further = await billing.walk_ledger(tx, account_id, walked, limit=LINES_AT_A_TIME)
+            if further.lines - walked.lines < LINES_AT_A_TIME:
+                return await billing.audit(tx, account_id, so_far=walked)
+        walked = further
+
+
+def _faults(audit: billing.Audit) -> Iterator[str]:
+    if audit.total != audit.balance:
+        yield f"its lines come to {audit.total}"
+    if audit.breaks:
+        yield f"{audit.breaks} lines do not follow from the line before"
+    if audit.held != audit.reserved:
+        yield f"{audit.reserved} is reserved and open calls hold {audit.held}"
 
 
 async def _all_accounts(tx: Tx) -> list[accounts.Account]:

@@ -166,6 +166,27 @@ class LedgerLine:
 
 
 @dataclass(frozen=True, slots=True)
+class LineFilter:
+    """Which lines of an account, and in which direction."""
+
+    account_id: int
+    after: int
+    """Only ids above this,"""
+    before: int
+    """and below this."""
+    kind: Kind | None
+    newest_first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerPage:
+    """Some lines, and where it goes on; `further` is None at the end."""
+
+    lines: list[LedgerLine]
+    further: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class AccountStanding:
     """Whether a prepaid account may dial at all."""
 

@@ -22,6 +22,8 @@ from tongdai.domain.billing.model import (
     Billing,
     Kind,
     LedgerLine,
+    LedgerPage,
+    LineFilter,
     Settlement,
     Till,
     Walked,
@@ -35,6 +37,9 @@ from tongdai.domain.billing.store import ledger as ledger_store
 from tongdai.domain.billing.store import wallets as store
 from tongdai.kit.clock import VIETNAM
 from tongdai.kit.db import Tx
+
+EXAMINED: Final = 50_000
+"""Lines that a page of one kind looks at."""
 
 _LAST_ID: Final = 2**63 - 1
 
@@ -215,7 +220,7 @@ async def _change(
     if line_id is None:
         await wallet(tx, account_id)
         raise WalletTooLowError if amount < 0 else WalletTooFullError
-    [line] = await ledger(tx, account_id, after=line_id - 1, limit=1)
+    [line] = (await ledger(tx, account_id, after=line_id - 1, limit=1)).lines
     return line
 
 
@@ -229,24 +234,26 @@ async def ledger(
     since: datetime | None = None,
     until: datetime | None = None,
     newest_first: bool = False,
-) -> list[LedgerLine]:
+    examine: int = EXAMINED,
+) -> LedgerPage:
     """An account's lines, those of one kind or all, between two moments (the second left out), oldest or
     newest first; `after`: go on behind the line of this id, in that direction.
+
+    Of a kind that calls make there may be none among millions, so at most `examine` lines are looked at for
+    it, and a page may hold few or none while there are more to come.
     """
     first = 0 if since is None else await ledger_store.first_since(tx, account_id, since)
     beyond = _LAST_ID if until is None else await ledger_store.first_since(tx, account_id, until)
-    if newest_first and after:
-        beyond = min(beyond, after)
-    return await ledger_store.lines(
-        tx,
-        account_id,
-        after=first - 1 if newest_first else max(first - 1, after),
-        before=beyond,
-        limit=limit,
-        kind=kind,
-        by_hand=kind in BY_HAND,
-        newest_first=newest_first,
-    )
+    if after:
+        first, beyond = (first, min(beyond, after)) if newest_first else (max(first, after + 1), beyond)
+    wanted = LineFilter(account_id, first - 1, beyond, kind, newest_first)
+    through = None
+    if kind is not None and kind not in BY_HAND:
+        through = await ledger_store.last_examined(tx, wanted, examine)
+    lines = await ledger_store.lines(tx, wanted, through, limit + 1)
+    if len(lines) > limit:
+        return LedgerPage(lines[:limit], lines[limit - 1].id)
+    return LedgerPage(lines, through)
 
 
 async def walk_ledger(tx: Tx, account_id: int, so_far: Walked, *, limit: int) -> Walked:

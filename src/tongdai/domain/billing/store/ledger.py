@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from psycopg.rows import args_row
 
-from tongdai.domain.billing.model import Audit, Kind, LedgerLine, Walked
+from tongdai.domain.billing.model import BY_HAND, Audit, Kind, LedgerLine, LineFilter, Walked
 from tongdai.kit.db import Sql, Tx
 
 LINES: Final[Sql] = """
@@ -18,20 +18,23 @@ WHERE account_id = %(account_id)s AND id > %(after)s AND id < %(before)s
 """
 
 # An account's lines in pages, in either direction: the primary key of one partition after the other, in
-# order, so a page costs the same wherever it is. Lines of calls come in pairs, so to ask for one of the two
-# kinds passes over as many as it gives.
-OLDEST: Final[Sql] = LINES + "AND (%(kind)s::text IS NULL OR kind = %(kind)s) ORDER BY id LIMIT %(limit)s"
-NEWEST: Final[Sql] = (
-    LINES + "AND (%(kind)s::text IS NULL OR kind = %(kind)s) ORDER BY id DESC LIMIT %(limit)s"
-)
+# order, so a page costs the same wherever it is.
+_OF_KIND: Final[Sql] = "AND (%(kind)s::text IS NULL OR kind = %(kind)s) "
+OLDEST: Final[Sql] = LINES + _OF_KIND + "ORDER BY id LIMIT %(limit)s"
+NEWEST: Final[Sql] = LINES + _OF_KIND + "ORDER BY id DESC LIMIT %(limit)s"
 
 # Those made by hand, however many of calls lie between (ledger_by_hand, whose condition is repeated here).
-OLDEST_BY_HAND: Final[Sql] = (
-    LINES + "AND kind IN ('top_up', 'adjustment') AND kind = %(kind)s ORDER BY id LIMIT %(limit)s"
-)
-NEWEST_BY_HAND: Final[Sql] = (
-    LINES + "AND kind IN ('top_up', 'adjustment') AND kind = %(kind)s ORDER BY id DESC LIMIT %(limit)s"
-)
+_BY_HAND: Final[Sql] = "AND kind IN ('top_up', 'adjustment') AND kind = %(kind)s "
+OLDEST_BY_HAND: Final[Sql] = LINES + _BY_HAND + "ORDER BY id LIMIT %(limit)s"
+NEWEST_BY_HAND: Final[Sql] = LINES + _BY_HAND + "ORDER BY id DESC LIMIT %(limit)s"
+
+# The last of the ids that one request examines; none when they come to an end before. The primary key alone.
+EXAMINED: Final[Sql] = """
+SELECT id FROM ledger
+WHERE account_id = %(account_id)s AND id > %(after)s AND id < %(before)s
+"""
+LAST_EXAMINED: Final[Sql] = EXAMINED + "ORDER BY id OFFSET %(examine)s::bigint - 1 LIMIT 1"
+LAST_EXAMINED_BACK: Final[Sql] = EXAMINED + "ORDER BY id DESC OFFSET %(examine)s::bigint - 1 LIMIT 1"
 
 # Where a time begins. Times grow with the ids of an account, so halving the ids that are left finds it with
 # the primary key alone, in some forty probes of one row; an index on the time would cost every line that is
@@ -88,27 +91,30 @@ FROM wallets w WHERE w.account_id = %(account_id)s
 """
 
 
-async def lines(
-    tx: Tx,
-    account_id: int,
-    *,
-    after: int,
-    before: int,
-    limit: int,
-    kind: Kind | None,
-    by_hand: bool,
-    newest_first: bool,
-) -> list[LedgerLine]:
-    """Lines with ids between two, both left out. `by_hand`: the kind is one that people make."""
-    values = {"account_id": account_id, "after": after, "before": before, "limit": limit, "kind": kind}
-    statement = (
-        (NEWEST_BY_HAND if newest_first else OLDEST_BY_HAND)
-        if by_hand
-        else (NEWEST if newest_first else OLDEST)
-    )
+async def lines(tx: Tx, wanted: LineFilter, through: int | None, limit: int) -> list[LedgerLine]:
+    """`through`: the last id to look at, in the direction that is wanted; None: to the end."""
+    after, before = wanted.after, wanted.before
+    if through is not None:
+        after, before = (through - 1, before) if wanted.newest_first else (after, through + 1)
+    by_hand = wanted.kind in BY_HAND
+    statement = {
+        (False, False): OLDEST,
+        (False, True): NEWEST,
+        (True, False): OLDEST_BY_HAND,
+        (True, True): NEWEST_BY_HAND,
+    }[by_hand, wanted.newest_first]
+    values = {"account_id": wanted.account_id, "after": after, "before": before}
     async with tx.cursor(row_factory=args_row(_line)) as cursor:
-        await cursor.execute(statement, values)
+        await cursor.execute(statement, values | {"kind": wanted.kind, "limit": limit})
         return await cursor.fetchall()
+
+
+async def last_examined(tx: Tx, wanted: LineFilter, examine: int) -> int | None:
+    """The id of the last of so many lines, of whatever kind; None when there are fewer."""
+    values = {"account_id": wanted.account_id, "after": wanted.after, "before": wanted.before}
+    statement = LAST_EXAMINED_BACK if wanted.newest_first else LAST_EXAMINED
+    row = await (await tx.execute(statement, values | {"examine": examine})).fetchone()
+    return None if row is None else int(row[0])
 
 
 async def first_since(tx: Tx, account_id: int, since: datetime) -> int:
