@@ -230,9 +230,7 @@ def _contact(element: object, own: Sequence[str]) -> NewContact:
     if not isinstance(element, dict):
         given, problem = _given(element)
         return NewContact(given, problem=problem)
-    values = _values(element)
-    if values is None:
-        return NewContact("", problem="fields_malformed")
+    values, malformed = _values(element)
     given, problem = _given(values.pop("phone", None))
     attempts, fault = _attempts(values.pop("numberCall", None))
     fields: dict[str, str] = {}
@@ -244,30 +242,32 @@ def _contact(element: object, own: Sequence[str]) -> NewContact:
             fields[key] = text
     mine = {name: text for name in own if (text := fields.pop(name, "").strip())}
     code = fields.pop("otp_code", None)
-    return NewContact(given, fields, code, max_attempts=attempts, problem=problem or fault, **mine)
+    return NewContact(
+        given, fields, code, max_attempts=attempts, problem=problem or malformed or fault, **mine
+    )
 
 
-def _values(element: Mapping[str, Any]) -> dict[str, Any] | None:
-    """By key, the last of each; None where the list of fields is no such list."""
+def _values(element: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """By key, the last of each, and what is wrong where something among them is no pair."""
     fields = element.get("fields")
     if fields is None:
-        return {key: value for key, value in element.items() if key != "fields"}
-    if not isinstance(fields, list):
-        return None
+        return {key: value for key, value in element.items() if key != "fields"}, None
     values: dict[str, Any] = {}
-    for pair in fields:
+    malformed = None if isinstance(fields, list) else "fields_malformed"
+    for pair in fields if isinstance(fields, list) else ():
         key = pair.get("key") if isinstance(pair, dict) else None
-        if not isinstance(key, str):
-            return None
-        values[key] = pair.get("value")
-    return values
+        if isinstance(key, str):
+            values[key] = pair.get("value")
+        else:
+            malformed = "fields_malformed"
+    return values, malformed
 
 
 def _given(value: object) -> tuple[str, str | None]:
-    """A phone number as it is kept, and why it is none, where its length or kind already says so."""
+    """A phone number as it is kept, and why it is none, where its length already says so."""
     text = _text(value)
-    if text is None or isinstance(value, bool) or not text.strip():
-        return "", "phone_missing"
+    if text is None or isinstance(value, bool):
+        return "", None
     return text[:_LONGEST_NUMBER], "number_invalid" if len(text) > _LONGEST_NUMBER else None
 
 
