@@ -48,6 +48,8 @@ async def import_numbers(
     """Puts a long list on the account's do-not-call list, or on everybody's (`PLATFORM`).
 
     Sent again after it broke off, the same list leaves the same numbers.
+
+    Raises RecordInvalidError when no line holds a number: this is no list.
     """
     listed = 0
     rejected: list[tuple[int, str]] = []
@@ -56,6 +58,8 @@ async def import_numbers(
             report = await list_numbers(tx, account_id, page, source=source, user_id=user_id)
         listed += report.listed
         rejected += [(start + index, reason) for index, reason in report.rejected]
+    if not listed:
+        raise RecordInvalidError([("", "no line holds a number")])
     return ListReport(len(entries), listed, tuple(rejected))
 
 
