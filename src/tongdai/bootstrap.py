@@ -95,6 +95,7 @@ def build(settings: Settings) -> Platform:
             date_format=settings.vbot_date_format,
         ),
         otp_seconds=settings.otp_seconds,
+        policies=load_policies(settings.own_policy),
         webhooks_allow_private=settings.webhooks_allow_private,
     )
     return Platform(settings=settings, db=db, keyring=keyring, clock=clock, services=services)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from tests.api.conftest import Api
 from tests.api.world import OTP_SCRIPT, World, build, campaign_body
 
+from tongdai.app import create_app
 from tongdai.domain import compliance
 from tongdai.ports.services import Services
 
@@ -342,6 +346,24 @@ async def test_advertising_starts_only_with_a_hotline_that_has_a_valid_brand_nam
     brand = {"brand_name": "HOA SEN", "brand_until": "2199-12-31"}
     assert (await owner.send("PATCH", f"/hotlines/{world.hotline_id}", brand)).status_code == 200
     assert (await owner.post(start)).json()["state"] == "running"
+
+
+async def test_an_operators_own_rules_decide_what_needs_a_brand_name(
+    owner: Api, world: World, services: Services, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text(
+        'id = "own"\nvalid_from = 2020-01-01\n[[rule]]\nid = "advertising_brand_name"\non = false\n'
+    )
+    app = create_app(replace(services, policies=compliance.load_policies(own)))
+    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
+    body = campaign_body(world.script_id, world.hotline_id, purpose="advertising")
+    draft = await owner.made("/campaigns", body)
+
+    async with httpx.AsyncClient(transport=transport, base_url="http://tests") as http:
+        answer = await Api(http, owner.person, owner.key).post(f"/campaigns/{draft['id']}/start")
+
+    assert (answer.status_code, answer.json()["state"]) == (200, "running")
 
 
 async def test_an_owner_changes_the_purpose_of_a_draft_and_the_log_says_so(

@@ -111,7 +111,7 @@ async def start_campaign(services: Wired, caller: CalledBy, campaign_id: Campaig
     400 for a campaign whose purpose needs a brand name, when none of its hotlines has one that is valid.
     """
     async with services.db.transaction() as tx:
-        row = await campaigns.start_campaign(tx, caller, campaign_id)
+        row = await campaigns.start_campaign(tx, caller, campaign_id, policy=services.policy_now())
     services.hinter.wake(campaign_id)
     return Campaign.of(row)
 

@@ -134,6 +134,7 @@ async def create_campaign_from_template(
             name=data.name,
             state=data.state,
             project_id=data.project_id,
+            policy=services.policy_now(),
         )
     if data.state == "running":
         services.hinter.wake(row.id)

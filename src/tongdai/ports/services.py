@@ -7,7 +7,8 @@ know `bootstrap`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any, Protocol
 
 from tongdai.kit.clock import Clock
 from tongdai.kit.crypto import Keyring
@@ -27,6 +28,13 @@ class VBotOptions:
     """True: `message` beside `msg`."""
     date_format: str = "MM/dd/yyyy"
     """Or `dd/MM/yyyy`."""
+
+
+class Policies(Protocol):
+    """The rules about whom a campaign may call: the domain's `PolicyBook`, which ports may not know."""
+
+    def at(self, now: datetime) -> Any:
+        """The policy in force at a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,5 +62,11 @@ class Services:
     vbot: VBotOptions = VBotOptions()
     otp_seconds: int = 60
     """A voice OTP that was not dialled so long after its import is told as expired."""
+    policies: Policies | None = None
+    """None: the law's own."""
     webhooks_allow_private: bool = False
     """True: webhook endpoints may be at loopback, private or otherwise reserved addresses."""
+
+    def policy_now(self) -> Any:
+        """The policy in force, for use cases that ask for one."""
+        return self.policies and self.policies.at(self.clock.now())

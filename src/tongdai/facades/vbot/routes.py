@@ -199,6 +199,7 @@ async def _create(
         project_id=project_id,
         unpaid="refuse",
         takes_imports=False,
+        policy=services.policy_now(),
     )
     report = await campaigns.import_contacts(
         tx, services.keyring, services.clock, caller.account_id, campaign.id, given, keep_invalid=True
