@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from benchmarks import data
 from benchmarks.figures import Figure, median_of
 from benchmarks.stage import Bench, Stage, Tenant
-from tongdai.domain import contacts, dialer, live
+from tongdai.domain import compliance, contacts, dialer, live
 from tongdai.domain.calls import Outcome
 from tongdai.domain.dialer.model import Plan
 from tongdai.domain.dialer.planner import plan as plan_now
@@ -33,13 +33,14 @@ class Claimer:
     tx: Tx
     plan: Plan
     prefixes: contacts.PrefixTable
+    policy: compliance.Policy
     seconds: list[float] = field(default_factory=list)
 
     async def turn(self) -> None:
         """Claim 100, which is timed, and end them, which is not."""
         began = time.perf_counter()
         async with self.tx.transaction():
-            claimer = dialer.Claimer(0, dialer.ClaimRules(), self.prefixes, frozenset())
+            claimer = dialer.Claimer(0, dialer.ClaimRules(), self.prefixes, frozenset(), policy=self.policy)
             claimed = await dialer.claim(self.tx, claimer, [self.plan], turn=0)
         self.seconds.append(time.perf_counter() - began)
         if len(claimed.legs) != dialer.ClaimRules().budget:
@@ -140,9 +141,11 @@ async def _old_snapshot(bench: Bench) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _claimer(bench: Bench) -> AsyncIterator[Claimer]:
     async with bench.connection() as tx:
-        plans = await plan_now(tx, datetime.now(UTC), is_reachable=lambda _: True, is_holiday=_never)
+        now = datetime.now(UTC)
+        policy = compliance.load_policies().at(now)
+        plans = await plan_now(tx, now, policy=policy, is_reachable=lambda _: True, is_holiday=_never)
         (only,) = plans.dialable.values()
-        yield Claimer(tx, only, await contacts.load_prefixes(tx))
+        yield Claimer(tx, only, await contacts.load_prefixes(tx), policy)
 
 
 def _never(_: date) -> bool:

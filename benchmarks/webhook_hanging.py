@@ -38,11 +38,11 @@ class Crowd:
     hanging_endpoints: Sequence[int]
     calls: int = 0
 
-    async def deliver(self, bench: Bench, events: int) -> float:
+    async def deliver(self, bench: Bench, to: Receiver, events: int) -> float:
         """Deliveries per second to the healthy endpoints: so many events of each account."""
         made = [self._event(tenant) for _ in range(events) for tenant in self.healthy]
         count = len(made) * ENDPOINTS
-        return await hooks.deliver(bench, made, count, but=self.hanging_endpoints)
+        return await hooks.deliver(bench, to, made, count, but=self.hanging_endpoints)
 
     async def hang(self, bench: Bench, to: Receiver) -> None:
         """Returns when every hanging endpoint has as many requests under way as it may have."""
@@ -90,10 +90,10 @@ async def _turn(bench: Bench, crowd: Crowd, to: Receiver, *, hangs: bool) -> flo
     await bench.run(_FORGET)
     bench.stage.checkpoint()
     async with bench.worker():
-        await crowd.deliver(bench, 1)  # connections are open
+        await crowd.deliver(bench, to, 1)  # connections are open
         if hangs:
             await crowd.hang(bench, to)
-        rate = await crowd.deliver(bench, EVENTS)
+        rate = await crowd.deliver(bench, to, EVENTS)
         still = (await to.counts())["hanging"]
         if hangs and still < ENDPOINTS * IN_FLIGHT:
             raise RuntimeError(f"{still} requests hang still")

@@ -12,7 +12,7 @@ from benchmarks.stage import Bench, Receiver, Stage, Tenant, receiver
 
 IN_FLIGHT = 32
 """Requests that are under way at a time: of the endpoint, and of the bare loop."""
-DELIVERIES = 6000
+DELIVERIES = 8000
 WARM_UP = 1000
 REPETITIONS = 5
 RETRIES = 100_000
@@ -23,6 +23,7 @@ class Sending:
     """One endpoint in a database of its own, with a worker that sends to it."""
 
     bench: Bench
+    to: Receiver
     tenant: Tenant
     campaign_id: int
     endpoint_id: int
@@ -32,7 +33,7 @@ class Sending:
         """Deliveries per second, each of a call of its own."""
         first, self.calls = self.calls + 1, self.calls + count
         events = [hooks.event(self.tenant, self.campaign_id, call) for call in range(first, first + count)]
-        return await hooks.deliver(self.bench, events, count)
+        return await hooks.deliver(self.bench, self.to, events, count)
 
 
 async def measure(stage: Stage) -> list[Figure]:
@@ -82,7 +83,7 @@ async def _sending(stage: Stage, to: Receiver) -> AsyncIterator[Sending]:
         campaign = await bench.campaign(tenant, state="draft")
         endpoint = await hooks.endpoint(bench, tenant, to.url("ok/1"), max_in_flight=IN_FLIGHT)
         async with bench.worker():
-            sending = Sending(bench, tenant, campaign, endpoint)
+            sending = Sending(bench, to, tenant, campaign, endpoint)
             await sending.deliver(WARM_UP)
             await bench.analyze()
             yield sending
