@@ -72,7 +72,7 @@ class Settings(CampaignConfig, frozen=True, kw_only=True, forbid_unknown_fields=
     on_unpaid: Literal["wait", "refuse"] | None = None
     """Of a prepaid account without a valid plan, or whose wallet cannot cover the next call. `wait`: the
     campaign dials nothing until that is mended. `refuse`: each call that comes due ends, as `plan_expired`
-    or `no_funds`. Null: wait."""
+    or `no_funds`. Null: an OTP campaign refuses, every other one waits."""
 
 
 class NewCampaign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -159,7 +159,8 @@ class Waiting(msgspec.Struct, frozen=True):
 
     - `schedule_closed`, `next_call_later`, `channels_full`: time.
     - `nothing_queued`: the next contact or retry.
-    - `purpose_window`: the next hour in which the rules for its purpose allow calls, at `until`.
+    - `purpose_window`: the next hour in which the rules for its purpose allow calls, at `until`; without one
+      those hours and its schedule never meet.
     - `trunks_cooling`: time; every trunk that could call has failed too often of late.
     - `daily_cap_reached`: the next day of Vietnam, or a higher `daily_cap` of a hotline.
     - `plan_expired`: a plan that is valid. `wallet_empty`: a top-up that covers a call.

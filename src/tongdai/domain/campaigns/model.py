@@ -65,7 +65,8 @@ class CampaignConfig(msgspec.Struct, frozen=True, kw_only=True):
     """True: a call whose end is unknown is dialled again, by the rule for `lost` or else by `LOST_RULE`."""
     on_unpaid: Literal["wait", "refuse"] | None = None
     """Without a valid plan, or with a wallet that cannot cover the next call: `wait` until that is mended, or
-    `refuse` each call that comes due, as `plan_expired` or `no_funds`. None: wait."""
+    `refuse` each call that comes due, as `plan_expired` or `no_funds`. None: an OTP campaign, whose codes are
+    worth nothing later, refuses, and every other one waits."""
 
     def __post_init__(self) -> None:
         for outcome in self.retries:
