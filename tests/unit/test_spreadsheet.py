@@ -328,7 +328,7 @@ def test_attempts_times_and_the_person_are_read_from_their_own_columns(read: Cal
             person_ref="HĐ-7",
         ),
         NewContact("912345680", {}, problem="max_attempts_invalid"),
-        NewContact("912345681", {}, call_after="sáng", problem="call_window_invalid"),
+        NewContact("912345681", {}, call_after="sáng"),
         NewContact("912345682", {}, call_before="08:05"),
     ]
 

@@ -56,7 +56,6 @@ _NOT_IN_NAMES: Final = re.compile(r"[^\w .-]|(?<=[ .-])[ .-]+")
 _GROUPED: Final = re.compile(r"([+-]?[1-9][0-9]{0,2})((?:\.[0-9]{3})+|(?:,[0-9]{3})+)").fullmatch
 _DECIMAL_COMMA: Final = re.compile(r"[+-]?[0-9]{1,15},[0-9]{1,15}").fullmatch
 _CLOCK: Final = re.compile(r"([01]?[0-9]|2[0-4]) ?(?:[:hHgG.] ?([0-5][0-9])?)(?::[0-5][0-9])?").fullmatch
-_HOUR: Final = re.compile("(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00").fullmatch
 _YES: Final = frozenset({"1", "x", "co", "yes", "y", "true", "dung"})
 _NO: Final = frozenset({"0", "khong", "no", "n", "false", "sai"})
 _MAX_DAY_FRACTION: Final = 1.0
@@ -364,8 +363,6 @@ def _own(special: Mapping[int, str], cells: Sequence[Cell]) -> tuple[dict[str, A
             own[name] = number_text(cell)
         else:
             own[name] = _time_text(cell)
-            if not _is_time(own[name]):
-                problem = "call_window_invalid"
     return own, problem
 
 
@@ -381,16 +378,6 @@ def _time_text(cell: Cell) -> str:
     text = number_text(cell).strip()
     clock = _CLOCK(text)
     return f"{int(clock[1]):02d}:{clock[2] or '00'}" if clock else text
-
-
-def _is_time(text: str) -> bool:
-    if _HOUR(text):
-        return True
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
 
 
 _SPECIAL_NAMES: Final = frozenset(SPECIAL.values())
