@@ -44,6 +44,7 @@ async def run_dialer(platform: Platform, stop: asyncio.Event) -> None:
             platform.engines(),
             platform.keyring,
             load_script=scripts.load_version,
+            policies=platform.policies(),
             config=dialer_config(platform.settings),
         )
         await one.run(stop)
