@@ -83,7 +83,7 @@ class NewWebhookEndpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     events: Events | None = None
     """Left out: all that the format has a body for."""
     description: Description = ""
-    options: WebhookOptions = WebhookOptions()
+    options: WebhookOptions | None = None
     auth_header: AuthHeader | None = None
     """`Name: value`, a header that every request is to carry."""
     max_in_flight: InFlight = 8

@@ -313,9 +313,9 @@ async def replay_deliveries(
     return Replayed(replayed, more=replayed == MOST_REPLAYED)
 
 
-def _as_stored(options: WebhookOptions) -> dict[str, Any]:
+def _as_stored(options: WebhookOptions | None) -> dict[str, Any]:
     """What is left out stays so."""
-    stored: dict[str, Any] = msgspec.to_builtins(options)
+    stored: dict[str, Any] = {} if options is None else msgspec.to_builtins(options)
     return stored
 
 
