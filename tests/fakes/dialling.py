@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from tongdai.domain import scripts
+from tongdai.domain.compliance import PolicyBook
 from tongdai.domain.dialer import ClaimRules, Dialer, DialerConfig, LoadScript
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
@@ -32,9 +33,10 @@ async def dialing(
     config: DialerConfig = PROMPT,
     *,
     load_script: LoadScript = scripts.load_version,
+    policies: PolicyBook | None = None,
 ) -> AsyncIterator[Dialer]:
-    """A dialer that runs until the block ends."""
-    dialer = Dialer(db, engines, keyring, load_script=load_script, config=config)
+    """A dialer that runs until the block ends. `policies` None: the shipped ones."""
+    dialer = Dialer(db, engines, keyring, load_script=load_script, policies=policies, config=config)
     stop = asyncio.Event()
     running = asyncio.create_task(dialer.run(stop))
     try:
