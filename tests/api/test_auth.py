@@ -130,3 +130,20 @@ async def test_a_key_says_whose_it_is(owner: Api, viewer: Api, platform: Api) ->
         "user_id": None,
         "role": None,
     }
+
+
+async def test_a_key_in_a_header_of_its_own_counts_when_there_is_no_other(owner: Api, stranger: Api) -> None:
+    assert owner.key is not None
+    assert stranger.key is not None
+    for name in ("X-API-Key", "x-api-key"):
+        answer = await owner.http.get("/v1/me", headers={name: owner.key})
+        assert answer.json()["role"] == "owner"
+    both = {"Authorization": f"Bearer {owner.key}", "X-API-Key": stranger.key}
+    assert owner.person is not None
+    assert (await owner.http.get("/v1/me", headers=both)).json()["account_id"] == owner.person.account_id
+    for headers in (
+        {"X-API-Key": ""},
+        {"X-API-Key": "x" * 300},
+        {"Authorization": "", "X-API-Key": owner.key},
+    ):
+        assert (await owner.http.get("/v1/me", headers=headers)).status_code == 401

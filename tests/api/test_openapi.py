@@ -43,7 +43,7 @@ async def test_every_operation_is_named_described_tagged_and_secured(document: d
         assert operation["summary"], where
         assert operation["description"], where
         assert set(operation["tags"]) <= tags, where
-        assert operation["security"] == [{"bearer": []}], where
+        assert operation["security"] == [{"bearer": []}, {"key": []}], where
 
 
 async def test_every_refusal_that_can_happen_is_documented_as_a_problem(document: dict[str, Any]) -> None:

@@ -25,6 +25,21 @@ async def test_an_account_is_opened_with_a_user_and_a_key_that_works(platform: A
     }
 
 
+async def test_an_account_keeps_the_code_that_its_owner_brings_and_else_gets_one_of_its_own(
+    platform: Api,
+) -> None:
+    given = await platform.made("/accounts", {"name": "A", "code": "446341234"})
+    fresh = [(await platform.made("/accounts", {"name": "B"}))["code"] for _ in range(3)]
+
+    assert given["code"] == "446341234"
+    assert len({given["code"], *fresh}) == 4
+    assert all(len(code) == 9 and code.isdecimal() for code in fresh)
+    taken = await platform.post("/accounts", {"name": "C", "code": "446341234"})
+    assert taken.status_code == 409
+    for code in ("", " ", "a b", "a" * 65, "Lê", 446341234):
+        assert (await platform.post("/accounts", {"name": "C", "code": code})).status_code == 400
+
+
 async def test_accounts_are_listed_page_by_page(platform: Api) -> None:
     ids = [(await platform.made("/accounts", {"name": f"account {n}"}))["id"] for n in range(3)]
 

@@ -49,6 +49,8 @@ TRIES = [
     Try("DELETE", "/audio-files/{audio_file_id}"),
     Try("GET", "/projects/{project_id}"),
     Try("DELETE", "/keys/{key_id}"),
+    Try("GET", "/vendor-keys/{vendor_key_id}/key"),
+    Try("PATCH", "/vendor-keys/{vendor_key_id}", lambda theirs, own: {"active": False}),
     Try("GET", "/templates/{template_id}"),
     Try("PUT", "/templates/{template_id}", lambda theirs, own: campaign_body(own.script_id, own.hotline_id)),
     Try("DELETE", "/templates/{template_id}"),
@@ -117,6 +119,7 @@ TRIES = [
 WITHOUT_IDS = {
     "GET /me",
     "GET /keys",
+    "GET /vendor-keys",
     "GET /users",
     "GET /projects",
     "POST /projects",
@@ -177,8 +180,9 @@ WITHOUT_IDS = {
     "POST /tariffs/{tariff_id}/rates",
     "GET /vat-rates",
     "POST /vat-rates",
-    # Its user_id: test_keys_and_projects.
+    # Their user_id: test_keys_and_projects, test_vendor_keys.
     "POST /keys",
+    "POST /vendor-keys",
 }
 # Ids that a platform key alone sends.
 OF_THE_PLATFORM = {"account_id", "user_id", "tariff_id", "plan_id", "subscription_id"}

@@ -53,6 +53,7 @@ class World:
     call_id: int
     """Queued, in the campaign."""
     key_id: int
+    vendor_key_id: int
     endpoint_id: int
     """Of webhooks."""
     delivery_id: int
@@ -75,6 +76,7 @@ async def build(api: Api, code: str = "w") -> World:
     campaign = await api.made("/campaigns", body)
     report = await api.made(f"/campaigns/{campaign['id']}/contacts", {"contacts": [{"number": "0912345678"}]})
     key = await api.made("/keys", {"name": "CRM"})
+    vendor_key = await api.made("/vendor-keys", {"name": "Zalo"})
     endpoint = await api.made("/webhook-endpoints", ENDPOINT)
     delivery = await api.made(f"/webhook-endpoints/{endpoint['id']}/test", None)
     contact_file = (await upload_contacts(api, campaign["id"], b"sdt\n0912345679\n")).json()
@@ -91,6 +93,7 @@ async def build(api: Api, code: str = "w") -> World:
         campaign_id=campaign["id"],
         call_id=report["accepted"][0]["call_id"],
         key_id=key["id"],
+        vendor_key_id=vendor_key["vendor_key"]["id"],
         endpoint_id=endpoint["id"],
         delivery_id=delivery["id"],
         contact_file_id=contact_file["id"],

@@ -21,17 +21,21 @@ from tongdai.domain import accounts
 
 TAGS = ["Platform"]
 
+Code = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
 
 class Account(msgspec.Struct, frozen=True):
     """A tenant. It owns everything below it, and sees nothing of any other."""
 
     id: int
+    code: str
+    """What VBot's API calls it by: the `vbot_id`."""
     name: str
     created_at: datetime
 
     @classmethod
     def of(cls, row: accounts.Account) -> Account:
-        return cls(row.id, row.name, shown_time(row.created_at))
+        return cls(row.id, row.code, row.name, shown_time(row.created_at))
 
 
 class AccountPage(msgspec.Struct, frozen=True):
@@ -46,6 +50,8 @@ class NewAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An account to be created."""
 
     name: Name
+    code: Code | None = None
+    """The `vbot_id` that a customer of VBot brings along, unique on the whole platform. Null: a new one."""
     max_channels: Channels | None = None
     """Calls at a time, all campaigns together. Null: no cap of its own."""
     max_cps: Cps | None = None
@@ -84,13 +90,13 @@ class NewUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     summary="Create an account",
     tags=TAGS,
     opt=FOR_PLATFORM,
-    responses=answers(413),
+    responses=answers(409, 413),
 )
 async def create_account(services: Wired, data: JSONBody[NewAccount]) -> Account:
-    """A new tenant, without users yet."""
+    """A new tenant, without users yet. 409 when another one has this code."""
     async with services.db.transaction() as tx:
         row = await accounts.create_account(
-            tx, data.name, max_channels=data.max_channels, max_cps=data.max_cps
+            tx, data.name, code=data.code, max_channels=data.max_channels, max_cps=data.max_cps
         )
     return Account.of(row)
 

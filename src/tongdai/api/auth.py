@@ -1,4 +1,6 @@
-"""Who calls: a bearer API key becomes a `Caller`, and each operation says whom it is for.
+"""Who calls: an API key becomes a `Caller`, and each operation says whom it is for.
+
+The key comes as a bearer token or, when there is no `Authorization`, in `X-API-Key`.
 
 The guard runs before anything of the request is read, so a stranger learns nothing from validation errors.
 An operation is for an account's key unless its `opt` says otherwise: reading needs a viewer, changing an
@@ -32,6 +34,8 @@ FOR_PLATFORM = {"needs": "platform"}
 FOR_ANY_KEY = {"needs": "any"}
 
 SECURITY_SCHEME = "bearer"
+KEY_SCHEME = "key"
+KEY_HEADER = "X-API-Key"
 _MAX_HEADER = 200
 
 
@@ -39,7 +43,7 @@ def guard(services: Services) -> Guard:
     """A Litestar guard that authenticates the caller and checks the operation's need."""
 
     async def authenticate(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        key = _bearer(connection.headers.get("authorization"))
+        key = _key_of(connection)
         async with services.db.autocommit() as tx:
             caller = await accounts.authenticate_key(tx, key)
         if caller is None:
@@ -57,9 +61,15 @@ def caller_of(request: Request[Any, Any, Any]) -> Caller:
     return caller
 
 
-def _bearer(header: str | None) -> str:
-    scheme, _, key = (header or "").strip().partition(" ")
-    if scheme.lower() != "bearer" or not key.strip() or len(key) > _MAX_HEADER:
+def _key_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    header = connection.headers.get("authorization")
+    if header is None:
+        key = connection.headers.get(KEY_HEADER, "")
+    else:
+        scheme, _, key = header.strip().partition(" ")
+        if scheme.lower() != "bearer":
+            raise UnauthorizedError
+    if not key.strip() or len(key) > _MAX_HEADER:
         raise UnauthorizedError
     return key.strip()
 

@@ -11,6 +11,7 @@ from tongdai.api.bodies import MAX_ID
 AccountId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of an account.")]
 UserId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a user.")]
 KeyId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of an API key.")]
+VendorKeyId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a key of a vendor's API.")]
 ProjectId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a project.")]
 TrunkId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a trunk.")]
 HotlineId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a hotline.")]

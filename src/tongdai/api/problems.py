@@ -52,7 +52,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class UnauthorizedError(TongdaiError):
-    """This needs an API key: send `Authorization: Bearer td_…`."""
+    """This needs an API key: send `Authorization: Bearer td_…`, or `X-API-Key: td_…`."""
 
 
 _STATUS_OF: tuple[tuple[type[TongdaiError], int], ...] = (

@@ -32,6 +32,7 @@ from tongdai.api import (
     templates,
     trunks,
     users,
+    vendor_keys,
     wallet,
     webhooks,
 )
@@ -42,6 +43,7 @@ PREFIX = "/v1"
 
 TAGS = [
     Tag("Keys", "What a key may do, and the keys of an account."),
+    Tag("Vendor keys", "Keys that open vendors' APIs to an account, with their state."),
     Tag("Users", "The people of an account."),
     Tag("Projects", "Groups of campaigns inside an account."),
     Tag("Trunks", "SIP peers with their channels and calls per second."),
@@ -64,7 +66,13 @@ TAGS = [
 SECURITY_SCHEMES = {
     auth.SECURITY_SCHEME: SecurityScheme(
         type="http", scheme="bearer", description="An API key: `Authorization: Bearer td_…`."
-    )
+    ),
+    auth.KEY_SCHEME: SecurityScheme(
+        type="apiKey",
+        name=auth.KEY_HEADER,
+        security_scheme_in="header",
+        description="The same API key: `X-API-Key: td_…`.",
+    ),
 }
 """For the OpenAPI document."""
 
@@ -72,6 +80,7 @@ _HANDLERS: list[ControllerRouterHandler] = [
     me.get_me,
     users.list_users,
     *keys.HANDLERS,
+    *vendor_keys.HANDLERS,
     *projects.HANDLERS,
     *trunks.HANDLERS,
     *hotlines.HANDLERS,
@@ -129,5 +138,5 @@ def _router(
         return_dto=None,
         request_max_body_size=max_body_bytes,
         response_headers=[ResponseHeader("Cache-Control", value="no-store")],
-        security=[{auth.SECURITY_SCHEME: []}],
+        security=[{auth.SECURITY_SCHEME: []}, {auth.KEY_SCHEME: []}],
     )
