@@ -144,6 +144,7 @@ def _prepare(data: Path, port: int) -> Settings:
         TONGDAI_SECRET_KEY_FILE=str(key),
         TONGDAI_HOST=HOST,
         TONGDAI_PORT=str(port),
+        TONGDAI_WEBHOOKS_ALLOW_PRIVATE="true",  # to a receiver on the same machine
     )
     return settings_module.load()
 
