@@ -12,7 +12,8 @@ from msgspec import Meta
 
 from tongdai.api.auth import NEEDS_OWNER, CalledBy, Wired
 from tongdai.api.bodies import Moment
-from tongdai.api.do_not_call import Advertiser, GivenNumber, OfNumber, Source, Words, canonical
+from tongdai.api.do_not_call import OfNumber, canonical
+from tongdai.api.do_not_call_shapes import Advertiser, GivenNumber, Source, Words
 from tongdai.api.paging import Cursor, Limit, after, cut
 from tongdai.api.params import AttestationId
 from tongdai.api.problems import answers
