@@ -162,7 +162,8 @@ class Sender:
             for one in due
             if one.id not in self._lanes and one.sender_id in (None, self._lease.sender_id)
         ]
-        free = free[: max(self._share(len(due)) - len(self._lanes), 0)]
+        busy = sum(one.id in self._lanes for one in due)
+        free = free[: max(self._share(len(due)) - busy, 0)]
         if not free:
             return
         sender_id = self._lease.sender_id
@@ -219,7 +220,7 @@ class Sender:
                 await sending.release(connection, self._lease.sender_id, [lane.target.id for lane in done])
 
     def _say_who_leaves(self, busy: int) -> None:
-        staying = [lane for lane in self._lanes.values() if not lane.leaving]
+        staying = [lane for lane in self._lanes.values() if not (lane.leaving or lane.is_idle)]
         if self._lease.senders > 1:
             for lane in staying[self._share(busy) :]:
                 lane.leaving = True
