@@ -166,6 +166,21 @@ def test_a_templates_bare_field_names_become_optional_fields(empty_url: str) -> 
     ]
 
 
+def test_accounts_of_the_version_before_each_get_a_code_of_their_own(empty_url: str) -> None:
+    migrate(empty_url, [migration for migration in shipped() if migration.version < 7])
+    with psycopg.connect(empty_url) as connection:
+        connection.execute(
+            """WITH l AS (INSERT INTO limits (account_id, kind)
+                          SELECT n, 'account' FROM generate_series(1, 100) n RETURNING id, account_id)
+               INSERT INTO accounts (id, name, limit_id) OVERRIDING SYSTEM VALUE
+               SELECT account_id, 'A', id FROM l"""
+        )
+    migrate(empty_url)
+    codes = rows(empty_url, "SELECT code FROM accounts")
+    assert len(set(codes)) == 100
+    assert {len(code) for code in codes} == {9}
+
+
 def test_the_jobs_schema_is_that_of_the_installed_library() -> None:
     ours = next(migration.sql for migration in shipped() if migration.name == "0002_jobs.sql")
     theirs = (files("procrastinate") / "sql" / "schema.sql").read_text("utf-8")
