@@ -77,16 +77,29 @@ def open_target(row: TargetRow, keyring: Keyring, context: str) -> Target:
 
 
 @dataclass(slots=True)
+class Chain:
+    """The deliveries of one call: the first is queued or under way, the later ones wait for it here."""
+
+    last_id: int
+    later: deque[Claimed] = field(default_factory=deque)
+
+    def append(self, one: Claimed) -> None:
+        self.later.append(one)
+        self.last_id = one.id
+
+
+@dataclass(slots=True)
 class Lane:
     """What this process holds of one endpoint.
 
-    Of each call one delivery is in `queue` or under way, and the later ones wait behind it in `chains`.
+    Of each call one delivery is in `queue` or under way, and those that come right after it are in `chains`.
+    Replays of a call are a chain of their own.
     """
 
     target: Target
     health: Health
     queue: deque[Claimed] = field(default_factory=deque)
-    chains: dict[tuple[int, bool], deque[Claimed]] = field(default_factory=dict)
+    chains: dict[tuple[int, bool], Chain] = field(default_factory=dict)
     held: set[int] = field(default_factory=set)
     """What must not be claimed again: queued, behind one that is, under way, or its result unwritten."""
     in_flight: int = 0
@@ -130,16 +143,17 @@ class Lane:
         self.want = min(self.want * 2, LARGEST_CLAIM) if self.more else FIRST_CLAIM
         off: dict[int, datetime] = {}
         for one in claimed:
-            chain = self.chains.get((one.call_id, one.is_replay)) if one.call_id else None
-            if chain is not None and (one.blocker_id is None or one.blocker_id in self.held):
-                chain.append(one)
-            elif one.blocker_id is None or one.blocker_due_at is None:
-                self.queue.append(one)
-                if one.call_id:
-                    self.chains[one.call_id, one.is_replay] = deque()
-            else:
-                off[one.id] = one.blocker_due_at
             self.held.add(one.id)
+            key = (one.call_id, one.is_replay)
+            chain = self.chains.get(key)
+            if chain is not None and one.blocker_id in (None, chain.last_id):
+                chain.append(one)
+            elif one.blocker_id is not None and one.blocker_due_at is not None:
+                off[one.id] = one.blocker_due_at
+            else:
+                self.queue.append(one)
+                if one.call_id:  # test events are of no call, and wait for nothing
+                    self.chains[key] = Chain(one.id)
         return off
 
     def started(self) -> Claimed:
@@ -157,7 +171,7 @@ class Lane:
     def put_back(self, one: Claimed) -> list[int]:
         """It is tried again later: the others of its call, which are returned, wait for that."""
         chain = self.chains.pop((one.call_id, one.is_replay), None)
-        return [] if chain is None else [later.id for later in chain]
+        return [] if chain is None else [later.id for later in chain.later]
 
     def written(self, delivery_ids: Iterable[int]) -> None:
         self.held.difference_update(delivery_ids)
@@ -168,7 +182,7 @@ class Lane:
             chain = self.chains.pop((one.call_id, one.is_replay), None)
             self.held.discard(one.id)
             if chain is not None:
-                self.held.difference_update(later.id for later in chain)
+                self.held.difference_update(later.id for later in chain.later)
         self.queue.clear()
         self.more = False
         self.want = FIRST_CLAIM
@@ -176,7 +190,9 @@ class Lane:
     def _next_of(self, one: Claimed) -> None:
         key = (one.call_id, one.is_replay)
         chain = self.chains.get(key)
-        if chain:
-            self.queue.append(chain.popleft())
-        elif chain is not None:
+        if chain is None:
+            return
+        if chain.later:
+            self.queue.append(chain.later.popleft())
+        else:
             del self.chains[key]
