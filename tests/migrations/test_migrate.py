@@ -29,12 +29,16 @@ from tongdai.kit.migrate import (
 OF_NO_ACCOUNT = {
     "accounts",
     "dialers",
+    "national_do_not_call",
+    "national_lists",
     "number_prefixes",
     "plans",
     "schema_migrations",
     "tariff_rates",
     "tariffs",
     "vat_rates",
+    "webhook_senders",
+    "webhook_totals",
 }
 
 FIRST = Migration(1, "0001_first.sql", "CREATE TABLE first (id integer); INSERT INTO first VALUES (1);")
