@@ -109,6 +109,6 @@ class Session:
             timeline=tuple(self._timeline),
             final=outcome is Outcome.LOST and answered_at is not None,
             answered=answered_at is not None,
-            end_code=self._runner.result or None,
+            end_code=None if answered_at is None else self._runner.result or None,
             opted_out=self._runner.opted_out,
         )
