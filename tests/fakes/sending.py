@@ -76,6 +76,17 @@ class Outbox:
         async with joined(self.db) as tx:
             return await webhooks.get_endpoint(tx, self.account_id, endpoint_id)
 
+    async def until_states_are(self, states: set[str]) -> None:
+        """Wait until there are deliveries in these states and no others, however many."""
+
+        async def are_so() -> bool:
+            async with self.db.autocommit() as connection:
+                query = "SELECT DISTINCT state FROM webhook_deliveries WHERE account_id = %s"
+                rows = await (await connection.execute(query, (self.account_id,))).fetchall()
+            return {state for (state,) in rows} == states
+
+        await eventually(are_so)
+
     async def until_states(self, states: Sequence[str], endpoint_id: int | None = None) -> None:
         async def are_so() -> bool:
             return await self.states(endpoint_id) == list(states)
