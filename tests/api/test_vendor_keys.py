@@ -128,3 +128,13 @@ async def test_the_database_holds_no_key(owner: Api, services: Services) -> None
         [(sealed, lookup_hash, text)] = await cursor.fetchall()
     assert key.encode() not in bytes(sealed) + bytes(lookup_hash)
     assert key not in text
+
+
+async def test_a_time_that_no_calendar_of_ours_reaches_is_refused_by_its_name(owner: Api) -> None:
+    for moment in ("9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00", "3000-01-01T00:00:00Z"):
+        answer = await owner.post("/vendor-keys", {"name": "x", "expires_at": moment})
+        assert answer.status_code == 400
+        assert answer.json()["errors"][0]["path"] == "expires_at"
+    assert (await owner.post("/vendor-keys", {"name": "x", "expires_at": "2999-12-31T23:59:59Z"})).json()[
+        "vendor_key"
+    ]["expires_at"] == "3000-01-01T06:59:59+07:00"
