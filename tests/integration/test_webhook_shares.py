@@ -7,6 +7,7 @@ from tests import factories
 from tests.fakes.receiver import receiving
 from tests.fakes.sending import Outbox
 
+from tongdai.kit.clock import SystemClock
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
 
@@ -15,8 +16,8 @@ pytestmark = pytest.mark.anyio
 
 async def test_endpoints_that_a_sender_is_done_with_hold_up_no_other(db: Database, keyring: Keyring) -> None:
     cast = await factories.cast(db, keyring)
-    first = Outbox(db, keyring, cast.owner.account_id)
-    second = Outbox(db, keyring, cast.stranger.account_id)
+    first = Outbox(db, keyring, cast.owner.account_id, SystemClock())
+    second = Outbox(db, keyring, cast.stranger.account_id, SystemClock())
     async with receiving() as receiver:
         for number in range(5):
             await first.endpoint(receiver.url(f"/first/{number}"))
