@@ -28,6 +28,7 @@ SCRIPT: Final = "Nhắc đơn hàng (VBot)"
 _MANY: Final = 1000
 
 # Đồng a minute without VAT, within a network and from another one or a fixed line: invented, of a usual size.
+_TO_OTHERS: Final = Decimal(990)
 _PER_MINUTE: Final = {
     "viettel": (690, 850),
     "vinaphone": (690, 850),
@@ -107,8 +108,9 @@ async def _plan(tx: Tx, now: datetime) -> Plan:
 
 
 def _rates(valid_from: datetime) -> list[NewRate]:
-    """Blocks of 6 s + 1 s; to each network a price within it and another from outside."""
-    return [
+    """Blocks of 6 s + 1 s; to each network a price within it and another from outside, and one to all others:
+    a number whose prefix nobody knows is called all the same."""
+    within = [
         NewRate(
             network=network,
             per_minute=Decimal(price),
@@ -119,3 +121,7 @@ def _rates(valid_from: datetime) -> list[NewRate]:
         for network, prices in _PER_MINUTE.items()
         for on_net, price in zip((True, False), prices, strict=True)
     ]
+    others = NewRate(
+        network=billing.ANY_NETWORK, per_minute=_TO_OTHERS, valid_from=valid_from, per_answer=_PER_ANSWER
+    )
+    return [*within, others]
