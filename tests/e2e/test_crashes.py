@@ -146,6 +146,13 @@ def carrier(folder: Path) -> Iterator[tuple[str, Path]]:
 
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
+    with served(tmp_path) as one:
+        yield one
+
+
+@contextmanager
+def served(tmp_path: Path, **settings: str) -> Iterator[Platform]:
+    """A platform over a new demo's data, with these variables besides its own."""
     folder = tmp_path / "data"
     with running(folder) as demo:
         credentials = json.loads(demo.file.read_text())
@@ -158,6 +165,7 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
             "TONGDAI_PORT": port,
             "TONGDAI_SANDBOX_ADDRESS": address,
             "TONGDAI_DIALER_ENGINE_TIMEOUT_S": "1",
+            **settings,
         }
         one = Platform(tmp_path, credentials, environment, log)
         one.start()
