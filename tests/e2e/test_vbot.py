@@ -15,7 +15,7 @@ from tests.fakes.listener import Listener, listening
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-FIELDS = {
+FIELDS: dict[str, type | tuple[type, ...]] = {
     "campaign_id": int,
     "create_at": str,
     "hotline": str,
