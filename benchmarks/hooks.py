@@ -82,20 +82,24 @@ def event(tenant: Tenant, campaign_id: int, call_id: int) -> CallEvent:
     )
 
 
-async def endpoint(bench: Bench, tenant: Tenant, url: str, *, max_in_flight: int) -> int:
-    """A new endpoint for every event; its id."""
+async def endpoints(
+    bench: Bench, tenant: Tenant, url: str, *, max_in_flight: int, count: int = 1
+) -> list[int]:
+    """New endpoints at one address for every event; their ids."""
     async with bench.db.transaction() as tx:
-        issued = await webhooks.create_endpoint(
-            tx,
-            bench.keyring,
-            tenant.account_id,
-            url=url,
-            format=FORMAT,
-            events=[webhooks.ATTEMPT_ENDED, webhooks.CALL_REFUSED],
-            max_in_flight=max_in_flight,
-            allow_private=True,
-        )
-    return issued.endpoint.id
+        issued = [
+            await webhooks.create_endpoint(
+                tx,
+                bench.keyring,
+                tenant.account_id,
+                url=url,
+                format=FORMAT,
+                max_in_flight=max_in_flight,
+                allow_private=True,
+            )
+            for _ in range(count)
+        ]
+    return [one.endpoint.id for one in issued]
 
 
 async def newest_delivery(bench: Bench) -> int:

@@ -103,9 +103,7 @@ async def _turn(bench: Bench, crowd: Crowd, to: Receiver, *, hangs: bool) -> flo
 async def _crowd(bench: Bench, to: Receiver) -> Crowd:
     tenants = [await bench.tenant(f"Cửa hàng {number}") for number in range(ACCOUNTS + 1)]
     *healthy, hanging = tenants
-    for tenant in healthy:
-        for _ in range(ENDPOINTS):
-            await hooks.endpoint(bench, tenant, to.url(f"ok/{tenant.account_id}"), max_in_flight=IN_FLIGHT)
-    url = to.url("hang")
-    hang = [await hooks.endpoint(bench, hanging, url, max_in_flight=IN_FLIGHT) for _ in range(ENDPOINTS)]
-    return Crowd(healthy, hanging, hang)
+    for tenant in tenants:
+        url = to.url("hang" if tenant is hanging else f"ok/{tenant.account_id}")
+        made = await hooks.endpoints(bench, tenant, url, max_in_flight=IN_FLIGHT, count=ENDPOINTS)
+    return Crowd(healthy, hanging, made)

@@ -81,7 +81,7 @@ async def _sending(stage: Stage, to: Receiver) -> AsyncIterator[Sending]:
     async with stage.database() as bench:
         tenant = await bench.tenant()
         campaign = await bench.campaign(tenant, state="draft")
-        endpoint = await hooks.endpoint(bench, tenant, to.url("ok/1"), max_in_flight=IN_FLIGHT)
+        [endpoint] = await hooks.endpoints(bench, tenant, to.url("ok/1"), max_in_flight=IN_FLIGHT)
         async with bench.worker():
             sending = Sending(bench, to, tenant, campaign, endpoint)
             await sending.deliver(WARM_UP)
