@@ -25,7 +25,7 @@ from tests.money import payer
 
 from tongdai.adapters.files import FileStorage
 from tongdai.app import create_app
-from tongdai.domain import accounts, compliance
+from tongdai.domain import accounts, compliance, contacts
 from tongdai.domain.compliance import PolicyBook
 from tongdai.domain.dialer import Dialer
 from tongdai.kit.clock import VIETNAM, SystemClock
@@ -79,9 +79,9 @@ class Shop:
         return campaign_id
 
     async def give(self, campaign_id: int, *numbers: str) -> list[int]:
-        contacts = [{"number": number} for number in numbers or (NUMBER,)]
-        report = await self.owner.made(f"/campaigns/{campaign_id}/contacts", {"contacts": contacts})
-        assert len(report["accepted"]) == len(contacts)
+        given = [{"number": number} for number in numbers or (NUMBER,)]
+        report = await self.owner.made(f"/campaigns/{campaign_id}/contacts", {"contacts": given})
+        assert len(report["accepted"]) == len(given)
         return [one["call_id"] for one in report["accepted"]]
 
     async def change(self, path: str, **values: Any) -> None:
@@ -143,6 +143,7 @@ async def shop(db: Database, keyring: Keyring, tmp_path: Path) -> AsyncIterator[
     people = await factories.cast(db, keyring)
     async with db.transaction() as tx:
         issued = await accounts.issue_platform_key(tx, "tests")
+        await contacts.load_default_prefixes(tx)
     transport = httpx.ASGITransport(app=create_app(services))  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://tests") as http:
         owner, platform = Api(http, people.owner, people.owner.api_key), Api(http, None, issued.key)
@@ -478,3 +479,22 @@ async def test_a_campaign_whose_next_call_is_later_says_when(shop: Shop) -> None
         waiting = await shop.says(campaign, "next_call_later")
     until = datetime.fromisoformat(waiting["until"]) - datetime.now(UTC)
     assert timedelta(minutes=58) < until <= timedelta(minutes=60)
+    assert waiting["detail"] is None
+
+
+async def test_a_campaign_whose_calls_were_all_put_off_says_what_the_next_one_waits_for(shop: Shop) -> None:
+    other = await shop.owner.made("/hotlines", {"number": "02473005678", "trunk_id": shop.trunk_id})
+    await shop.change(shop.hotline, network="viettel")
+    await shop.change(f"/hotlines/{other['id']}", network="vinaphone", valid_until="2020-01-01T00:00:00Z")
+    campaign = await shop.campaign()
+    await shop.change_campaign(campaign, hotline_ids=[shop.hotline_id, other["id"]])
+    async with shop.dialing():
+        await shop.give(campaign, "0942345678")
+        waiting = await shop.says(campaign, "next_call_later")
+        assert waiting["detail"] == "hotline_unavailable"
+        later = await shop.campaign()
+        contact = {"number": NUMBER, "call_after": (datetime.now(UTC) + timedelta(hours=2)).isoformat()}
+        await shop.owner.made(f"/campaigns/{later}/contacts", {"contacts": [contact]})
+        waiting = await shop.says(later, "next_call_later")
+    assert waiting["detail"] == "contact_window"
+    assert shop.engine.dialled == []

@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 
-from tongdai.api.campaign_shapes import WaitingReason
+from tongdai.api.campaign_shapes import WaitingDetail, WaitingReason
 from tongdai.domain.compliance import CampaignBlock, load_policies, parse_policies
 from tongdai.domain.compliance.judging import Listed
 from tongdai.domain.compliance.policy import SPANS, Rule
@@ -38,6 +38,13 @@ def test_everything_that_a_campaign_waits_for_but_its_calls_is_in_the_table() ->
     of_its_own = {"nothing_queued", "next_call_later", "script_invalid", "configuration_invalid"}
     assert set(get_args(WaitingReason)) - of_its_own <= set(RULES)
     assert set(get_args(CampaignBlock)) <= set(RULES)
+
+
+def test_a_campaign_can_say_every_reason_that_its_next_call_waits_for() -> None:
+    wait = {rule for rule, row in RULES.items() if "call waits" in row[2] or "call of that number" in row[2]}
+    assert wait >= {"contact_window", "person_busy", "hotline_unavailable", "wallet_reserved"}
+    frequency = {f"freq_{span}" for span in SPANS} | {"freq_day"}
+    assert wait | frequency <= set(get_args(WaitingDetail))
 
 
 @pytest.mark.parametrize("rule", [*FINAL, *get_args(Listed)])

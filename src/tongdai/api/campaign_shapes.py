@@ -148,7 +148,28 @@ WaitingReason = Literal[
     "trunks_cooling",
     "daily_cap_reached",
 ]
-WaitingDetail = Literal["not_started", "window_closed", "holiday", "schedule_ended", "never_opens"]
+WaitingDetail = Literal[
+    "not_started",
+    "window_closed",
+    "holiday",
+    "schedule_ended",
+    "never_opens",
+    "contact_window",
+    "freq_24h",
+    "freq_day",
+    "freq_3h",
+    "freq_hour",
+    "freq_minute",
+    "person_busy",
+    "hotline_unavailable",
+    "channels_full",
+    "trunks_cooling",
+    "daily_cap_reached",
+    "wallet_reserved",
+    "wallet_empty",
+    "plan_expired",
+    "no_policy",
+]
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -174,7 +195,7 @@ class Waiting(msgspec.Struct, frozen=True):
     """
     detail: WaitingDetail | None
     """Of `schedule_closed`: `not_started`, `window_closed`, `holiday`. Of `schedule_over`: `schedule_ended`,
-    `never_opens`."""
+    `never_opens`. Of `next_call_later`: the `deferred_reason` of that call; null when it is a retry."""
     since: datetime | None
     until: datetime | None
     """When that ends by itself; null: nobody knows, or when somebody changes something."""

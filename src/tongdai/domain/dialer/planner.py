@@ -222,5 +222,6 @@ def _nothing_due(row: CampaignRow, now: datetime) -> Waiting:
     if row.next_due_at is None:
         return "nothing_queued", None
     if row.next_due_at > now:
-        return "next_call_later", row.next_due_at
+        reason = "next_call_later" if row.next_deferred is None else f"next_call_later: {row.next_deferred}"
+        return reason, row.next_due_at
     return None, None

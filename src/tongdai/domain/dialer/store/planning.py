@@ -21,11 +21,11 @@ from tongdai.kit.db import Sql, Tx
 RUNNING_CAMPAIGNS: Sql = """
 SELECT c.id, c.account_id, c.user_id, c.kind, c.purpose, c.advertiser, c.attestation_id, c.script_id,
        c.script_version, c.config::text AS config, c.limit_id, a.limit_id AS account_limit_id, c.hotline_ids,
-       due.due_at AS next_due_at
+       due.due_at AS next_due_at, due.deferred_reason AS next_deferred
 FROM campaigns c
 JOIN accounts a ON a.id = c.account_id
 LEFT JOIN LATERAL (
-    SELECT due_at FROM calls
+    SELECT due_at, deferred_reason FROM calls
     WHERE campaign_id = c.id AND state = 'queued' AND (due_at, id) >= (c.floor_at, c.floor_id)
     ORDER BY due_at, id LIMIT 1
 ) due ON true
@@ -86,6 +86,8 @@ class CampaignRow:
     account_limit_id: int
     hotline_ids: list[int]
     next_due_at: datetime | None
+    next_deferred: str | None
+    """Why that call was put off, when it was."""
 
 
 @dataclass(frozen=True, slots=True)
