@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -196,3 +197,27 @@ async def test_what_is_no_number_is_told_as_soon_as_it_is_imported(desk: Desk) -
         True,
     )
     assert (event["number"], event["number_given"], event["fields"]) == ("", "12", {"name": "Lan"})
+
+
+async def test_an_import_keeps_no_claim_waiting_while_it_tells_of_its_bad_numbers(desk: Desk) -> None:
+    """Of a long list that takes seconds, and a claim that waited for them would hold the caps of others."""
+    campaign = await desk.campaign()
+
+    async def give() -> None:
+        async with desk.db.transaction() as tx:
+            await campaigns.import_contacts(
+                tx,
+                desk.keyring,
+                SystemClock(),
+                desk.owner.account_id,
+                campaign,
+                [NewContact("12")],
+                keep_invalid=True,
+            )
+
+    async with asyncio.TaskGroup() as tasks:
+        async with desk.locked("LOCK TABLE webhook_deliveries IN EXCLUSIVE MODE"):
+            tasks.create_task(give())
+            await eventually(desk.waiting_for_locks)
+            await rows(desk.db, "SELECT FROM campaigns WHERE id = %s FOR NO KEY UPDATE NOWAIT", campaign)
+    assert len(await told(desk)) == 1
