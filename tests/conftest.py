@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.fakes.clock import FakeClock
-from tests.fakes.postgres import PostgresForTests, create_clone, drop_clone
+from tests.fakes.postgres import Clones, PostgresForTests
 
 from tongdai.kit.crypto import MASTER_BYTES, Keyring
 from tongdai.kit.db import Database, Tx
@@ -43,12 +43,19 @@ def postgres_folder(request: pytest.FixtureRequest) -> Path:
     return Path(told) if told else _server_of_this_run(request.config).folder
 
 
+@pytest.fixture(scope="session")
+def clones(postgres_folder: Path) -> Iterator[Clones]:
+    made = Clones(postgres_folder)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def database_url(postgres_folder: Path) -> Iterator[str]:
+def database_url(postgres_folder: Path, clones: Clones) -> Iterator[str]:
     """A migrated and empty database that this test has for itself."""
-    name = create_clone(postgres_folder)
+    name = clones.take()
     yield connection_url(postgres_folder, name)
-    drop_clone(postgres_folder, name)
+    clones.give_back(name)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
@@ -69,6 +70,32 @@ def create_clone(folder: Path, template: str = TEMPLATE) -> str:
 def drop_clone(folder: Path, name: str) -> None:
     with psycopg.connect(connection_url(folder), autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+class Clones:
+    """Databases for one test after the other. While a test has one, the next is made and the last dropped."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._hand = ThreadPoolExecutor(1, "clones")
+        self._next = self._hand.submit(create_clone, folder)
+        self._dropped: Future[None] | None = None
+
+    def take(self) -> str:
+        name = self._next.result()
+        self._next = self._hand.submit(create_clone, self._folder)
+        return name
+
+    def give_back(self, name: str) -> None:
+        if self._dropped is not None:
+            self._dropped.result()
+        self._dropped = self._hand.submit(drop_clone, self._folder, name)
+
+    def close(self) -> None:
+        """What is left goes with the server."""
+        self._hand.shutdown()
+        if self._dropped is not None:
+            self._dropped.result()
 
 
 def remove_abandoned() -> None:
