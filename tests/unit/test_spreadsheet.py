@@ -353,6 +353,14 @@ def _end_of_directory(entries: int, size: int) -> bytes:
     return b"PK\x03\x04" + b"\0" * 100 + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, entries, size, 0, 0)
 
 
+def _end_of_directory_64(entries: int, size: int) -> bytes:
+    """What the records with 64 bits say counts, whatever the old one does."""
+    record = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, entries, entries, size, 0)
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, 104, 1)
+    old = _end_of_directory(1, 46)
+    return old[:104] + record + locator + old[104:]
+
+
 def _unpacking_to(size: int) -> bytes:
     """A workbook whose directory says that its last part is so large."""
     data = bytearray(workbook(["sdt"], ["0912345678"]))
@@ -376,6 +384,8 @@ def _unpacking_to(size: int) -> bytes:
         (b"PK\x03\x04" + b"\0" * 50, "damaged"),
         (_end_of_directory(60_000, 1000), "too_large_inside"),
         (_end_of_directory(10, 50_000_000), "too_large_inside"),
+        (_end_of_directory_64(60_000, 1000), "too_large_inside"),
+        (_end_of_directory_64(10, 50_000_000), "too_large_inside"),
         (_unpacking_to(600_000_000), "too_large_inside"),
         (csv("sdt,tên\n"), "no_rows"),
         (workbook(["sdt"]), "no_rows"),
@@ -387,7 +397,11 @@ def _unpacking_to(size: int) -> bytes:
             workbook([None] * (MAX_COLUMNS + 5) + ["sdt"], [None] * (MAX_COLUMNS + 5) + ["1"]),
             "too_many_columns",
         ),
+        # Nothing stands in them, and reading one would take a hundred times its size of memory.
+        (csv("sdt\n" + "," * 2_000_000 + "\n0912345678\n"), "too_many_columns"),
+        (csv("sdt\n" + '"\n",' * 500_000 + "\n0912345678\n"), "too_many_columns"),
         (csv("sdt\n" + "0912345678\n" * (MAX_ROWS + 1)), "too_many_rows"),
+        (csv("sdt\n0912345678\n" + "\n" * 3_000_000), "too_many_rows"),
     ],
     ids=lambda one: one if isinstance(one, str) else "",
 )

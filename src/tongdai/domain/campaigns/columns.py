@@ -26,6 +26,7 @@ from tongdai.domain.campaigns.spreadsheet import Cell, Row, Table, sampled
 from tongdai.domain.contacts import normalise
 from tongdai.domain.scripts.template import is_field_name
 from tongdai.kit.clock import VIETNAM
+from tongdai.kit.text import composed, decomposed
 
 NUMBER: Final = "number"
 SPECIAL: Final[Mapping[str, str]] = {
@@ -143,7 +144,7 @@ def find_columns(table: Table, options: FileOptions, declared: Sequence[Declared
 
 def folded(text: str) -> str:
     """A header as it is compared: `Số Điện-Thoại (*)` as `so dien thoai`."""
-    plain = unicodedata.normalize("NFD", text.casefold().replace("đ", "d"))
+    plain = decomposed(text.casefold().replace("đ", "d"))
     plain = "".join(mark for mark in plain if not unicodedata.combining(mark))
     return " ".join(_WORDS.findall(plain))
 
@@ -288,7 +289,7 @@ def _targets(
 
 def _field_name(header: str) -> str:
     """A header as a name that scripts can use: `Họ tên (đầy đủ)` as `Họ tên đầy đủ`."""
-    name = " ".join(_NOT_IN_NAMES.sub(" ", unicodedata.normalize("NFC", header)).split()).strip(" .-")[:60]
+    name = " ".join(_NOT_IN_NAMES.sub(" ", composed(header)).split()).strip(" .-")[:60]
     name = name.strip(" .-")
     return name if is_field_name(name) else re.sub(r"\W+", "_", name).strip("_")
 

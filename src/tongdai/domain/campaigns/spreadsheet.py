@@ -11,7 +11,6 @@ import codecs
 import csv
 import re
 import struct
-import unicodedata
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +23,7 @@ from typing import IO, Final
 import python_calamine
 
 from tongdai.domain.campaigns.file_model import MAX_COLUMNS, FileRefusedError, Format
+from tongdai.kit.text import composed
 
 Cell = str | int | float | bool | date | datetime | time | timedelta
 """An empty cell is the empty text."""
@@ -37,6 +37,9 @@ MAX_UNPACKED_BYTES: Final = 512 * 1024 * 1024
 _MAX_PARTS: Final = 5_000
 _MAX_DIRECTORY_BYTES: Final = 1024 * 1024
 _END_OF_DIRECTORY: Final = struct.Struct("<4s4H2LH")
+# The same with 64 bits, and what says that it is there: they stand right before it, and count instead of it.
+_END_OF_DIRECTORY_64: Final = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR_64: Final = struct.Struct("<4sLQL")
 _LONGEST_COMMENT: Final = 65_535
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
@@ -46,6 +49,11 @@ _SEPARATOR_LINE: Final = re.compile(r"sep=([,;\t|])\r?\n?", re.IGNORECASE).fullm
 _TEXT_FORMULA: Final = re.compile(r'="([^"]*)"').fullmatch
 _CONTROLS: Final = re.compile("[\x01-\x08\x0b\x0c\x0e-\x19\x1b-\x1f]")
 _COMBINING: Final = re.compile("[\u0300\u0301\u0303\u0309\u0323]")
+_LONGEST_ROW: Final = 1024 * 1024
+"""Characters of a row of a text file. The reader makes a row as long as it is given, and stops the process
+meanwhile: a row of 60 MB of commas takes a gigabyte. Excel's 200 longest cells are no contact either."""
+_LAST_ROW: Final = 2 * 1_048_576
+"""Rows of a text file, empty ones too: twice what a sheet of Excel has."""
 # Longer cells come from a quotation mark that is never closed, or hold no contact.
 csv.field_size_limit(131_072)
 
@@ -103,14 +111,15 @@ def _check_package(path: Path) -> None:
     """Looks at a ZIP archive's directory alone, and at that only once its size is known."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        file.seek(max(0, size - _END_OF_DIRECTORY.size - _LONGEST_COMMENT))
+        before = _END_OF_DIRECTORY_64.size + _LOCATOR_64.size
+        file.seek(max(0, size - before - _END_OF_DIRECTORY.size - _LONGEST_COMMENT))
         tail = file.read()
     at = tail.rfind(b"PK\x05\x06")
     if at < 0 or len(tail) - at < _END_OF_DIRECTORY.size:
         raise FileRefusedError("damaged")
-    parts, directory_bytes = _END_OF_DIRECTORY.unpack_from(tail, at)[4:6]
-    if parts > _MAX_PARTS or directory_bytes > _MAX_DIRECTORY_BYTES:
-        raise FileRefusedError("too_large_inside")
+    for parts, directory_bytes in _directory_sizes(tail, at):
+        if parts > _MAX_PARTS or directory_bytes > _MAX_DIRECTORY_BYTES:
+            raise FileRefusedError("too_large_inside")
     try:
         with zipfile.ZipFile(path) as package:
             listed = package.infolist()
@@ -121,6 +130,15 @@ def _check_package(path: Path) -> None:
         raise FileRefusedError("other_format")
     if sum(part.file_size for part in listed) > MAX_UNPACKED_BYTES:
         raise FileRefusedError("too_large_inside")
+
+
+def _directory_sizes(tail: bytes, at: int) -> Iterator[tuple[int, int]]:
+    """(parts, bytes) as each record at the end of an archive says that there is; its last one is at `at`."""
+    yield _END_OF_DIRECTORY.unpack_from(tail, at)[4:6]
+    locator = at - _LOCATOR_64.size
+    record = locator - _END_OF_DIRECTORY_64.size
+    if record >= 0 and tail.startswith(b"PK\x06\x07", locator):
+        yield _END_OF_DIRECTORY_64.unpack_from(tail, record)[7:9]
 
 
 def _open_workbook(path: Path, wanted: str | None) -> Table:
@@ -164,10 +182,7 @@ def _sheet_name(book: python_calamine.CalamineWorkbook, wanted: str | None) -> s
 
 
 def _same(one: str, other: str) -> bool:
-    return (
-        unicodedata.normalize("NFC", one).strip().casefold()
-        == unicodedata.normalize("NFC", other).strip().casefold()
-    )
+    return composed(one).strip().casefold() == composed(other).strip().casefold()
 
 
 def _tidy(cell: Cell) -> Cell:
@@ -180,7 +195,7 @@ def _tidy_text(text: str) -> str:
         text = text.strip()
         quoted = _TEXT_FORMULA(text) if text.startswith("=") else None
         return quoted[1] if quoted else text
-    return unicodedata.normalize("NFC", text).strip().strip("\ufeff\u200b\u00a0 ")
+    return composed(text).strip().strip("\ufeff\u200b\u00a0 ")
 
 
 # --------------------------------------------------------------------------- text
@@ -197,14 +212,47 @@ def _open_text(path: Path) -> Table:
         with _text_of(path, encoding) as file:
             if separator:
                 file.readline()
-            reader = csv.reader(file, delimiter=delimiter)
+            lines = _Lines(file)
+            reader = csv.reader(lines, delimiter=delimiter)
             try:
-                yield from _filled([_tidy_text(cell) for cell in cells] for cells in reader)
+                yield from _filled(_tidy_rows(reader, lines))
             except csv.Error:
                 # The cell grew until it was longer than any: what opened it was never closed.
                 raise FileRefusedError("quote_open", row=reader.line_num) from None
 
     return Table(rows, encoding=encoding, delimiter=delimiter)
+
+
+class _Lines:
+    """The lines of a text, for a reader that makes rows of them. Raises FileRefusedError for a row that is
+    too long."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self._of_this_row = 0
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._file.readline(_LONGEST_ROW + 1)
+        if not line:
+            raise StopIteration
+        self._of_this_row += len(line)
+        if self._of_this_row > _LONGEST_ROW:
+            raise FileRefusedError("too_many_columns")
+        return line
+
+    def begin_row(self) -> None:
+        self._of_this_row = 0
+
+
+def _tidy_rows(reader: Iterator[list[str]], lines: _Lines) -> Iterator[list[Cell]]:
+    for number, cells in enumerate(reader, 1):
+        if number > _LAST_ROW:
+            raise FileRefusedError("too_many_rows")
+        lines.begin_row()
+        yield [_tidy_text(cell) for cell in cells]
 
 
 def sampled(rows: Iterator[Row]) -> list[Row]:
@@ -259,7 +307,7 @@ def _windows_page(head: bytes) -> str:
         text = head.decode("cp1258")
     except UnicodeDecodeError:
         return "cp1252"
-    return "cp1252" if _COMBINING.search(unicodedata.normalize("NFC", text)) else "cp1258"
+    return "cp1252" if _COMBINING.search(composed(text)) else "cp1258"
 
 
 def _is_binary(head: bytes) -> bool:

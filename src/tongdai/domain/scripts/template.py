@@ -7,9 +7,10 @@ optional: without a value the words are spoken, and `{name|}` speaks nothing. `{
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from tongdai.kit.text import composed
 
 MAX_VALUE_CHARS = 1000
 """Longest field value that is spoken. What lies beyond is cut, so that one cell cannot fill a call."""
@@ -38,7 +39,7 @@ class FieldRef:
 
 def field_name(name: str) -> str:
     """The form under which a field is compared: composed Unicode, no space around it."""
-    return unicodedata.normalize("NFC", name).strip()
+    return composed(name).strip()
 
 
 def is_field_name(name: str) -> bool:
@@ -89,7 +90,7 @@ def field_value(value: object) -> str:
     """A value as it is spoken and compared. Nothing is ''."""
     if value is None:
         return ""
-    return unicodedata.normalize("NFC", str(value)).strip()[:MAX_VALUE_CHARS]
+    return composed(str(value)).strip()[:MAX_VALUE_CHARS]
 
 
 def render(text: str, values: Mapping[str, str]) -> str:
