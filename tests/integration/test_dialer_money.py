@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from tests import factories
 from tests.desk import Desk
-from tests.fakes.dialling import dialing, eventually, rows, until
+from tests.fakes.dialling import PROMPT, dialing, eventually, rows, until
 from tests.fakes.engine import PlayedEngine, answers_and_ends, ends_with, refuses, silent
 
 from tongdai.domain import billing
@@ -293,3 +294,30 @@ async def test_failover_holds_the_money_once(desk: Desk) -> None:
         await desk.done(call)
     assert len(engine.dialled) == 2
     assert await wallet(desk) == (100_000 - EIGHT_SECONDS, 0)
+
+
+async def test_two_dialers_that_hear_of_the_same_end_charge_it_once(desk: Desk) -> None:
+    """The second took the leg over while the first was only slow, so both write its end."""
+    await prepaid(desk, 100_000)
+    campaign = await desk.campaign()
+    engine, other = PlayedEngine(silent), PlayedEngine(silent)
+    other.knows = LegKnowledge.REPLAYED
+    async with (
+        dialing(desk.db, desk.keyring, {"sandbox": engine}, replace(PROMPT, sweep_s=600)),
+        dialing(desk.db, desk.keyring, {"sandbox": other}, replace(PROMPT, max_calls=0)) as second,
+    ):
+        (call,) = await desk.give(campaign, "0912345678")
+        await until(lambda: engine.dialled)
+        await rows(desk.db, "UPDATE legs SET dialer_id = %s RETURNING 1", second.dialer_id)
+        await until(lambda: other.adopted)
+        async with desk.locked("SELECT FROM limits FOR UPDATE"):
+            for told in (engine, other):
+                answers_and_ends(told, engine.dialled[0])
+
+            async def both_write() -> bool:
+                return await desk.waiting_for_locks() >= 2
+
+            await eventually(both_write)
+        await desk.done(call)
+    assert await wallet(desk) == (100_000 - EIGHT_SECONDS, 0)
+    assert await lines(desk) == [("postage", Decimal(-88)), ("service_charge", Decimal(-110))]
