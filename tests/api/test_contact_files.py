@@ -81,6 +81,7 @@ async def test_a_file_that_was_read_shows_its_counts_and_gives_its_report(
 
     assert early.status_code == 409
     assert "received" in early.json()["detail"]
+    assert early.json()["retryable"] is True
     counts = ("rows", "rows_read", "accepted", "repaired", "converted", "duplicate", "rejected")
     assert (read["state"], read["percent"], read["error"]) == ("done", 100, None)
     assert [read[name] for name in counts] == [3, 3, 1, 1, 0, 1, 1]

@@ -198,6 +198,8 @@ async def test_the_national_register_is_imported_with_its_date(
     ahead = (at + timedelta(hours=1)).isoformat()
     for when, body in ((ahead, "0912345678"), (at.isoformat(), ""), ("2026-11-18T10:00:00", "0912345678")):
         assert (await text(platform, "PUT", path, body, as_of=when)).status_code == 400
+    undated = await text(platform, "PUT", path, "0912345678")
+    assert [error["path"] for error in undated.json()["errors"]] == ["as_of"]
     assert (await text(owner, "PUT", path, "0912345678", as_of=at.isoformat())).status_code == 403
     async with services.db.transaction() as tx:
         assert await compliance.national_list(tx) == compliance.NationalList(at)

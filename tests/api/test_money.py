@@ -324,6 +324,7 @@ async def test_a_new_rate_is_what_an_account_pays_from_then_on(
     ("rate", "where"),
     [
         ({"network": "Viettel"}, "rates[1].network"),
+        ({"network": "viettell"}, "rates[1].network"),
         ({"per_minute": -1}, "rates[1].per_minute"),
         ({"per_minute": 0.001}, "rates[1].per_minute"),
         ({"per_minute": "718"}, "rates[1].per_minute"),
@@ -337,6 +338,15 @@ async def test_a_rate_that_cannot_be_is_refused_with_its_place(
     answer = await platform.post("/tariffs", {"name": "Gói", "rates": [RATES[0], RATES[0] | rate]})
     assert answer.status_code == 400
     assert [error["path"] for error in answer.json()["errors"]] == [where]
+
+
+async def test_a_rate_for_a_network_that_nobody_is_of_is_refused_with_those_that_are(platform: Api) -> None:
+    tariff = await platform.made("/tariffs", {"name": "Gói", "rates": RATES})
+    answer = await platform.post(
+        f"/tariffs/{tariff['id']}/rates", {"rates": [RATES[0] | {"network": "vtel"}]}
+    )
+    assert answer.status_code == 400
+    assert "*, fixed, gmobile, mobifone" in answer.json()["errors"][0]["message"]
 
 
 async def test_a_name_is_taken_once(platform: Api) -> None:

@@ -7,6 +7,7 @@ bare 500 and logged, so that nothing of the inside reaches a caller.
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 import msgspec
@@ -23,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 _TYPE_PREFIX = "urn:tongdai:problem:"
+
+# The framework names a required parameter that is not there in this sentence alone.
+_missing_parameter = re.compile(r"Missing required \w+ parameter '([^']+)'").match
 
 
 class FieldError(msgspec.Struct, frozen=True):
@@ -149,6 +153,8 @@ def _parameter_error(request: Request[Any, Any, Any], error: ValidationException
     errors = [
         FieldError(_sent_name(request, str(one.get("key", ""))), str(one.get("message", ""))) for one in found
     ]
+    if missing := _missing_parameter(error.detail):
+        errors.append(FieldError(missing[1], "This is required."))
     return _answer(400, detail="Some parameters are not valid; see errors.", errors=errors)
 
 

@@ -18,7 +18,8 @@ from tongdai.api.money import Percent, Price, read_price, shown_price
 from tongdai.api.paging import Cursor, Limit, after, cut
 from tongdai.api.problems import answers
 from tongdai.api.times import shown_time
-from tongdai.domain import billing
+from tongdai.domain import billing, contacts
+from tongdai.kit.db import Tx
 from tongdai.ports.services import Services
 
 TAGS = ["Platform"]
@@ -202,6 +203,7 @@ async def list_prices(services: Wired, caller: CalledBy) -> RateList:
 async def create_tariff(services: Wired, data: JSONBody[NewTariff]) -> Tariff:
     """A new tariff with its first rates. 409 when another has this name."""
     async with services.db.transaction() as tx:
+        await _require_networks(tx, data.rates)
         return Tariff.of(await billing.create_tariff(tx, data.name, _rates(services, data.rates)))
 
 
@@ -246,6 +248,7 @@ async def get_tariff(services: Wired, tariff_id: TariffId) -> Tariff:
 async def add_rates(services: Wired, tariff_id: TariffId, data: JSONBody[NewRates]) -> RateList:
     """A rate never changes: for another price, add one that begins later. Calls that are up keep theirs."""
     async with services.db.transaction() as tx:
+        await _require_networks(tx, data.rates)
         rows = await billing.add_rates(tx, tariff_id, _rates(services, data.rates))
     return RateList([Rate.of(row) for row in rows])
 
@@ -304,6 +307,15 @@ async def list_vat_rates(services: Wired, limit: Limit = 100, cursor: Cursor = N
         rows = await billing.list_vat_rates(tx, after=after(cursor), limit=limit + 1)
     shown, further = cut(rows, limit)
     return VatRatePage([VatRate.of(row) for row in shown], further)
+
+
+async def _require_networks(tx: Tx, rates: list[NewRate]) -> None:
+    """Raises TariffInvalidError: a rate for a network that no number is of would never be charged."""
+    known = await contacts.routing_groups(tx) | {"*"}
+    message = f"must be a routing group: {', '.join(sorted(known))}"
+    faults = [(f"rates[{at}].network", message) for at, one in enumerate(rates) if one.network not in known]
+    if faults:
+        raise billing.TariffInvalidError(errors=faults)
 
 
 def _rates(services: Services, rates: list[NewRate]) -> list[billing.NewRate]:

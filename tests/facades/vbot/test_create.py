@@ -34,7 +34,7 @@ from tongdai.ports.services import Services, VBotOptions
 
 pytestmark = pytest.mark.anyio
 
-NO_VALID_CONTACT = invalid("phones không có số điện thoại hợp lệ nào")
+NONE_VALID = "phones không có số điện thoại hợp lệ nào"
 
 
 @pytest.fixture
@@ -276,9 +276,21 @@ async def test_bad_contacts_are_kept_with_their_reasons_beside_the_good_ones(
 async def test_a_request_of_bad_contacts_alone_makes_nothing(
     api: Api, db: Database, shop: Shop, key: str
 ) -> None:
-    for given, _ in BAD_CONTACTS:
-        assert await api.create(key, sample(shop, given, given)) == NO_VALID_CONTACT, given
+    for given, reason in BAD_CONTACTS:
+        told = invalid(f"{NONE_VALID} (phần tử 1: {reason})")
+        assert await api.create(key, sample(shop, given, given)) == told, given
     assert await nothing_was_made(db)
+
+
+async def test_bad_contacts_alone_are_refused_before_anything_is_written(
+    api: Api, db: Database, shop: Shop, key: str
+) -> None:
+    before = await api.create(key, sample(shop, contact(phone=NUMBER)))
+    bad = await api.create(key, sample(shop, phones=[contact(phone="12")] * 3000))
+    after = await api.create(key, sample(shop, contact(phone=NUMBER)))
+    assert bad["msg"].endswith("(phần tử 1: too_short)")
+    # What is written and taken back uses up ids.
+    assert after["data"] == before["data"] + 1
 
 
 async def test_a_missing_required_field_makes_a_contact_invalid_with_the_reason(
@@ -306,7 +318,7 @@ async def test_a_template_for_one_time_codes_takes_them_from_the_contact(
 ) -> None:
     shop = await shop_of(db, cast.owner, kind="otp", fields=())
     without = await api.create(cast.owner.api_key, sample(shop, contact(phone=NUMBER)))
-    assert without == NO_VALID_CONTACT
+    assert without == invalid(f"{NONE_VALID} (phần tử 1: otp_invalid)")
     given = contact(phone=NUMBER, otp_code="004217")
     assert (await api.create(cast.owner.api_key, sample(shop, given)))["status"] == 1
     assert await rows(db, "number, fields, secret IS NULL") == [("84912345001", {}, False)]
@@ -383,7 +395,7 @@ async def test_a_wrong_parameter_is_told_by_name_and_makes_nothing(
 
 
 async def test_no_phones_are_no_valid_contact(api: Api, shop: Shop, key: str) -> None:
-    assert await api.create(key, sample(shop, phones=[])) == NO_VALID_CONTACT
+    assert await api.create(key, sample(shop, phones=[])) == invalid(NONE_VALID)
 
 
 @pytest.mark.parametrize("name", ["x", "Tết " * 63 + "255"])

@@ -107,6 +107,8 @@ class ReportNotReadyError(ConflictError):
     `facts["state"]` says how far it is.
     """
 
+    retryable = True
+
 
 class ReportGoneError(NotFoundError):
     """The report was removed: it is kept for 30 days."""

@@ -6,8 +6,9 @@ whatever the content type says, and nothing that goes wrong is answered in anoth
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
@@ -66,6 +67,8 @@ class UseCase(Protocol):
 # An amount is a number in JSON, with the digits that it has.
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 _HOTLINES_AT_ONCE: Final = 1000
+# Contacts that are looked at between two moments in which other requests get their turn.
+_CONTACTS_IN_A_ROW: Final = 1000
 
 _TOKEN: Final = "/token"  # noqa: S105 - a path
 _CREATE: Final = "/api/campaign/create"
@@ -116,6 +119,7 @@ async def create_campaign(services: Services, scope: Scope, receive: Receive) ->
         project_id = await _project_of(tx, caller, request)
         declared = await _declared_by(tx, caller, request.template_id)
     given = await read_contacts(request.phones, declared)
+    await _require_a_number(given)
     async with services.db.transaction() as tx:
         campaign_id = await _create(tx, services, caller, request, project_id, given)
     services.hinter.wake(campaign_id)
@@ -205,8 +209,27 @@ async def _create(
         tx, services.keyring, services.clock, caller.account_id, campaign.id, given, keep_invalid=True
     )
     if len(report.accepted) == len(report.kept):
-        raise RequestInvalidError("phones không có số điện thoại hợp lệ nào")
+        kept = [(place, reason) for place, _, reason in report.kept]
+        raise _none_valid(min([*kept, *report.rejected], default=None))
     return campaign.id
+
+
+async def _require_a_number(given: Sequence[NewContact]) -> None:
+    """Raises RequestInvalidError where no contact can be called by whatever template: a hundred thousand of
+    them are not to be written and taken back."""
+    for index, one in enumerate(given):
+        if one.problem is None and contacts.normalise(one.given).number:
+            return
+        if index % _CONTACTS_IN_A_ROW == _CONTACTS_IN_A_ROW - 1:
+            await asyncio.sleep(0)
+    first = [(0, contacts.normalise(one.given).reason or one.problem or "") for one in given[:1]]
+    raise _none_valid(first[0] if first else None)
+
+
+def _none_valid(first: tuple[int, str] | None) -> RequestInvalidError:
+    """`first`: the place of the first contact, and what is wrong with it. None: there is no contact."""
+    why = "" if first is None else f" (phần tử {first[0] + 1}: {first[1]})"
+    return RequestInvalidError(f"phones không có số điện thoại hợp lệ nào{why}")
 
 
 async def _caller(services: Services, scope: Scope, receive: Receive) -> Caller:
