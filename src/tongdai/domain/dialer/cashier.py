@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tongdai.domain.billing import Till
@@ -27,6 +27,8 @@ class Cashier:
     networks: Mapping[str, str]
     gated: Gated
     now: datetime
+    unpaid: set[int] = field(default_factory=set)
+    """Campaigns of calls that wait for money."""
 
     def afford(self, call: DueCall, plan: Plan, line: Line) -> Terms | None:
         """Reserves the price of the call's time limit, or what the wallet holds if that covers at least the
@@ -45,7 +47,7 @@ class Cashier:
         if reservation is not None:
             return Terms(reservation.talk_s, reservation.amount, price)
         if till.others_hold or till.taken:
-            self.gated.deferred.append((call.id, self.now + RESERVED_DELAY, "wallet_reserved"))
+            self._wait(call, RESERVED_DELAY, "wallet_reserved")
             return None
         return self._unpaid(call, plan, Outcome.NO_FUNDS, "wallet_empty")
 
@@ -53,5 +55,9 @@ class Cashier:
         if plan.refuses_unpaid:
             self.gated.refuse(call, outcome)
         else:
-            self.gated.deferred.append((call.id, self.now + UNPAID_DELAY, reason))
+            self._wait(call, UNPAID_DELAY, reason)
         return None
+
+    def _wait(self, call: DueCall, delay: timedelta, reason: str) -> None:
+        self.gated.deferred.append((call.id, self.now + delay, reason))
+        self.unpaid.add(call.campaign_id)

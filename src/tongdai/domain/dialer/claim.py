@@ -7,12 +7,13 @@ then be sent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tongdai.domain import billing, calls, compliance, contacts
 from tongdai.domain.campaigns import CampaignConfig
+from tongdai.domain.dialer.bench import Bench
 from tongdai.domain.dialer.cashier import Cashier
 from tongdai.domain.dialer.gates import Gated, ask_persons, ask_routes, find_networks
 from tongdai.domain.dialer.model import LEAD, Capacity, DueCall, Limit, OtpReserve, Plan, Slot, shares
@@ -22,6 +23,10 @@ from tongdai.kit.db import Tx
 
 FLOOR_MARGIN = timedelta(seconds=10)
 """How far a floor stays behind the clock: twice what a transaction may live."""
+
+SHUT_AT_MOST = timedelta(minutes=10)
+"""When to look again at a call whose lines rest, for the day or until they have cooled down, at the latest:
+somebody may have raised the cap."""
 
 Full = tuple[str, datetime | None]
 """(why no line has room, when that ends by itself)."""
@@ -47,8 +52,10 @@ class Claim:
     """Campaigns that had fewer due calls than they had room for."""
     full: Mapping[int, Full] = field(default_factory=dict)
     """Campaigns without a line that has room, and none of their own calls up."""
+    unpaid: frozenset[int] = frozenset()
+    """Campaigns of which nothing went out, because calls wait for money."""
     handled: int = 0
-    """Calls that were sent on their way, deferred or refused."""
+    """Calls that were sent on their way, deferred, refused, or are looked past from now on."""
     paced: bool = False
     """True: slots up to the horizon were used up, so there is more to claim when time has moved on."""
 
@@ -64,6 +71,7 @@ class Claimer:
     """Caps that one-time-code campaigns run under, due or not: a share of each is kept for codes."""
     lead: timedelta = LEAD
     policy: compliance.Policy = compliance.CLOSED
+    bench: Bench = field(default_factory=Bench)
 
 
 async def claim(tx: Tx, claimer: Claimer, plans: Sequence[Plan], *, turn: int) -> Claim:
@@ -84,17 +92,34 @@ async def claim(tx: Tx, claimer: Claimer, plans: Sequence[Plan], *, turn: int) -
     paced = any(limit.paced() for limit in limits.values())
     if not wanted:
         return Claim(full=full, paced=paced)
-    claimed = await store.claim(tx, wanted, now)
     by_id = {plan.campaign_id: plan for plan in plans}
+    past = {plan.campaign_id: claimer.bench.keeps(plan, capacity) for plan, _ in wanted}
+    claimed = await store.claim(tx, wanted, now, [id_ for kept in past.values() for id_ in kept])
     networks = find_networks(claimed, claimer.prefixes)
     gated = await ask_persons(tx, claimed, by_id, claimer.policy, now)
     ask_routes(gated, by_id, networks, now)
-    slots, left = await _lay_out(tx, capacity, gated, by_id, networks)
+    laid = await _lay_out(tx, capacity, gated, by_id, networks)
+    slots, left = laid.slots, laid.left
     legs = await _commit(tx, slots, limits, claimer, gated, now) if slots else []
     await _turn_away(tx, gated, now)
-    dry = _dry(wanted, claimed)
-    await _move_floors(tx, claimed, left, dry, now - FLOOR_MARGIN)
-    return Claim(tuple(legs), dry, full, len(claimed) - len(left), paced and bool(left or not slots))
+    looked_past = {campaign for campaign, kept in past.items() if kept}
+    dry = _dry(wanted, claimed) - looked_past
+    await _move_floors(tx, claimed, left, dry, looked_past, now - FLOOR_MARGIN)
+    handled = len(claimed) - len(left) + _seat(claimer.bench, claimed, left, by_id, networks)
+    return Claim(tuple(legs), dry, full, laid.unpaid, handled, paced and bool(left or not slots))
+
+
+def _seat(
+    bench: Bench,
+    claimed: Sequence[store.Claimed],
+    left: Sequence[DueCall],
+    plans: Mapping[int, Plan],
+    networks: Mapping[str, str],
+) -> int:
+    """Has the next claims look past what found no line. Returns how many calls are new among those."""
+    without = {call.id for call in left}
+    bench.get_up(item.call for item in claimed if item.call.id not in without)
+    return sum(bench.sit(plans[call.campaign_id], call, networks[call.number]) for call in left)
 
 
 def _is_full(plan: Plan, capacity: Capacity) -> bool:
@@ -108,22 +133,39 @@ def _dry(wanted: Sequence[tuple[Plan, int]], claimed: Sequence[store.Claimed]) -
     return frozenset(plan.campaign_id for plan, number in wanted if found.get(plan.campaign_id, 0) < number)
 
 
+@dataclass(frozen=True, slots=True)
+class _Laid:
+    """What of the calls that passed has a line, and what has none yet."""
+
+    slots: list[Slot] = field(default_factory=list)
+    left: list[DueCall] = field(default_factory=list)
+    unpaid: frozenset[int] = frozenset()
+
+
 async def _lay_out(
     tx: Tx, capacity: Capacity, gated: Gated, plans: Mapping[int, Plan], networks: Mapping[str, str]
-) -> tuple[list[Slot], list[DueCall]]:
+) -> _Laid:
     """A line, a slot and what it costs for each call that passed, as far as there is room."""
     if not gated.passed:
-        return [], []
+        return _Laid()
     accounts = sorted({item.call.account_id for item in gated.passed})
     tills = await billing.open_tills(tx, accounts, capacity.now)
     cashier = Cashier(tills, networks, gated, capacity.now)
-    slots, left = capacity.lay_out(
+    slots, without = capacity.lay_out(
         [(item.call, plans[item.call.campaign_id]) for item in _interleaved(gated.passed, plans)],
         networks,
         cashier.afford,
     )
     await billing.hold(tx, tills.values())
-    return slots, left
+    left = []
+    for call in without:
+        shut = capacity.why_shut(plans[call.campaign_id], networks[call.number], call.tried_trunk_ids)
+        if shut is None:
+            left.append(call)
+        else:
+            gated.deferred.append((call.id, min(shut[1], capacity.now + SHUT_AT_MOST), shut[0]))
+    unpaid = frozenset(cashier.unpaid - {slot.call.campaign_id for slot in slots})
+    return _Laid(slots, left, unpaid)
 
 
 async def _turn_away(tx: Tx, gated: Gated, now: datetime) -> None:
@@ -223,15 +265,17 @@ async def _move_floors(
     claimed: Sequence[store.Claimed],
     left: Sequence[DueCall],
     dry: frozenset[int],
+    looked_past: Collection[int],
     ceiling: datetime,
 ) -> None:
     """A floor goes to the first call that was left, or else to the last one claimed, or else, where nothing
-    more was due, to the ceiling; never beyond that."""
+    more was due, to the ceiling; never beyond that, nor past calls that were not looked at."""
     floors = dict.fromkeys(dry, (ceiling, 0))
     for item in claimed:
         if item.call.campaign_id not in dry:
             floors[item.call.campaign_id] = min((item.call.due_at, item.call.id), (ceiling, 0))
     for call in left:
         floors[call.campaign_id] = min(floors[call.campaign_id], (call.due_at, call.id))
+    floors = {campaign: floor for campaign, floor in floors.items() if campaign not in looked_past}
     if floors:
         await store.move_floors(tx, floors)

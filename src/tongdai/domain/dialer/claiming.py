@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from tongdai.domain import compliance, contacts
+from tongdai.domain.dialer.bench import Bench
 from tongdai.domain.dialer.claim import Claim, Claimer, ClaimRules, claim
 from tongdai.domain.dialer.driver import Driver
 from tongdai.domain.dialer.model import LEAD, Plan
@@ -25,6 +26,9 @@ log = logging.getLogger(__name__)
 
 PREFIXES_KEPT_S = 60.0
 """How long a change of the prefix table takes to be followed."""
+
+BENCH_KEPT_S = 10.0
+"""How long calls are looked past that found every line of theirs busy, though somebody has changed those."""
 
 LOOK_APART_S = 0.1
 """The least time between two looks at all campaigns, however many hints ask for one."""
@@ -74,6 +78,8 @@ class Claiming:
         self._prefixes_until = 0.0
         self._plans = Plans({}, frozenset(), {})
         self._full: dict[int, Waiting] = {}
+        self._bench = Bench()
+        self._bench_until = 0.0
         self._turn = 0
         self._next = 0
         self._took: deque[float] = deque(maxlen=20)
@@ -139,6 +145,9 @@ class Claiming:
             async with self._db.transaction() as tx:
                 await planning.say_waiting(tx, {**self._plans.waiting, **self._still_full()}, now)
         self._looked_at = loop.time()
+        if self._looked_at >= self._bench_until:
+            self._bench.clear()
+            self._bench_until = self._looked_at + BENCH_KEPT_S
         self._refresh_at = self._looked_at + self._refresh_s
         return set(self._plans.due)
 
@@ -164,7 +173,7 @@ class Claiming:
         while due and self._may_go_on():
             plans = self._next_plans(due)
             result = await self._claim_some(plans, due)
-            due -= result.dry
+            due -= result.dry | result.unpaid
             await self._say_full(plans, result)
             idle_turns = 0 if result.handled else idle_turns + len(plans)
             if idle_turns >= len(due):
@@ -204,6 +213,7 @@ class Claiming:
         results = [await self._claim_some([one], due) for one in plans]
         return Claim(
             dry=frozenset().union(*(result.dry for result in results)),
+            unpaid=frozenset().union(*(result.unpaid for result in results)),
             full={campaign: why for result in results for campaign, why in result.full.items()},
             handled=sum(result.handled for result in results),
             paced=any(result.paced for result in results),
@@ -220,6 +230,7 @@ class Claiming:
             self._plans.code_limits(),
             self._lead(),
             self._policy,
+            self._bench,
         )
         async with self._db.transaction() as tx:
             result = await claim(tx, claimer, plans, turn=self._turn)

@@ -67,6 +67,11 @@ class Limit:
     def is_cooling(self, now: datetime) -> bool:
         return self.cooling_until is not None and self.cooling_until > now
 
+    @property
+    def is_spent(self) -> bool:
+        """True: it was used as often as the day allows."""
+        return self.daily_cap is not None and self.used >= self.daily_cap
+
     def slots_until(self, now: datetime, horizon: datetime) -> int:
         """Dial slots from now to the horizon."""
         if self.max_cps is None:
@@ -139,6 +144,12 @@ class Plan:
 
     def limit_ids(self) -> set[int]:
         return set().union(*(self.limit_ids_of(line) for line in self.lines))
+
+    def lines_to(self, network: str, tried_trunk_ids: tuple[int, ...]) -> list[Line]:
+        """Those that may call the network, but of trunks that failed the call before."""
+        return [
+            line for line in self.lines if line.trunk_id not in tried_trunk_ids and line.may_call(network)
+        ]
 
     def limit_ids_of(self, line: Line) -> tuple[int, int, int, int]:
         """The four caps that a call on this line needs room in."""
@@ -264,12 +275,35 @@ class Capacity:
         ]
         if len(cooling) == len(chains):
             return "trunks_cooling", min(cooling)
-        spent = [
-            any(one.daily_cap is not None and one.used >= one.daily_cap for one in chain) for chain in chains
-        ]
-        if all(spent):
+        if all(any(one.is_spent for one in chain) for chain in chains):
             return "daily_cap_reached", next_midnight(self.now)
         return "channels_full", None
+
+    def room_for(self, plan: Plan, network: str, tried_trunk_ids: tuple[int, ...]) -> int:
+        """How many calls to one network the lines that may call it could take until the horizon, at most."""
+        return sum(
+            min(self._open(id_, plan) for id_ in plan.limit_ids_of(line))
+            for line in plan.lines_to(network, tried_trunk_ids)
+        )
+
+    def why_shut(
+        self, plan: Plan, network: str, tried_trunk_ids: tuple[int, ...]
+    ) -> tuple[str, datetime] | None:
+        """Why each line to that network rests, and until when the first of them does; None: not all do."""
+        shut: list[tuple[datetime, str]] = []
+        for line in plan.lines_to(network, tried_trunk_ids):
+            chain = [self.limits[id_] for id_ in plan.limit_ids_of(line)]
+            cooling = [one.cooling_until for one in chain if one.is_cooling(self.now) and one.cooling_until]
+            if any(one.is_spent for one in chain):
+                shut.append((next_midnight(self.now), "daily_cap_reached"))
+            elif cooling:
+                shut.append((max(cooling), "trunks_cooling"))
+            else:
+                return None
+        if not shut:
+            return None
+        ends_at, reason = min(shut)
+        return reason, ends_at
 
     def _open(self, limit_id: int, plan: Plan) -> int:
         slots = self.limits[limit_id].slots_until(self.now, plan.until(self.horizon))
@@ -303,9 +337,7 @@ class Capacity:
 
     def _best(self, call: DueCall, plan: Plan, network: str) -> Line | None:
         best: tuple[tuple[int, datetime, int, int, int], Line] | None = None
-        for line in plan.lines:
-            if line.trunk_id in call.tried_trunk_ids or not line.may_call(network):
-                continue
+        for line in plan.lines_to(network, call.tried_trunk_ids):
             chain = plan.limit_ids_of(line)
             moment = self._moment(chain)
             if (

@@ -33,7 +33,7 @@ LOCK_CAMPAIGNS: Sql = """
 SELECT id FROM campaigns WHERE id = ANY(%s) AND state = 'running' ORDER BY id FOR NO KEY UPDATE
 """
 
-# The next due calls of each campaign, from its floor on (index calls_due).
+# The next due calls of each campaign, from its floor on (index calls_due), but for some that are to wait.
 CLAIM: Sql = """
 SELECT q.*, o.routing_group AS override
 FROM (
@@ -48,6 +48,7 @@ CROSS JOIN LATERAL (
     FROM calls
     WHERE campaign_id = c.id AND state = 'queued' AND (due_at, id) >= (c.floor_at, c.floor_id)
       AND due_at <= %(now)s AND (expires_at IS NULL OR expires_at > %(now)s)
+      AND id <> ALL(%(past)s::bigint[])
     ORDER BY due_at, id
     LIMIT c.n
     FOR UPDATE SKIP LOCKED
@@ -154,12 +155,16 @@ async def database_now(tx: Tx) -> datetime:
     return moment
 
 
-async def claim(tx: Tx, wanted: Sequence[tuple[Plan, int]], now: datetime) -> list[Claimed]:
+async def claim(
+    tx: Tx, wanted: Sequence[tuple[Plan, int]], now: datetime, past: Sequence[int] = ()
+) -> list[Claimed]:
+    """The first due calls of each campaign, so many at most, but for those of `past`."""
     campaigns = [plan.campaign_id for plan, _ in wanted]
     numbers = [number for _, number in wanted]
     async with tx.pipeline(), tx.cursor() as cursor:
         await tx.execute(LOCK_CAMPAIGNS, [campaigns])
-        await cursor.execute(CLAIM, {"campaigns": campaigns, "wanted": numbers, "now": now})
+        values = {"campaigns": campaigns, "wanted": numbers, "past": list(past), "now": now}
+        await cursor.execute(CLAIM, values)
         return [_claimed(row) for row in await cursor.fetchall()]
 
 
