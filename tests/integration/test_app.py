@@ -90,6 +90,19 @@ async def test_requests_are_counted_by_route_and_never_by_what_is_in_them(http: 
     assert "0987654321" not in metrics
 
 
+async def test_metrics_tell_how_webhooks_fare_and_go_on_without_a_database(
+    http: httpx.AsyncClient, services: Services
+) -> None:
+    metrics = (await http.get("/metrics")).text
+    assert 'tongdai_webhook_tries_total{result="delivered"} 0.0' in metrics
+    assert "tongdai_webhook_pending 0.0" in metrics
+    assert 'tongdai_webhook_endpoints_waiting{state="open"} 0.0' in metrics
+    await services.db.close()
+    without = await http.get("/metrics")
+    assert without.status_code == 200
+    assert "tongdai_webhook" not in without.text
+
+
 async def test_metrics_may_be_off(services: Services) -> None:
     app = create_app(services, metrics=False)
     async with app.lifespan(), client_of(app) as http:
@@ -120,5 +133,5 @@ async def test_the_schema_page_names_every_operation_and_loads_nothing(http: htt
     assert "<code>Authorization: Bearer td_…</code>" in page
     of_limit = page.partition("<td><code>limit</code></td>")[2].partition("</tr>")[0]
     assert of_limit.count("How many items to give at most.") == 1
-    for loading in ("<script", "<img", "<link", "src=", "@import", "http://", "https://"):
+    for loading in ("<script", "<img", "<link", "<iframe", "src=", "@import", "url(", 'href="http'):
         assert loading not in page, loading

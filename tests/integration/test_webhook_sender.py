@@ -538,6 +538,26 @@ async def test_a_stopped_sender_ends_what_is_under_way_and_gives_its_endpoints_b
     assert await _holders(outbox.db) == set()
 
 
+async def test_an_operator_sees_how_the_sending_goes(outbox: Outbox, receiver: Receiver) -> None:
+    receiver.answers["/down"] = answer(500)
+    good = await outbox.endpoint(receiver.url())
+    await outbox.endpoint(receiver.url("/down"), max_in_flight=1)
+    paused = await outbox.endpoint(receiver.url())
+    async with outbox.db.transaction() as tx:
+        await webhooks.pause_endpoint(tx, outbox.account_id, paused, datetime.now(UTC))
+    rules = SendingRules(delays_s=(3600,), failures_to_pause=NEVER_PAUSES)
+    async with outbox.sending(rules):
+        await outbox.publish((1, 1), (2, 1))
+        await outbox.until_states(["delivered"] * 2, good)
+        await receiver.until_got("/down", 2)
+    async with outbox.db.autocommit() as connection:
+        later = datetime.now(UTC) + timedelta(hours=2)
+        figures = await webhooks.sending_figures(connection, later)
+    assert figures.tries == {"delivered": 2, "failed": 2, "parked": 0}
+    assert (figures.pending, figures.open_endpoints, figures.closed_endpoints) == (4, 1, 1)
+    assert 0 < figures.overdue_s < 2 * 3600
+
+
 # ---------------------------------------------------------------- parts
 
 

@@ -22,6 +22,9 @@ from litestar.types import (
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from tongdai.app.webhook_metrics import webhook_metrics
+from tongdai.ports.services import Services
+
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNKNOWN_ROUTE = "(none)"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -84,6 +87,9 @@ def _counted(metrics: Metrics, scope: HTTPScope, send: Send) -> Send:
     return counted
 
 
-@get("/metrics", include_in_schema=False, sync_to_thread=False)
-def show_metrics(metrics: NamedDependency[Metrics]) -> Response[bytes]:
-    return Response(metrics.text(), headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})
+@get("/metrics", include_in_schema=False)
+async def show_metrics(
+    metrics: NamedDependency[Metrics], services: NamedDependency[Services]
+) -> Response[bytes]:
+    text = metrics.text() + await webhook_metrics(services)
+    return Response(text, headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})

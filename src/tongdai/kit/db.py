@@ -60,7 +60,11 @@ class Database:
             min_size=min_size,
             max_size=max_size,
             open=False,
-            kwargs={"autocommit": True, "options": f"-c transaction_timeout={self._max_transaction_ms}"},
+            # No statement of ours runs for so long that compiling it would pay, whatever the planner fears.
+            kwargs={
+                "autocommit": True,
+                "options": f"-c transaction_timeout={self._max_transaction_ms} -c jit=off",
+            },
             timeout=10.0,
         )
 

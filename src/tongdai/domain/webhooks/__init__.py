@@ -25,6 +25,7 @@ from tongdai.domain.webhooks.model import (
     Renderer,
     Renderers,
     ReplayFilter,
+    SendingFigures,
     SendingRules,
     Try,
     webhook_id,
@@ -32,6 +33,7 @@ from tongdai.domain.webhooks.model import (
 from tongdai.domain.webhooks.retention import forget_old
 from tongdai.domain.webhooks.sender import Sender, SenderConfig
 from tongdai.domain.webhooks.service import (
+    MOST_COUNTED,
     MOST_REPLAYED,
     create_endpoint,
     delete_endpoint,
@@ -47,6 +49,7 @@ from tongdai.domain.webhooks.service import (
     reveal_secret,
     rotate_secret,
     send_test_event,
+    sending_figures,
     subscribed,
     update_endpoint,
 )
@@ -55,6 +58,7 @@ __all__ = [
     "ATTEMPT_ENDED",
     "CALL_REFUSED",
     "FORMATS",
+    "MOST_COUNTED",
     "MOST_REPLAYED",
     "CallEvent",
     "Delivery",
@@ -76,6 +80,7 @@ __all__ = [
     "ReplayFilter",
     "Sender",
     "SenderConfig",
+    "SendingFigures",
     "SendingRules",
     "TooManyEndpointsError",
     "Try",
@@ -94,6 +99,7 @@ __all__ = [
     "reveal_secret",
     "rotate_secret",
     "send_test_event",
+    "sending_figures",
     "subscribed",
     "update_endpoint",
     "webhook_id",

@@ -16,8 +16,8 @@ from tongdai.kit.crypto import Keyring
 
 FIRST_CLAIM = 16
 LARGEST_CLAIM = 512
-"""Deliveries of one endpoint that are read at a time. A claim that comes back full is followed by one of
-twice the size."""
+"""Deliveries of one endpoint that are read at a time: the first claim asks for twice as many as may be under
+way, but no fewer than this. One that comes back full is followed by one of twice the size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,8 @@ class Lane:
     failure."""
     more: bool = True
     """False: nothing was due when it was last asked for."""
-    want: int = FIRST_CLAIM
+    want: int = 0
+    """How many the next claim asks for."""
     leaving: bool = False
     """Another sender is to have it."""
     idle_since: float | None = None
@@ -117,6 +118,13 @@ class Lane:
     last_delivered_at: datetime | None = None
     told_delivered_at: datetime | None = None
     """What the endpoint's row was last told of its successes."""
+
+    def __post_init__(self) -> None:
+        self.want = self.first_claim
+
+    @property
+    def first_claim(self) -> int:
+        return max(FIRST_CLAIM, 2 * self.target.max_in_flight)
 
     @property
     def waiting(self) -> int:
@@ -140,7 +148,7 @@ class Lane:
     def accept(self, claimed: Sequence[Claimed], asked: int) -> dict[int, datetime]:
         """Take in what was claimed for it. Returns those to be put off, with the moment when they are due."""
         self.more = len(claimed) >= asked
-        self.want = min(self.want * 2, LARGEST_CLAIM) if self.more else FIRST_CLAIM
+        self.want = min(self.want * 2, LARGEST_CLAIM) if self.more else self.first_claim
         off: dict[int, datetime] = {}
         for one in claimed:
             self.held.add(one.id)
@@ -185,7 +193,7 @@ class Lane:
                 self.held.difference_update(later.id for later in chain.later)
         self.queue.clear()
         self.more = False
-        self.want = FIRST_CLAIM
+        self.want = self.first_claim
 
     def _next_of(self, one: Claimed) -> None:
         key = (one.call_id, one.is_replay)

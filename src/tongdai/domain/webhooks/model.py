@@ -198,6 +198,22 @@ class ReplayFilter:
     """Aware, exclusive."""
 
 
+@dataclass(frozen=True, slots=True)
+class SendingFigures:
+    """How the sending goes."""
+
+    tries: dict[str, int]
+    """Since the beginning, by what came of them: delivered, failed, parked."""
+    pending: int
+    """Deliveries on their way; no more than `MOST_COUNTED` are counted."""
+    open_endpoints: int
+    """That something is on its way to."""
+    closed_endpoints: int
+    """The same, but paused, disabled or deleted."""
+    overdue_s: float
+    """For how long what has waited longest at an open endpoint has been due."""
+
+
 def webhook_id(event_id: int, endpoint_id: int) -> str:
     """What a receiver tells repetitions by: the same for every try and every replay of an event."""
     return f"evt_{event_id}_{endpoint_id}"
@@ -274,6 +290,12 @@ def parse_auth_header(text: str) -> tuple[str, str] | None:
         return None
     name = match[1].lower()
     return None if name in _HEADERS_OF_OURS or name.startswith("webhook-") else (match[1], match[2])
+
+
+def origin(url: str) -> tuple[str, str | None, int | None]:
+    """Whom an endpoint's address names: scheme, host and port. Whatever differs may be somebody else."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port
 
 
 def _split(url: str) -> SplitResult | None:
@@ -398,7 +420,7 @@ def asked_wait(retry_after: str | None, now: datetime) -> timedelta | None:
         return timedelta(seconds=int(text))
     try:
         until = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter of a year or an offset that no integer holds
         return None
     if until.tzinfo is None:  # "-0000": UTC, from who knows where
         until = until.replace(tzinfo=UTC)

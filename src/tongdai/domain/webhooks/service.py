@@ -32,11 +32,14 @@ from tongdai.domain.webhooks.model import (
     Endpoint,
     IssuedEndpoint,
     ReplayFilter,
+    SendingFigures,
     endpoint_faults,
+    origin,
     url_faults,
 )
-from tongdai.domain.webhooks.store import deliveries, endpoints
+from tongdai.domain.webhooks.store import deliveries, endpoints, figures
 from tongdai.domain.webhooks.store.endpoints import EndpointValues
+from tongdai.domain.webhooks.store.figures import MOST_COUNTED as MOST_COUNTED
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Tx
 
@@ -141,7 +144,8 @@ async def update_endpoint(
     allow_private: bool = False,
 ) -> Endpoint:
     """Change what is given and keep the rest. A body that was made already is sent as it is. A new address
-    resumes an endpoint that had paused itself.
+    resumes an endpoint that had paused itself; one at another host does not take the auth header along, which
+    nobody may look up: it is to be given again, or None.
 
     Raises EndpointNotFoundError, EndpointInvalidError.
     """
@@ -157,6 +161,10 @@ async def update_endpoint(
     )
     header = None if isinstance(auth_header, UnsetType) else auth_header
     wanted.check(header, allow_private=allow_private)
+    if old.has_auth_header and isinstance(auth_header, UnsetType) and origin(wanted.url) != origin(old.url):
+        raise EndpointInvalidError(
+            errors=[("auth_header", "is for the host before: give it again for the new one, or null")]
+        )
     changed = await endpoints.set_(
         tx,
         account_id,
@@ -275,6 +283,22 @@ async def replay_deliveries(
     """
     await _sendable(tx, account_id, endpoint_id)
     return await deliveries.replay_many(tx, account_id, endpoint_id, where, MOST_REPLAYED, now)
+
+
+# ---------------------------------------------------------------- figures
+
+
+async def sending_figures(tx: Tx, now: datetime) -> SendingFigures:
+    """How the sending goes over all accounts: for whoever runs the platform."""
+    open_, closed, first_due = await figures.waiting(tx, now)
+    overdue = timedelta(0) if first_due is None else max(now - first_due, timedelta(0))
+    return SendingFigures(
+        tries=await figures.totals(tx),
+        pending=await figures.count_pending(tx),
+        open_endpoints=open_,
+        closed_endpoints=closed,
+        overdue_s=overdue.total_seconds(),
+    )
 
 
 # ---------------------------------------------------------------- parts
