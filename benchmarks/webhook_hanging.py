@@ -18,7 +18,7 @@ ENDPOINTS = 50
 EVENTS = 6
 """Of each account in one turn: each goes to all endpoints of the account."""
 IN_FLIGHT = 8
-REPETITIONS = 5
+REPETITIONS = 4
 
 # As if the endpoints had never been tried. No worker runs meanwhile.
 _FORGET = """
