@@ -48,6 +48,29 @@ async def test_an_endpoint_is_made_with_a_secret_of_its_own(owner: Api) -> None:
     assert made["secret"] != other["secret"]
 
 
+async def test_an_auth_header_does_not_follow_an_endpoint_to_another_host(owner: Api, colleague: Api) -> None:
+    made = await owner.made("/webhook-endpoints", ENDPOINT | {"auth_header": "X-Api-Key: mat-khau-123"})
+    path = f"/webhook-endpoints/{made['id']}"
+
+    for url in (
+        "https://elsewhere.example.net/",
+        "http://hooks.example.vn/vbot?key=1",
+        "https://hooks.example.vn:8443/vbot?key=1",
+    ):
+        refused = await colleague.send("PATCH", path, {"url": url})
+        assert (refused.status_code, paths_of(refused)) == (400, ["auth_header"])
+    elsewhere = "https://elsewhere.example.net/"
+    same_host = await colleague.send("PATCH", path, {"url": "https://hooks.example.vn/another"})
+    given_again = await colleague.send("PATCH", path, {"url": elsewhere, "auth_header": "X-Key: 1"})
+    without = await colleague.send("PATCH", path, {"url": URL, "auth_header": None})
+
+    assert [answer.json()["has_auth_header"] for answer in (same_host, given_again, without)] == [
+        True,
+        True,
+        False,
+    ]
+
+
 async def test_an_endpoint_begins_healthy_and_with_what_was_left_out(owner: Api) -> None:
     made = await owner.made("/webhook-endpoints", {"url": URL})
 
@@ -179,7 +202,7 @@ async def test_an_endpoint_changes_in_what_is_given_and_keeps_the_rest(owner: Ap
     before = {k: v for k, v in made.items() if k != "secret"}
 
     one = await owner.send("PATCH", f"/webhook-endpoints/{made['id']}", {"max_in_flight": 2})
-    change = {"url": "https://other.example.vn/", "options": {"date_format": "dd/MM/yyyy"}, "enabled": False}
+    change = {"url": "https://hooks.example.vn/2", "options": {"date_format": "dd/MM/yyyy"}, "enabled": False}
     two = await owner.send("PATCH", f"/webhook-endpoints/{made['id']}", change)
     three = await owner.send("PATCH", f"/webhook-endpoints/{made['id']}", {"auth_header": None})
 

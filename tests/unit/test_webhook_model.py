@@ -164,7 +164,19 @@ def test_retry_after_is_read_as_seconds_and_as_a_date(header: str, seconds: int)
 
 
 @pytest.mark.parametrize(
-    "header", [None, "", "soon", "-5", "1.5", "9" * 10, "Mon, 99 Nov 2026 03:02:00 GMT", "١٢"]
+    "header",
+    [
+        None,
+        "",
+        "soon",
+        "-5",
+        "1.5",
+        "9" * 10,
+        "Mon, 99 Nov 2026 03:02:00 GMT",
+        "Mon, 23 Nov 99999999999999999999 03:02:00 GMT",
+        "Mon, 23 Nov 2026 03:02:00 +99999999999999999999",
+        "١٢",
+    ],
 )
 def test_a_retry_after_that_says_nothing_is_ignored(header: str | None) -> None:
     assert asked_wait(header, NOW) is None
