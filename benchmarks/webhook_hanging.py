@@ -19,6 +19,8 @@ EVENTS = 6
 """Of each account in one turn: each goes to all endpoints of the account."""
 IN_FLIGHT = 8
 REPETITIONS = 4
+TIMEOUT_S = 60.0
+"""Longer than a turn may take on a busy machine, so that what hangs does so from its beginning to its end."""
 
 # As if the endpoints had never been tried. No worker runs meanwhile.
 _FORGET = """
@@ -89,7 +91,7 @@ async def _turn(bench: Bench, crowd: Crowd, to: Receiver, *, hangs: bool) -> flo
     await bench.run(_PARK)
     await bench.run(_FORGET)
     bench.stage.checkpoint()
-    async with bench.worker():
+    async with bench.worker(webhooks_timeout_s=TIMEOUT_S):
         await crowd.deliver(bench, to, 1)  # connections are open
         if hangs:
             await crowd.hang(bench, to)
