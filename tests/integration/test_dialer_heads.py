@@ -10,11 +10,12 @@ import pytest
 from tests import factories
 from tests.desk import Desk
 from tests.fakes.dialling import PROMPT, dialing, eventually, rows, until
-from tests.fakes.engine import PlayedEngine, silent
+from tests.fakes.engine import PlayedEngine, answers_and_ends, silent
 from tests.money import payer, rate
 
 from tongdai.domain import contacts
 from tongdai.kit.clock import SystemClock
+from tongdai.ports.telephony import DialRequest, EngineTooLateError, LegKnowledge
 
 pytestmark = pytest.mark.anyio
 
@@ -26,6 +27,10 @@ VINAPHONE = "0912000002"
 async def prefixes(desk: Desk) -> None:
     async with desk.db.transaction() as tx:
         await contacts.load_default_prefixes(tx)
+
+
+def comes_too_late(engine: PlayedEngine, request: DialRequest) -> None:
+    raise EngineTooLateError("too late")
 
 
 async def line(desk: Desk, network: str, **limit: object) -> int:
@@ -102,3 +107,38 @@ async def test_calls_that_were_looked_past_are_dialled_in_their_order_once_a_lin
             await desk.done(call)
     dialled = [request.number for request in engine.dialled if request.number != VINAPHONE]
     assert dialled == VIETTEL
+
+
+async def test_an_engine_to_which_every_call_comes_too_late_is_left_alone_for_a_while(desk: Desk) -> None:
+    """Its calls come back to the front of their queue each time, and nothing else would slow that down."""
+    campaign = await desk.campaign(cps=None)
+    await desk.backlog(campaign, 300)
+    (last,) = await desk.give(campaign, VINAPHONE)
+    engine = PlayedEngine(comes_too_late)
+
+    async def says_so() -> bool:
+        return await desk.reason(campaign) == "engine_unreachable"
+
+    async with dialing(desk.db, desk.keyring, {"sandbox": engine}):
+        await eventually(says_so)
+        engine.behave = answers_and_ends
+        assert (await desk.done(last))["attempts"] == 1
+
+
+async def test_a_call_of_yesterday_that_was_never_sent_gives_nothing_back_of_today(desk: Desk) -> None:
+    campaign = await desk.campaign(channels=1)
+    await desk.give(campaign, VINAPHONE)
+    engine = PlayedEngine(silent)
+    async with dialing(desk.db, desk.keyring, {"sandbox": engine}):
+        await until(lambda: engine.dialled)
+    await rows(desk.db, "UPDATE legs SET dial_at = dial_at - interval '1 day' RETURNING 1")
+    await rows(desk.db, "UPDATE limits SET used = 7, max_channels = 0 WHERE used > 0 RETURNING 1")
+    heir = PlayedEngine(silent)
+    heir.knows = LegKnowledge.NEVER_SEEN
+
+    async def given_back() -> bool:
+        return await rows(desk.db, "SELECT FROM legs WHERE state <> 'ended'") == []
+
+    async with dialing(desk.db, desk.keyring, {"sandbox": heir}):
+        await eventually(given_back)
+    assert set(await rows(desk.db, "SELECT used FROM limits WHERE used_on IS NOT NULL")) == {(7,)}

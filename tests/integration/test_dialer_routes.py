@@ -338,6 +338,24 @@ async def test_a_trunk_that_keeps_failing_cools_down_and_is_used_again_afterward
         assert (await desk.done(ids[2]))["outcome"] == "answered"
 
 
+async def test_a_trunk_that_fails_again_after_it_has_cooled_is_sent_back_at_once(desk: Desk) -> None:
+    trunk = await factories.trunk(desk.db, desk.owner.account_id, max_channels=1)
+    await change(desk, "limits", trunk.limit_id, cool_after=3, cool_seconds=3600)
+    campaign = await desk.campaign(hotline_ids=[await line(desk, trunk_id=trunk.id)])
+    await desk.give(campaign, *(f"098100000{number}" for number in range(6)))
+    engine = PlayedEngine(congested)
+
+    async def cools() -> bool:
+        return bool(await rows(desk.db, "SELECT FROM limits WHERE cooling_until > now() AND live = 0"))
+
+    async with dialing(desk.db, desk.keyring, {"sandbox": engine}):
+        await eventually(cools)
+        assert len(engine.dialled) == 3
+        await change(desk, "limits", trunk.limit_id, cooling_until=SystemClock().now())
+        await eventually(cools)
+    assert len(engine.dialled) == 4
+
+
 async def test_one_call_that_goes_through_is_enough_to_keep_a_trunk_warm(desk: Desk) -> None:
     trunk = await factories.trunk(desk.db, desk.owner.account_id, max_channels=1)
     await change(desk, "limits", trunk.limit_id, cool_after=2, cool_seconds=3600)

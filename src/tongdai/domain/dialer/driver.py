@@ -32,6 +32,12 @@ LAST_ORDINAL = 1_000_000
 """Above every command of a script."""
 
 
+TOO_LATE_IN_A_ROW = 100
+TOO_LATE_REST_S = 5.0
+"""An engine to which so many calls in a row came too late is left alone for so long: its clock is wrong, and
+claiming the same calls again and again would keep the database busy for nothing."""
+
+
 class DatabaseClock:
     """The database's time, from this process's steady clock and readings of the database's.
 
@@ -86,6 +92,8 @@ class Driver:
         self._heap: list[tuple[float, int, LegFacts]] = []
         self._changed = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
+        self._too_late: dict[str, int] = {}
+        self._rests_until: dict[str, float] = {}
 
     # ------------------------------------------------------------------ what is held
 
@@ -101,6 +109,10 @@ class Driver:
 
     def facts(self, leg_id: int) -> LegFacts:
         return self._sessions[leg_id].facts
+
+    def rests(self, engine: str) -> bool:
+        """True: it has taken none of many calls lately, and is given none for some seconds."""
+        return asyncio.get_running_loop().time() < self._rests_until.get(engine, 0.0)
 
     def sent_on(self, engine: str) -> list[int]:
         """Legs that were handed to an engine, or may have been."""
@@ -188,6 +200,7 @@ class Driver:
         try:
             await self._engines[facts.engine].originate(request)
         except EngineTooLateError:
+            self._note_too_late(facts.engine)
             self.give_back(facts)
         except EngineRefusedError:
             self._finish(facts.leg_id, LegResult(facts, Outcome.FAILED))
@@ -198,6 +211,15 @@ class Driver:
         except Exception:
             log.exception("handing over a leg failed", extra={"leg": facts.leg_id})
             self.forget([facts.leg_id])
+        else:
+            self._too_late.pop(facts.engine, None)
+
+    def _note_too_late(self, engine: str) -> None:
+        self._too_late[engine] = self._too_late.get(engine, 0) + 1
+        if self._too_late[engine] >= TOO_LATE_IN_A_ROW:
+            log.error("every call comes too late to an engine: is its clock right?", extra={"engine": engine})
+            self._rests_until[engine] = asyncio.get_running_loop().time() + TOO_LATE_REST_S
+            self._too_late[engine] = 0
 
     def give_back(self, facts: LegFacts) -> None:
         """It was certainly not sent: the call is as if it had not been claimed."""

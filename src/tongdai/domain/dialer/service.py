@@ -92,7 +92,7 @@ class Dialer:
             max_calls=self._config.max_calls,
             refresh_s=self._config.refresh_s,
             pause_s=self._config.pause_s,
-            is_reachable=lambda name: name in engines and engines[name].reachable,
+            is_reachable=self._may_take_calls,
             preload=self._script,
             policies=policies or compliance.load_policies(),
         )
@@ -199,6 +199,10 @@ class Dialer:
         script = await self._script(facts.account_id, facts.script_id, facts.script_version)
         code = None if facts.secret is None else self._keyring.open(facts.secret, context="otp").decode()
         return Session(facts, script, code)
+
+    def _may_take_calls(self, engine: str) -> bool:
+        known = self._engines.get(engine)
+        return known is not None and known.reachable and not self._driver.rests(engine)
 
     def _on_hint(self, campaign_ids: frozenset[int] | None) -> None:
         self._claiming.hint(campaign_ids)

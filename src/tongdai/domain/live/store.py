@@ -30,7 +30,9 @@ ORDER BY account_id, advertiser, number FOR UPDATE
 # returned, and what is not returned was ended by somebody else before. Served by the primary keys.
 # A call that returns keeps its old place in the queue: `due_at` stays. Where it was not sent at all, its
 # attempt is as if it had never been; where its trunk failed, the attempt stays open for the next one.
-# A trunk with too many failures in a row, and nothing else in between, cools down.
+# A trunk with too many failures in a row, and nothing else in between, cools down; when it is tried again,
+# one more sends it back.
+# What was not sent does not count for the day of its slot; another day's count never had it.
 END_LEGS: Sql = """
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest(
@@ -47,7 +49,8 @@ WITH input AS MATERIALIZED (
 ), ended AS (
     UPDATE legs SET state = 'ended', ended_at = %(now)s, outcome = input.outcome
     FROM input WHERE legs.id = input.leg_id AND legs.state <> 'ended'
-    RETURNING legs.limit_ids, input.*
+    RETURNING legs.limit_ids, (input.dial_at AT TIME ZONE 'Asia/Ho_Chi_Minh')::date
+                              = (%(now)s AT TIME ZONE 'Asia/Ho_Chi_Minh')::date AS of_today, input.*
 ), attempt AS (
     UPDATE attempts SET ended_at = %(now)s, outcome = input.outcome, ring_s = input.ring_s,
            duration_s = input.duration_s, key_press = input.key_press, timeline = input.timeline,
@@ -86,14 +89,15 @@ WITH input AS MATERIALIZED (
     WHERE persons.account_id = input.account_id AND persons.advertiser = input.person_of
       AND persons.number = input.number AND persons.live_call_id = input.call_id
 ), freed AS (
-    SELECT limit_id, count(*) AS channels, count(*) FILTER (WHERE ended.outcome IS NULL) AS unsent,
+    SELECT limit_id, count(*) AS channels,
+           count(*) FILTER (WHERE ended.outcome IS NULL AND ended.of_today) AS unsent,
            count(*) FILTER (WHERE ended.outcome = 'congestion' AND NOT ended.rang) AS failed,
            count(*) FILTER (WHERE ended.outcome <> 'congestion' OR ended.rang) AS carried
     FROM ended, unnest(ended.limit_ids) AS limit_id GROUP BY limit_id
 ), capacity AS (
     UPDATE limits SET live = live - freed.channels,
            used = greatest(0, used - freed.unsent),
-           failures = CASE WHEN freed.carried > 0 OR failures + freed.failed >= cool_after THEN 0
+           failures = CASE WHEN freed.carried > 0 OR cool_after IS NULL THEN 0
                            ELSE failures + freed.failed END,
            cooling_until = CASE WHEN freed.carried = 0 AND failures + freed.failed >= cool_after
                                 THEN %(now)s + make_interval(secs => cool_seconds) ELSE cooling_until END
