@@ -297,6 +297,23 @@ async def test_a_campaign_whose_trunk_is_full_says_so_until_a_call_ends(shop: Sh
         assert [await shop.ended(one) for one in (up, call)] == ["answered", "answered"]
 
 
+async def test_a_campaign_whose_calls_may_take_a_full_line_alone_says_so_though_another_is_free(
+    shop: Shop,
+) -> None:
+    """Both of its calls are to the network of the full line."""
+    await shop.change(shop.hotline, network="vinaphone", max_channels=0)
+    free = await shop.owner.made("/hotlines", {"number": "02473005678", "trunk_id": shop.trunk_id})
+    await shop.change(f"/hotlines/{free['id']}", network="viettel")
+    campaign = await shop.campaign()
+    await shop.change_campaign(campaign, hotline_ids=[shop.hotline_id, free["id"]])
+    async with shop.dialing():
+        calls = await shop.give(campaign, NUMBER, "0942345678")
+        await shop.says(campaign, "channels_full")
+        assert await shop.is_kept(calls[0])
+        await shop.change(shop.hotline, max_channels=1)
+        assert [await shop.ended(call) for call in calls] == ["answered", "answered"]
+
+
 async def test_a_campaign_whose_every_trunk_cools_down_says_so_until_one_is_used_again(shop: Shop) -> None:
     await shop.change(shop.trunk, cool_after=1, cool_seconds=600)
     shop.engine.behave = congested

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 
-from tongdai.domain.dialer.model import Capacity, DueCall, Plan
+from tongdai.domain.dialer.model import Capacity, DueCall, Line, Plan
 
 MOST_BENCHED = 2000
 """Of one campaign. What is queued behind so many waits with them."""
@@ -46,6 +46,11 @@ class Bench:
         for (network, tried), sitting in self._sitting.get(plan.campaign_id, {}).items():
             kept.extend(islice(sitting, capacity.room_for(plan, network, tried), None))
         return kept
+
+    def waits_for(self, plan: Plan) -> tuple[Line, ...]:
+        """The lines that the calls which sit there could take; none where no call does."""
+        kinds = [kind for kind, sitting in self._sitting.get(plan.campaign_id, {}).items() if sitting]
+        return tuple(dict.fromkeys(line for kind in kinds for line in plan.lines_to(*kind)))
 
     def clear(self) -> None:
         self._sitting.clear()

@@ -7,8 +7,8 @@ then be sent.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from tongdai.domain import billing, calls, compliance, contacts
@@ -106,7 +106,18 @@ async def claim(tx: Tx, claimer: Claimer, plans: Sequence[Plan], *, turn: int) -
     dry = _dry(wanted, claimed) - looked_past
     await _move_floors(tx, claimed, left, dry, looked_past, now - FLOOR_MARGIN)
     handled = len(claimed) - len(left) + _seat(claimer.bench, claimed, left, by_id, networks)
+    full |= _behind_busy_lines(claimer.bench, capacity, [plan for plan, _ in wanted])
     return Claim(tuple(legs), dry, full, laid.unpaid, handled, paced and bool(left or not slots))
+
+
+def _behind_busy_lines(bench: Bench, capacity: Capacity, plans: Iterable[Plan]) -> dict[int, Full]:
+    """Campaigns with nothing up whose due calls may take full lines alone, though they have others."""
+    waiting = [replace(plan, lines=bench.waits_for(plan)) for plan in plans]
+    return {
+        plan.campaign_id: capacity.why_full(plan)
+        for plan in waiting
+        if plan.lines and _is_full(plan, capacity)
+    }
 
 
 def _seat(
