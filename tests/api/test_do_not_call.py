@@ -31,6 +31,34 @@ async def text(api: Api, method: str, path: str, body: str | bytes, **query: Any
 # ---------------------------------------------------------------- the account's list
 
 
+async def test_an_operator_who_may_take_nobody_off_may_not_loosen_the_list_either(
+    owner: Api, colleague: Api
+) -> None:
+    listed = {"numbers": ["0912345678"], "source": "complaint", "until": "2030-01-01T00:00:00+07:00"}
+    await owner.post("/do-not-call", listed)
+
+    async def seen() -> tuple[bool, bool, str | None]:
+        (item,) = (await owner.get("/do-not-call")).json()["items"]
+        return item["voice"], item["sms"], item["until"]
+
+    for change in ({"voice": False}, {"until": "2026-01-01T00:00:00+07:00"}):
+        assert (await colleague.post("/do-not-call", listed | change)).status_code == 200
+        assert await seen() == (True, True, "2030-01-01T00:00:00+07:00")
+    assert (await text(colleague, "POST", "/do-not-call/import", "0912345678,S\n")).status_code == 200
+    assert await seen() == (True, True, None)
+    await colleague.post("/do-not-call", listed)
+    assert await seen() == (True, True, None)
+    await owner.post("/do-not-call", listed | {"voice": False})
+    assert await seen() == (False, True, "2030-01-01T00:00:00+07:00")
+
+
+async def test_a_list_of_more_lines_than_anybody_has_is_refused(owner: Api) -> None:
+    answer = await text(owner, "POST", "/do-not-call/import", " \n" * (compliance.MOST_LINES + 1))
+
+    assert answer.status_code == 400
+    assert "1,000,000 lines" in answer.json()["errors"][0]["message"]
+
+
 async def test_numbers_are_listed_shown_and_taken_off(owner: Api, colleague: Api) -> None:
     body = {
         "numbers": ["0912 345 678", 987654321, "113"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -31,6 +32,7 @@ from tongdai.api.params import EntryId
 from tongdai.api.problems import answers
 from tongdai.api.times import shown_time
 from tongdai.domain import calls, compliance
+from tongdai.domain.accounts import Caller, Role
 from tongdai.domain.compliance import PLATFORM
 from tongdai.domain.contacts import normalise, normalise_given
 from tongdai.kit.db import Tx
@@ -78,9 +80,10 @@ class ListOperation(Operation):
 )
 async def add_numbers(services: Wired, caller: CalledBy, data: JSONBody[NewListedNumbers]) -> ListingReport:
     """From the answer on none of them is dialled, but with one-time codes. A number that is listed already
-    takes the new flags, source and end. Calls that are queued for them end as `blocked` when they come up."""
+    takes the new flags, source and end; from operators, who may take none off, only what forbids more. Calls
+    that are queued for them end as `blocked` when they come up."""
     async with services.db.transaction() as tx:
-        return await _list(tx, caller.account_id, data, caller.user_id)
+        return await _list(tx, caller.account_id, data, caller.user_id, loosens=_may_loosen(caller))
 
 
 @post(
@@ -95,10 +98,16 @@ async def add_numbers(services: Wired, caller: CalledBy, data: JSONBody[NewListe
 async def import_numbers(
     services: Wired, caller: CalledBy, request: Request[Any, Any, Any], source: SourceWanted = "import"
 ) -> ListingReport:
-    """A text of any length that a body may have. Sent again after it broke off, it leaves the same list."""
-    entries = compliance.read_list(_text(await request.body()))
+    """A text of at most a million lines. Sent again after it broke off, it leaves the same list. A number
+    that is listed already is dealt with as when it is added by itself."""
+    entries = await _entries(request, compliance.MOST_LINES)
     report = await compliance.import_numbers(
-        services.db, caller.account_id, entries, source=source, user_id=caller.user_id
+        services.db,
+        caller.account_id,
+        entries,
+        source=source,
+        user_id=caller.user_id,
+        loosens=_may_loosen(caller),
     )
     return ListingReport.of(report)
 
@@ -215,7 +224,7 @@ async def lift_opt_out(services: Wired, caller: CalledBy, data: JSONBody[LiftedO
 async def add_platform_numbers(services: Wired, data: JSONBody[NewListedNumbers]) -> ListingReport:
     """No account calls them, but with one-time codes."""
     async with services.db.transaction() as tx:
-        return await _list(tx, PLATFORM, data, None)
+        return await _list(tx, PLATFORM, data, None, loosens=True)
 
 
 @post(
@@ -232,7 +241,7 @@ async def import_platform_numbers(
     services: Wired, request: Request[Any, Any, Any], source: SourceWanted = "import"
 ) -> ListingReport:
     """No account calls them, but with one-time codes."""
-    entries = compliance.read_list(_text(await request.body()))
+    entries = await _entries(request, compliance.MOST_LINES)
     report = await compliance.import_numbers(services.db, PLATFORM, entries, source=source, user_id=None)
     return ListingReport.of(report)
 
@@ -290,7 +299,7 @@ async def import_national_list(
     newer copy is here already. Until the answer the numbers of both copies are in force."""
     if as_of.tzinfo is None:
         raise InvalidError("as_of needs an offset.", errors=[("as_of", "Add +07:00 or Z.")])
-    entries = compliance.read_list(_text(await request.body()))
+    entries = await _entries(request, None)
     report = await compliance.import_national_list(
         services.db, entries, as_of=as_of, source=source, connected=connected, now=services.clock.now()
     )
@@ -317,7 +326,19 @@ async def get_national_list(services: Wired) -> NationalListState:
 # --------------------------------------------------------------------------- shared
 
 
-async def _list(tx: Tx, account_id: int, data: NewListedNumbers, user_id: int | None) -> ListingReport:
+def _may_loosen(caller: Caller) -> bool:
+    """As for taking a number off."""
+    return caller.role.covers(Role.OWNER)
+
+
+async def _entries(request: Request[Any, Any, Any], most: int | None) -> list[compliance.NewDoNotCall]:
+    """Reading a long list takes seconds, for which other requests should not wait."""
+    return await asyncio.to_thread(compliance.read_list, _text(await request.body()), most)
+
+
+async def _list(
+    tx: Tx, account_id: int, data: NewListedNumbers, user_id: int | None, *, loosens: bool
+) -> ListingReport:
     entries = [compliance.NewDoNotCall(str(number), data.voice, data.sms) for number in data.numbers]
     report = await compliance.list_numbers(
         tx,
@@ -327,6 +348,7 @@ async def _list(tx: Tx, account_id: int, data: NewListedNumbers, user_id: int | 
         reason=data.reason,
         until=data.until,
         user_id=user_id,
+        loosens=loosens,
     )
     return ListingReport.of(report)
 

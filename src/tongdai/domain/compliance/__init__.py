@@ -24,7 +24,12 @@ from tongdai.domain.compliance.errors import (
     ScheduleInvalidError,
 )
 from tongdai.domain.compliance.holiday_calendar import HolidayCheck, vietnam_holidays
-from tongdai.domain.compliance.importing import import_national_list, import_numbers, read_list
+from tongdai.domain.compliance.importing import (
+    MOST_LINES,
+    import_national_list,
+    import_numbers,
+    read_list,
+)
 from tongdai.domain.compliance.judging import (
     Block,
     Go,
@@ -99,6 +104,7 @@ from tongdai.domain.compliance.service import (
 __all__ = [
     "CLOSED",
     "CONSENT_PURPOSES",
+    "MOST_LINES",
     "PLATFORM",
     "PURGED_AT_ONCE",
     "PURPOSES",

@@ -6,10 +6,11 @@ before stay in force until the new one is complete, so an import that breaks off
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from tongdai.domain.compliance.calling import AHEAD, NationalList
 from tongdai.domain.compliance.errors import NationalListOldError, RecordInvalidError
@@ -20,22 +21,30 @@ from tongdai.domain.contacts import normalise
 from tongdai.kit.db import Database
 
 PAGE = 10_000
+MOST_LINES: Final = 1_000_000
+"""Of an account's list, or everybody's, in one import: as many numbers as a small country's operator has."""
 
 _T = TypeVar("_T")
 
 _SPLIT = re.compile(r"[,;\t]")
+# As `str.splitlines` has them, but one after the other: a body of line ends alone would be millions.
+_LINE = re.compile("[^\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
 _FLAGS = {"": (True, True), "V": (True, False), "S": (False, True), "VS": (True, True), "SV": (True, True)}
 
 
-def read_list(text: str) -> list[NewDoNotCall]:
+def read_list(text: str, most: int | None = None) -> list[NewDoNotCall]:
     """A list as text: one number a line, and after a comma `V` (no calls), `S` (no messages) or both.
 
     Without a letter it is both; a letter that is none of these is read as both too, since a list says what is
     forbidden. Empty lines and a byte order mark are passed over.
+
+    Takes a microsecond or two for each line. Raises RecordInvalidError for more than `most` lines.
     """
     entries = []
-    for line in text.removeprefix("\ufeff").splitlines():
-        parts = [part.strip().strip('"') for part in _SPLIT.split(line)]
+    for count, line in enumerate(_LINE.finditer(text.removeprefix("\ufeff")), 1):
+        if most is not None and count > most:
+            raise RecordInvalidError([("", f"has more than {most:,} lines; send it in parts")])
+        parts = [part.strip().strip('"') for part in _SPLIT.split(line.group())]
         if any(parts):
             voice, sms = _FLAGS.get(parts[1].upper() if len(parts) > 1 else "", (True, True))
             entries.append(NewDoNotCall(parts[0], voice, sms))
@@ -43,11 +52,17 @@ def read_list(text: str) -> list[NewDoNotCall]:
 
 
 async def import_numbers(
-    db: Database, account_id: int, entries: Sequence[NewDoNotCall], *, source: str, user_id: int | None
+    db: Database,
+    account_id: int,
+    entries: Sequence[NewDoNotCall],
+    *,
+    source: str,
+    user_id: int | None,
+    loosens: bool = True,
 ) -> ListReport:
     """Puts a long list on the account's do-not-call list, or on everybody's (`PLATFORM`).
 
-    Sent again after it broke off, the same list leaves the same numbers.
+    `loosens` is as in `list_numbers`. Sent again after it broke off, the same list leaves the same numbers.
 
     Raises RecordInvalidError when no line holds a number: this is no list.
     """
@@ -55,7 +70,7 @@ async def import_numbers(
     rejected: list[tuple[int, str]] = []
     for start, page in _pages(entries):
         async with db.transaction() as tx:
-            report = await list_numbers(tx, account_id, page, source=source, user_id=user_id)
+            report = await list_numbers(tx, account_id, page, source=source, user_id=user_id, loosens=loosens)
         listed += report.listed
         rejected += [(start + index, reason) for index, reason in report.rejected]
     if not listed:
@@ -78,7 +93,7 @@ async def import_national_list(
         RecordInvalidError: no line holds a number, or `as_of` is in the future.
         NationalListOldError: a newer copy is here already.
     """
-    numbers, rejected = _read(entries)
+    numbers, rejected = await asyncio.to_thread(_read, entries)
     if not in_range(as_of) or as_of > now + AHEAD:
         raise RecordInvalidError([("as_of", "must be a moment since 1970 and not in the future")])
     if not numbers:

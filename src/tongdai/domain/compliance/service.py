@@ -54,10 +54,12 @@ async def list_numbers(
     reason: str | None = None,
     until: datetime | None = None,
     user_id: int | None = None,
+    loosens: bool = True,
 ) -> ListReport:
     """Puts numbers on the account's do-not-call list, or on everybody's (`PLATFORM`).
 
-    A number that is there already takes the new flags, source and end. What is no number is reported.
+    A number that is there already takes the new flags, source and end. Without `loosens`, for whoever may not
+    take a number off, it takes only those that forbid more. What is no number is reported.
 
     Raises RecordInvalidError when `until` is a slip.
     """
@@ -85,6 +87,7 @@ async def list_numbers(
                 "reason": reason,
                 "until": until,
                 "user_id": user_id,
+                "loosens": loosens,
             },
         )
     return ListReport(len(entries), len(taken), tuple(rejected))

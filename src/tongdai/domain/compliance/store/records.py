@@ -14,16 +14,20 @@ from tongdai.kit.db import Sql, Tx
 
 # --------------------------------------------------------------------------- do-not-call
 
-# The latest word about a number counts. In key order, so that two imports never wait for each other in a
-# circle.
+# The latest word about a number counts; of somebody who may not loosen the list, only as far as it forbids
+# more. In key order, so that two imports never wait for each other in a circle.
 LIST_NUMBERS: Final[Sql] = """
 INSERT INTO do_not_call (account_id, number, voice, sms, source, reason, until, user_id)
 SELECT %(account_id)s, t.number, t.voice, t.sms, %(source)s, %(reason)s, %(until)s, %(user_id)s
 FROM unnest(%(number)s::text[], %(voice)s::boolean[], %(sms)s::boolean[]) AS t(number, voice, sms)
 ORDER BY t.number
 ON CONFLICT (number, account_id) DO UPDATE
-SET voice = excluded.voice, sms = excluded.sms, source = excluded.source, reason = excluded.reason,
-    until = excluded.until, user_id = excluded.user_id
+SET voice = excluded.voice OR (do_not_call.voice AND NOT %(loosens)s),
+    sms = excluded.sms OR (do_not_call.sms AND NOT %(loosens)s),
+    source = excluded.source, reason = excluded.reason, user_id = excluded.user_id,
+    until = CASE WHEN %(loosens)s THEN excluded.until
+                 WHEN do_not_call.until IS NOT NULL AND excluded.until IS NOT NULL
+                 THEN greatest(do_not_call.until, excluded.until) END
 """
 
 _DO_NOT_CALL: Sql = "id, account_id, number, voice, sms, source, reason, until, user_id, created_at"
