@@ -289,6 +289,20 @@ async def test_an_endpoint_that_hangs_delays_only_itself(outbox: Outbox, receive
         assert receiver.at_once["/hang"] >= 1
 
 
+async def test_what_is_read_for_endpoints_that_hang_leaves_room_for_the_others(
+    outbox: Outbox, receiver: Receiver
+) -> None:
+    receiver.answers["/hang"] = None
+    for _ in range(4):
+        await outbox.endpoint(receiver.url("/hang"), max_in_flight=4)
+    async with outbox.sending(timeout_s=60, most_queued=20, grace_s=0.1):
+        await outbox.publish(*((call, 1) for call in range(1, 51)))
+        await receiver.until_got("/hang", 16)
+        healthy = await outbox.endpoint(receiver.url())
+        await outbox.publish(*((call, 1) for call in range(51, 101)))
+        await outbox.until_states(["delivered"] * 50, healthy)
+
+
 async def test_an_endpoint_that_fails_pauses_itself_says_so_and_resumes_by_one_probe(
     outbox: Outbox, receiver: Receiver, now: FakeClock
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -11,11 +12,21 @@ import uvloop
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 CANCEL_AGAIN_S = 1.0
+OPEN_FILES = 65_536
 
 
 def run_until_stopped(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     """Run `main(stop)` in a new event loop; SIGTERM and SIGINT set `stop`."""
+    _allow_open_files()
     uvloop.run(_run(main))
+
+
+def _allow_open_files() -> None:
+    """As many as one may have: the usual 1,024 are too few for connections to a thousand customers."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:

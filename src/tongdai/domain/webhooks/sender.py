@@ -48,7 +48,7 @@ class SenderConfig:
     grace_s: float = 5.0
     """At a stop, how long requests under way may take to end."""
     most_queued: int = 10_000
-    """Deliveries held in memory."""
+    """Deliveries held in memory, and a few for each endpoint besides."""
     most_claimed: int = 2_000
     """Deliveries read by one query."""
 
@@ -269,17 +269,27 @@ class Sender:
                 await self._claim(wanted)
 
     def _wanted(self) -> dict[int, int]:
-        """How many deliveries of which endpoints are to be read now."""
-        held = sum(len(lane.held) for lane in self._lanes.values())
-        room = min(self._config.most_queued - held, self._config.most_claimed)
+        """How many deliveries of which endpoints are to be read now.
+
+        Who has nothing to send may always read some, or the queues of slow endpoints would fill the memory
+        that is set aside and hold up the others. Those who were asked for come last the next time.
+        """
+        room = self._config.most_queued - sum(len(lane.held) for lane in self._lanes.values())
         now = self._clock.now()
         wanted: dict[int, int] = {}
+        asked = 0
         for id_, lane in self._lanes.items():
-            if room <= 0:
+            if not lane.wants_more or lane.health.is_paused(now):
+                continue
+            number = min(lane.want, room) if room > 0 else 0 if lane.queue else lane.first_claim
+            if number:
+                wanted[id_] = number
+                room -= number
+                asked += number
+            if asked >= self._config.most_claimed:
                 break
-            if lane.wants_more and not lane.health.is_paused(now):
-                wanted[id_] = min(lane.want, room)
-                room -= wanted[id_]
+        for id_ in wanted:
+            self._lanes[id_] = self._lanes.pop(id_)
         return wanted
 
     async def _claim(self, wanted: dict[int, int]) -> None:
