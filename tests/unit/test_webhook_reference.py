@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from http.client import HTTPConnection
 from pathlib import Path
@@ -153,3 +154,17 @@ def test_the_receiver_of_the_page_takes_what_is_signed_and_nothing_else(
     assert posted(port, body, {}) == 401
     assert process.stdout is not None
     assert process.stdout.readline() == f"evt_1_1 {body.decode()}\n"
+
+
+def test_the_receiver_of_the_page_prints_whole_lines_whatever_comes_at_once(
+    receiver: tuple[int, subprocess.Popen[str]],
+) -> None:
+    port, process = receiver
+    body = vbot.render_auto_call(ANSWERED, {})
+    with ThreadPoolExecutor(4) as senders:
+        answers = list(senders.map(lambda _: posted(port, body, signed(body)), range(400)))
+    assert process.stdout is not None
+    lines = {process.stdout.readline() for _ in answers}
+
+    assert set(answers) == {204}
+    assert lines == {f"evt_1_1 {body.decode()}\n"}
