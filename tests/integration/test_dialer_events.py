@@ -215,9 +215,9 @@ async def test_an_import_keeps_no_claim_waiting_while_it_tells_of_its_bad_number
                 keep_invalid=True,
             )
 
-    async with asyncio.TaskGroup() as tasks:
-        async with desk.locked("LOCK TABLE webhook_deliveries IN EXCLUSIVE MODE"):
-            tasks.create_task(give())
-            await eventually(desk.waiting_for_locks)
-            await rows(desk.db, "SELECT FROM campaigns WHERE id = %s FOR NO KEY UPDATE NOWAIT", campaign)
+    telling_waits = desk.locked("LOCK TABLE webhook_deliveries IN EXCLUSIVE MODE")
+    async with asyncio.TaskGroup() as tasks, telling_waits:
+        tasks.create_task(give())
+        await eventually(desk.waiting_for_locks)
+        await rows(desk.db, "SELECT FROM campaigns WHERE id = %s FOR NO KEY UPDATE NOWAIT", campaign)
     assert len(await told(desk)) == 1

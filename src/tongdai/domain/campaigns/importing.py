@@ -165,7 +165,7 @@ async def _many(batch: _Batch) -> _Done:
     now = batch.clock.now()
     if kept:
         await store.copy_rows(tx, store.COPY_INVALID, _invalid_chunks(campaign, kept, prepared.invalid, now))
-    # Telling of thousands takes seconds, so it comes before the locks that claims wait for: the campaign's row.
+    # Telling of thousands takes seconds, so it comes before the lock that claims wait for (the campaign).
     await calls.tell_refused(tx, [(campaign.account_id, call_id) for call_id in kept])
     if not await store.end_many(tx, campaign, len(ids)):
         raise CampaignStoppedError(campaign_id=campaign.id, state=campaign.state)
