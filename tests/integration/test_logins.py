@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,6 +10,7 @@ import pytest
 from tests import factories
 from tests.factories import PASSWORD, Cast
 from tests.fakes.clock import FakeClock
+from tests.fakes.dialling import eventually
 
 from tongdai.domain import accounts
 from tongdai.domain.accounts import AccountCodeTakenError, Lives, LoginTokens
@@ -106,3 +108,36 @@ async def test_a_user_who_was_disabled_between_password_and_login_gets_none(
     other = replace(found.user, account_id=cast.stranger.account_id)
     with pytest.raises(accounts.UserNotFoundError):
         await accounts.open_login(tx, keyring, clock, other, "vbot", LIVES)
+
+
+async def test_a_password_that_is_changed_while_it_is_checked_gives_no_login(
+    db: Database, keyring: Keyring, clock: FakeClock, cast: Cast
+) -> None:
+    owner = cast.owner
+    async with db.autocommit() as tx:
+        found = await accounts.find_credentials(tx, owner.user.email)
+
+    async def log_in() -> LoginTokens:
+        assert found.user is not None
+        async with db.transaction() as tx:
+            return await accounts.open_login(
+                tx, keyring, clock, found.user, "vbot", LIVES, checked=found.stored
+            )
+
+    async def waits() -> bool:
+        async with db.autocommit() as tx:
+            cursor = await tx.execute(
+                "SELECT FROM pg_stat_activity WHERE datname = current_database()"
+                " AND wait_event_type = 'Lock' AND query LIKE '%INSERT INTO logins%'"
+            )
+            return await cursor.fetchone() is not None
+
+    assert (await log_in()).access_token
+    async with db.transaction() as tx:
+        await accounts.change_password(tx, owner.account_id, owner.user.id, "một mật khẩu khác")
+        late = asyncio.create_task(log_in())
+        await eventually(waits)
+    with pytest.raises(accounts.UserNotFoundError):
+        await late
+    with pytest.raises(accounts.UserNotFoundError):
+        await log_in()

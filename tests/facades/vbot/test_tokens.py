@@ -150,6 +150,24 @@ async def test_a_changed_password_ends_the_logins_that_were_made_with_it(
     assert await opens(api, Authorization=f"Bearer {colleagues}")
 
 
+async def test_a_flood_of_logins_is_turned_away_and_leaves_room_for_everybody_else(
+    api: Api, db: Database, cast: Cast
+) -> None:
+    owner = cast.owner
+    async with db.transaction() as tx:
+        # The tests' own hash is a cheap one.
+        await accounts.change_password(tx, owner.account_id, owner.user.id, NEW_PASSWORD)
+    form = {"grant_type": "password", "username": owner.user.email, "password": PASSWORD}
+
+    answers = await asyncio.gather(*(api.http.post("/token", data=form) for _ in range(150)))
+
+    assert {answer.status_code for answer in answers} == {400, 500}
+    away = [answer for answer in answers if answer.status_code == 500]
+    assert {answer.json()["error"] for answer in away} == {"temporarily_unavailable"}
+    assert all(answer.headers["retry-after"] for answer in away)
+    assert (await api.log_in(owner, NEW_PASSWORD)).status_code == 200
+
+
 # ---------------------------------------------------------------- lifetimes
 
 

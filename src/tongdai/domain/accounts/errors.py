@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tongdai.kit.errors import ConflictError, InvalidError, NotFoundError
+from tongdai.kit.errors import ConflictError, InvalidError, NotFoundError, TongdaiError
 
 
 class AccountNotFoundError(NotFoundError):
@@ -47,6 +47,12 @@ class ProjectCodeTakenError(ConflictError):
 
 class SecretExistsError(ConflictError):
     """This user has such a secret already: rotate it instead."""
+
+
+class PasswordsBusyError(TongdaiError):
+    """So many passwords wait to be checked that another one would wait too long."""
+
+    retryable = True
 
 
 class AccountInvalidError(InvalidError):

@@ -46,16 +46,25 @@ class LoginTokens:
 
 
 async def open_login(
-    tx: Tx, keyring: Keyring, clock: Clock, user: User, kind: str, lives: Lives
+    tx: Tx,
+    keyring: Keyring,
+    clock: Clock,
+    user: User,
+    kind: str,
+    lives: Lives,
+    *,
+    checked: str | None = None,
 ) -> LoginTokens:
-    """A login of a user whose password was checked.
+    """A login of a user whose password was checked, against the hash `checked` where that was some time ago.
 
     Raises:
-        UserNotFoundError: the user was disabled meanwhile.
+        UserNotFoundError: the user was disabled, or got another password, meanwhile.
     """
     now = clock.now()
     await store.forget_expired(tx, now, _FORGOTTEN)
-    login_id = await store.insert_login(tx, user.account_id, user.id, kind, now, _over(now, lives))
+    login_id = await store.insert_login(
+        tx, user.account_id, user.id, kind, now=now, expires_at=_over(now, lives), checked=checked
+    )
     if login_id is None:
         raise UserNotFoundError
     return await _tokens(tx, keyring, store.Login(login_id, user.account_id, user.id), kind, lives, now)

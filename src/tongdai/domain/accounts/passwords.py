@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from tongdai.domain.accounts.errors import UserNotFoundError
+from tongdai.domain.accounts.errors import PasswordsBusyError, UserNotFoundError
 from tongdai.domain.accounts.model import MAX_PASSWORD, PasswordHash, User, check_password
 from tongdai.domain.accounts.store import accounts as store
 from tongdai.domain.accounts.store import logins
@@ -22,6 +22,9 @@ from tongdai.kit.db import Tx
 _AT_ONCE: Final = 2
 """Hashes in the making in one process. Each takes 64 MiB and some 50 ms on four cores, so a flood of logins
 waits here, and neither fills the memory nor takes the threads that read other requests' bodies."""
+_MOST_WAITING: Final = 64
+"""Passwords that are checked or wait for it. More would wait for seconds, and a flood of them would take every
+place that the process has for requests."""
 
 Result = TypeVar("Result")
 
@@ -74,9 +77,16 @@ async def find_credentials(tx: Tx, email: str) -> Credentials:
 
 
 async def matches(credentials: Credentials, password: str) -> bool:
-    """Whether there is such a user and this is the password. Takes the same time for everybody."""
+    """Whether there is such a user and this is the password. Takes the same time for everybody.
+
+    Raises PasswordsBusyError at once when too many wait.
+    """
     stored = credentials.stored
-    same = await _in_turn(lambda: _matches(stored or _decoy_hash(), password))
+    places = _places()
+    if places.locked():
+        raise PasswordsBusyError
+    async with places:
+        same = await _in_turn(lambda: _matches(stored or _decoy_hash(), password))
     return same and stored is not None
 
 
@@ -87,6 +97,12 @@ async def _in_turn(work: Callable[[], Result]) -> Result:
 @cache
 def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="password")
+
+
+@cache
+def _places() -> asyncio.Semaphore:
+    """Nobody ever waits for one, so that it is bound to no loop."""
+    return asyncio.Semaphore(_MOST_WAITING)
 
 
 @cache

@@ -267,7 +267,13 @@ async def _log_in(services: Services, request: TokenRequest) -> LoginTokens:
         if await accounts.matches(found, request.password) and found.user is not None:
             async with services.db.transaction() as tx:
                 tokens = await accounts.open_login(
-                    tx, services.keyring, services.clock, found.user, LOGIN_KIND, lives
+                    tx,
+                    services.keyring,
+                    services.clock,
+                    found.user,
+                    LOGIN_KIND,
+                    lives,
+                    checked=found.stored,
                 )
     else:
         raise GrantInvalidError("grant_type must be password or refresh_token")
@@ -290,6 +296,11 @@ async def _answer_token(services: Services, request: Request[Any, Any, Any]) -> 
         return json_answer(answer, request, HTTPStatus.OK)
     except (GrantInvalidError, accounts.UserNotFoundError) as error:
         return _refuse_grant(request, "invalid_grant", error.message, HTTPStatus.BAD_REQUEST)
+    except accounts.PasswordsBusyError:
+        logger.warning("too many logins at once")
+        return _refuse_grant(
+            request, "temporarily_unavailable", UNAVAILABLE.msg, UNAVAILABLE.http, RETRY_AFTER
+        )
     except TRANSIENT_ERRORS as error:
         logger.warning("the database did not answer a login", exc_info=error)
         return _refuse_grant(

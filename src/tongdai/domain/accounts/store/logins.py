@@ -12,10 +12,14 @@ from psycopg.rows import class_row
 from tongdai.domain.accounts.model import Caller, Role
 from tongdai.kit.db import Tx
 
-# A new login; nothing when the user is disabled or not of the account.
+# A new login; nothing when the user is disabled, not of the account, or has another password than was
+# checked. The lock makes it wait for whoever is just changing that, and them for it.
 INSERT_LOGIN = """
 INSERT INTO logins (account_id, user_id, kind, created_at, expires_at)
-SELECT account_id, id, %s, %s, %s FROM users WHERE id = %s AND account_id = %s AND disabled_at IS NULL
+SELECT account_id, id, %(kind)s, %(now)s, %(expires_at)s FROM users
+WHERE id = %(user_id)s AND account_id = %(account_id)s AND disabled_at IS NULL
+  AND (%(checked)s::text IS NULL OR password_hash = %(checked)s)
+FOR SHARE
 RETURNING id
 """
 
@@ -73,9 +77,24 @@ class Login:
 
 
 async def insert_login(
-    tx: Tx, account_id: int, user_id: int, kind: str, now: datetime, expires_at: datetime
+    tx: Tx,
+    account_id: int,
+    user_id: int,
+    kind: str,
+    *,
+    now: datetime,
+    expires_at: datetime,
+    checked: str | None,
 ) -> int | None:
-    cursor = await tx.execute(INSERT_LOGIN, (kind, now, expires_at, user_id, account_id))
+    values = {
+        "account_id": account_id,
+        "user_id": user_id,
+        "kind": kind,
+        "now": now,
+        "expires_at": expires_at,
+        "checked": checked,
+    }
+    cursor = await tx.execute(INSERT_LOGIN, values)
     row = await cursor.fetchone()
     return None if row is None else int(row[0])
 
