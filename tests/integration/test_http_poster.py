@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import resource
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -147,6 +148,23 @@ async def test_an_answer_that_drips_does_not_take_longer_than_it_may(receiver: R
 async def test_a_port_that_nobody_listens_on_is_told() -> None:
     async with posting() as poster:
         assert await failure(poster, f"http://127.0.0.1:{closed_port()}/") == PostFailure.CONNECTION
+
+
+async def test_a_connection_that_is_not_accepted_is_given_up_before_the_whole_time_is_over() -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = full.getsockname()
+        with contextlib.ExitStack() as others:
+            for _ in range(4):  # more than its queue holds: the next one gets no answer
+                other = others.enter_context(socket.socket())
+                other.setblocking(False)
+                other.connect_ex(address)
+            poster = HttpPoster(allow_private=True, timeout_s=60, connect_timeout_s=0.2)
+            await poster.start()
+            async with asyncio.timeout(20):
+                assert await failure(poster, f"http://127.0.0.1:{address[1]}/") == PostFailure.TIMEOUT
+            await poster.stop()
 
 
 async def test_a_server_without_encryption_is_told() -> None:

@@ -31,7 +31,11 @@ _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errn
 
 
 class HttpPoster:
-    """Satisfies `ports.posting.Poster`. Times are seconds, each for one request as a whole."""
+    """Satisfies `ports.posting.Poster`.
+
+    A request takes `timeout_s` seconds at most, from the look-up of the name to the end of the answer, and
+    `connect_timeout_s` of them for a connection with its encryption.
+    """
 
     def __init__(
         self,
@@ -42,7 +46,7 @@ class HttpPoster:
         lookup: Lookup | None = None,
     ) -> None:
         self._allow_private = allow_private
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=connect_timeout_s)
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=connect_timeout_s)
         self._lookup = lookup
         self._system_lookup: SystemLookup | None = None
         self._session: aiohttp.ClientSession | None = None
