@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
+
+import pytest
+from psycopg.errors import UniqueViolation
 
 from tongdai.kit.logs import LineFormatter
 
@@ -28,3 +32,19 @@ def test_numbers_names_and_addresses_are_shortened() -> None:
 
 def test_a_fact_cannot_begin_a_new_line() -> None:
     assert "\n" not in line("done", note="a\nb")
+
+
+@pytest.mark.parametrize("group", [False, True])
+def test_what_the_database_says_of_the_values_of_a_row_is_not_logged(group: bool) -> None:
+    told = "duplicate key\nDETAIL:  Failing row contains (84912345001,\n\nLan).\nCONTEXT:  COPY x: 8491"
+    try:
+        try:
+            raise UniqueViolation(told)
+        except UniqueViolation as error:
+            raise (ExceptionGroup("several", [error]) if group else RuntimeError("no call")) from error
+    except Exception:
+        shown = line("failed", exc_info=sys.exc_info())
+    assert "8491" not in shown
+    assert "Lan" not in shown
+    assert shown.count("UniqueViolation: duplicate key") == 1 + group
+    assert "several" in shown if group else "RuntimeError: no call" in shown

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import logging
+import re
 from datetime import UTC, datetime
+from typing import Any
 
 # What every LogRecord has; anything else on one came through `extra`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 PERSONAL = frozenset({"number", "caller", "callee", "email", "name"})
 """Tagged fields of which a log shows the last three characters only."""
+
+# What PostgreSQL adds to an error: the values of the row that was refused, people's numbers among them.
+_VALUES = re.compile(
+    r"\n[ |]*(?:DETAIL|CONTEXT):.*?(?=\n[ |+-]*(?:The above exception|During handling|Traceback)|\Z)",
+    re.DOTALL,
+)
 
 _QUIET = ("procrastinate", "psycopg.pool", "asyncio")
 
@@ -20,6 +28,10 @@ class LineFormatter(logging.Formatter):
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
         moment = datetime.fromtimestamp(record.created, UTC)
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        """The traceback without what the database says of the values."""
+        return _VALUES.sub("\n", super().formatException(ei)).rstrip()
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         facts = [

@@ -23,8 +23,8 @@ _AT_ONCE: Final = 2
 """Hashes in the making in one process. Each takes 64 MiB and some 50 ms on four cores, so a flood of logins
 waits here, and neither fills the memory nor takes the threads that read other requests' bodies."""
 _MOST_WAITING: Final = 64
-"""Passwords that are checked or wait for it. More would wait for seconds, and a flood of them would take every
-place that the process has for requests."""
+"""Passwords that are checked or wait for it. More would wait for seconds, and a flood of them would take
+every place that the process has for requests."""
 
 Result = TypeVar("Result")
 
