@@ -106,6 +106,20 @@ TRIES = [
         "/templates",
         lambda theirs, own: campaign_body(own.script_id, own.hotline_id, project_id=theirs.project_id),
     ),
+    *(
+        Try(
+            "POST",
+            path,
+            lambda theirs, own: campaign_body(
+                own.script_id,
+                own.hotline_id,
+                purpose="advertising",
+                advertiser="ABC",
+                attestation_id=theirs.attestation_id,
+            ),
+        )
+        for path in ("/campaigns", "/templates")
+    ),
     Try("POST", "/calls/cancel", lambda theirs, own: {"campaign_id": theirs.campaign_id}),
     Try(
         "POST",
