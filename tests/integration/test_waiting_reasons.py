@@ -486,6 +486,15 @@ async def test_a_campaign_whose_people_are_all_on_do_not_call_lists_says_by_whic
 # --------------------------------------------------------------------------- its own doing
 
 
+async def test_a_campaign_that_no_dialer_serves_says_so_until_one_does(shop: Shop) -> None:
+    campaign = await shop.campaign()
+    [call] = await shop.give(campaign)
+    await shop.says(campaign, "no_dialer")
+    async with shop.dialing():
+        assert await shop.ended(call) == "answered"
+        await shop.says(campaign, "nothing_queued")
+
+
 async def test_a_campaign_whose_next_call_is_later_says_when(shop: Shop) -> None:
     shop.engine.behave = congested
     retries = {"congestion": {"times": 1, "after_seconds": 3600}}

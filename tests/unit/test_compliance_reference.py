@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 
-from tongdai.api.campaign_shapes import WaitingDetail, WaitingReason
+from tongdai.api.waiting_shapes import WaitingDetail, WaitingReason
 from tongdai.domain.compliance import CampaignBlock, load_policies, parse_policies
 from tongdai.domain.compliance.judging import Listed
 from tongdai.domain.compliance.policy import SPANS, Rule

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from tongdai.api.bodies import Channels, Cps, Id, Name
 from tongdai.api.times import shown_time
+from tongdai.api.waiting_shapes import NO_DIALER, Waiting, waiting_of
 from tongdai.domain import campaigns
 from tongdai.domain.campaigns import CampaignConfig, DeclaredField, FieldType, RetryRule
 from tongdai.domain.campaigns.declared import MAX_FIELDS
@@ -127,80 +128,6 @@ class CampaignChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         return {name: value for name, value in _pairs(self) if value is not UNSET}
 
 
-WaitingReason = Literal[
-    "schedule_closed",
-    "schedule_over",
-    "nothing_queued",
-    "next_call_later",
-    "channels_full",
-    "engine_unreachable",
-    "hotlines_disabled",
-    "no_hotline",
-    "script_invalid",
-    "configuration_invalid",
-    "plan_expired",
-    "wallet_empty",
-    "no_policy",
-    "purpose_window",
-    "dnc_stale",
-    "brand_name_missing",
-    "hotlines_not_valid",
-    "trunks_cooling",
-    "daily_cap_reached",
-]
-WaitingDetail = Literal[
-    "not_started",
-    "window_closed",
-    "holiday",
-    "schedule_ended",
-    "never_opens",
-    "contact_window",
-    "freq_24h",
-    "freq_day",
-    "freq_3h",
-    "freq_hour",
-    "freq_minute",
-    "person_busy",
-    "hotline_unavailable",
-    "channels_full",
-    "trunks_cooling",
-    "daily_cap_reached",
-    "wallet_reserved",
-    "wallet_empty",
-    "plan_expired",
-    "no_policy",
-]
-
-
-class Waiting(msgspec.Struct, frozen=True):
-    """Why a running campaign dials nothing at the moment. Calls that are up go on all the same."""
-
-    reason: WaitingReason
-    """What ends each:
-
-    - `schedule_closed`, `next_call_later`, `channels_full`: time.
-    - `nothing_queued`: the next contact or retry.
-    - `purpose_window`: the next hour in which the rules for its purpose allow calls, at `until`; without one
-      those hours and its schedule never meet.
-    - `trunks_cooling`: time; every trunk that could call has failed too often of late.
-    - `daily_cap_reached`: the next day of Vietnam, or a higher `daily_cap` of a hotline.
-    - `plan_expired`: a plan that is valid. `wallet_empty`: a top-up that covers a call.
-    - `brand_name_missing`: a hotline whose brand name is valid, which its purpose needs.
-    - `hotlines_not_valid`: a hotline within its contract's dates. `hotlines_disabled`, `no_hotline`: one that
-      is enabled, on a trunk that is.
-    - `dnc_stale`: a fresh copy of the national do-not-call register. `no_policy`: a policy of rules that is
-      in force today; both are the operator's to bring.
-    - `engine_unreachable`: the engine's answer. `schedule_over`, `script_invalid`, `configuration_invalid`:
-      somebody who mends what they name.
-    """
-    detail: WaitingDetail | None
-    """Of `schedule_closed`: `not_started`, `window_closed`, `holiday`. Of `schedule_over`: `schedule_ended`,
-    `never_opens`. Of `next_call_later`: the `deferred_reason` of that call; null when it is a retry."""
-    since: datetime | None
-    until: datetime | None
-    """When that ends by itself; null: nobody knows, or when somebody changes something."""
-
-
 class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     """A running list of calls."""
 
@@ -291,7 +218,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Why nothing more is dialled; null when calls are, and when it does not run."""
 
     @classmethod
-    def of(cls, row: campaigns.Progress) -> Progress:
+    def of(cls, row: campaigns.Progress, *, is_dialled: bool) -> Progress:
+        """`is_dialled`: a dialer lives that could dial it."""
         return cls(
             campaign_id=row.campaign_id,
             state=_state(row.state),
@@ -302,7 +230,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
             outcomes=dict(row.outcomes),
             blocked_by=dict(row.blocked_by),
             next_due_at=shown_time(row.next_due_at),
-            waiting=waiting_of(row),
+            waiting=waiting_of(row) if is_dialled or row.state != "running" else NO_DIALER,
         )
 
 
@@ -396,18 +324,6 @@ class CampaignFromTemplate(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
 def declared(fields: tuple[Field | str, ...]) -> tuple[DeclaredField, ...]:
     """Declared fields; a bare name is an optional text."""
     return tuple(DeclaredField(one) if isinstance(one, str) else one for one in fields)
-
-
-def waiting_of(row: campaigns.Campaign | campaigns.Progress) -> Waiting | None:
-    if row.waiting_reason is None:
-        return None
-    reason, _, detail = row.waiting_reason.partition(": ")
-    return Waiting(
-        reason=cast(WaitingReason, reason),
-        detail=cast(WaitingDetail, detail) if detail else None,
-        since=shown_time(row.waiting_since),
-        until=shown_time(row.waiting_until),
-    )
 
 
 def _state(text: str) -> State:

@@ -17,7 +17,7 @@ from tongdai.api.campaign_shapes import (
 from tongdai.api.paging import Cursor, Limit, after, cut
 from tongdai.api.params import CampaignId
 from tongdai.api.problems import answers
-from tongdai.domain import campaigns
+from tongdai.domain import campaigns, dialer
 
 TAGS = ["Campaigns"]
 
@@ -170,7 +170,8 @@ async def stop_campaign(services: Wired, caller: CalledBy, campaign_id: Campaign
 async def get_progress(services: Wired, caller: CalledBy, campaign_id: CampaignId) -> Progress:
     """How many calls are queued, up and done, by outcome, and why nothing is dialled when nothing is."""
     async with services.db.transaction() as tx:
-        return Progress.of(await campaigns.progress(tx, caller.account_id, campaign_id))
+        progress = await campaigns.progress(tx, caller.account_id, campaign_id)
+        return Progress.of(progress, is_dialled=await dialer.is_any_alive(tx))
 
 
 HANDLERS = [

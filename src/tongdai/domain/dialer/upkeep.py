@@ -5,12 +5,17 @@ from __future__ import annotations
 import logging
 
 from tongdai.domain.dialer.store import recovering as store
-from tongdai.kit.db import Database
+from tongdai.kit.db import Database, Tx
 
 log = logging.getLogger(__name__)
 
 LIMITS_AT_ONCE = 50
 """Locked together, and claims wait for them meanwhile."""
+
+
+async def is_any_alive(tx: Tx) -> bool:
+    """Whether any dialer lives: without one no campaign dials, and none says why."""
+    return await store.is_any_alive(tx)
 
 
 async def recount_limits(db: Database) -> int:

@@ -21,6 +21,15 @@ from tongdai.kit.db import Sql, Tx
 REGISTER: Sql = "INSERT INTO dialers (host, pid) VALUES (%s, %s) RETURNING id"
 HOLD_LOCK: Sql = "SELECT pg_advisory_lock(7341, %s)"
 
+# Whether anybody holds the lock of a living dialer.
+ANY_ALIVE: Sql = """
+SELECT EXISTS (
+    SELECT FROM pg_locks
+    WHERE locktype = 'advisory' AND classid = 7341 AND objsubid = 2 AND granted
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+)
+"""
+
 # What a dialer that comes back under a new id was driving under the old one, where nobody else took it over.
 INHERIT: Sql = "UPDATE legs SET dialer_id = %s WHERE dialer_id = %s AND state <> 'ended'"
 
@@ -97,6 +106,12 @@ async def register(tx: Tx, host: str, pid: int) -> int:
     assert row is not None
     await tx.execute(HOLD_LOCK, [row[0]])
     return int(row[0])
+
+
+async def is_any_alive(tx: Tx) -> bool:
+    row = await (await tx.execute(ANY_ALIVE)).fetchone()
+    assert row is not None
+    return bool(row[0])
 
 
 async def inherit(tx: Tx, before: int, now: int) -> int:
