@@ -228,6 +228,8 @@ async def test_the_reason_for_waiting_is_shown_with_its_times(
             " waiting_until = '2026-11-22 01:00+00' WHERE id = %s",
             (stored, world.campaign_id),
         )
+    living = await services.db.dedicated()
+    await living.execute("SELECT pg_advisory_lock(7341, 1)")  # as a dialer does
     waiting = {
         "reason": reason,
         "detail": detail,
@@ -237,6 +239,8 @@ async def test_the_reason_for_waiting_is_shown_with_its_times(
 
     assert (await owner.get(f"/campaigns/{world.campaign_id}/progress")).json()["waiting"] == waiting
     assert (await owner.get(f"/campaigns/{world.campaign_id}")).json()["waiting"] == waiting
+    await living.close()
+    assert (await owner.get(f"/campaigns/{world.campaign_id}")).json()["waiting"]["reason"] == "no_dialer"
 
 
 async def test_a_template_is_kept_changed_and_archived(owner: Api, world: World) -> None:

@@ -258,6 +258,31 @@ async def test_a_call_that_goes_on_over_another_trunk_does_not_queue_behind_the_
     assert [request.trunk_id for request in engine.dialled] == [first, second, second]
 
 
+async def test_a_call_whose_second_trunk_is_away_waits_for_it_within_its_attempt(desk: Desk) -> None:
+    _, second, hotlines = await two_trunks(desk)
+    await rows(desk.db, "UPDATE trunks SET engine = 'other' WHERE id = %s RETURNING 1", second)
+    campaign = await desk.campaign(hotline_ids=hotlines)
+    (call,) = await desk.give(campaign, VIETTEL)
+    engine, other = PlayedEngine(), PlayedEngine()
+
+    def fails_as_the_other_goes_away(engine: PlayedEngine, request: DialRequest) -> None:
+        other.go_away()
+        congested(engine, request)
+
+    engine.behave = fails_as_the_other_goes_away
+
+    async def waits() -> bool:
+        return (await desk.call(call))["deferred_reason"] == "hotline_unavailable"
+
+    async with dialing(desk.db, desk.keyring, {"sandbox": engine, "other": other}):
+        await eventually(waits)
+        other.come_back()
+        await rows(desk.db, "UPDATE calls SET due_at = now() RETURNING 1")
+        end = await desk.done(call)
+    assert (end["outcome"], end["attempts"]) == ("answered", 1)
+    assert [request.trunk_id for request in other.dialled] == [second]
+
+
 async def test_cancelling_a_call_that_waits_for_another_trunk_ends_its_attempt(desk: Desk) -> None:
     _, second, hotlines = await two_trunks(desk)
     await change(desk, "limits", await limit_of(desk, "trunks", second), max_channels=0)

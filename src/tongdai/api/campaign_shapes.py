@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from tongdai.api.bodies import Channels, Cps, Id, Name
 from tongdai.api.times import shown_time
-from tongdai.api.waiting_shapes import NO_DIALER, Waiting, waiting_of
+from tongdai.api.waiting_shapes import Waiting, waiting_of
 from tongdai.domain import campaigns
 from tongdai.domain.campaigns import CampaignConfig, DeclaredField, FieldType, RetryRule
 from tongdai.domain.campaigns.declared import MAX_FIELDS
@@ -162,10 +162,11 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None
 
     @classmethod
-    def of(cls, row: campaigns.Campaign) -> Campaign:
+    def of(cls, row: campaigns.Campaign, *, is_dialled: bool = True) -> Campaign:
+        """`is_dialled`: a dialer lives that could dial it."""
         plain = {name: getattr(row, name) for name in _SAME_IN_CAMPAIGN}
         times = {name: shown_time(getattr(row, name)) for name in ("created_at", "started_at", "ended_at")}
-        return cls(**plain, **times, fields=list(row.fields), waiting=waiting_of(row))
+        return cls(**plain, **times, fields=list(row.fields), waiting=waiting_of(row, is_dialled))
 
 
 _SAME_IN_CAMPAIGN = (
@@ -230,7 +231,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
             outcomes=dict(row.outcomes),
             blocked_by=dict(row.blocked_by),
             next_due_at=shown_time(row.next_due_at),
-            waiting=waiting_of(row) if is_dialled or row.state != "running" else NO_DIALER,
+            waiting=waiting_of(row, is_dialled),
         )
 
 

@@ -60,8 +60,9 @@ async def list_campaigns(
     """The campaigns of the account, oldest first."""
     async with services.db.transaction() as tx:
         rows = await campaigns.list_campaigns(tx, caller.account_id, after=after(cursor), limit=limit + 1)
+        is_dialled = await dialer.is_any_alive(tx)
     shown, further = cut(rows, limit)
-    return CampaignPage([Campaign.of(row) for row in shown], further)
+    return CampaignPage([Campaign.of(row, is_dialled=is_dialled) for row in shown], further)
 
 
 @get(
@@ -74,7 +75,8 @@ async def list_campaigns(
 async def get_campaign(services: Wired, caller: CalledBy, campaign_id: CampaignId) -> Campaign:
     """One campaign with its configuration."""
     async with services.db.transaction() as tx:
-        return Campaign.of(await campaigns.get_campaign(tx, caller.account_id, campaign_id))
+        row = await campaigns.get_campaign(tx, caller.account_id, campaign_id)
+        return Campaign.of(row, is_dialled=await dialer.is_any_alive(tx))
 
 
 @patch(

@@ -90,7 +90,10 @@ NO_DIALER = Waiting("no_dialer", None, None, None)
 """Nobody is there who could say more."""
 
 
-def waiting_of(row: campaigns.Campaign | campaigns.Progress) -> Waiting | None:
+def waiting_of(row: campaigns.Campaign | campaigns.Progress, is_dialled: bool) -> Waiting | None:
+    """`is_dialled`: a dialer lives that could dial it, and say more."""
+    if row.state == "running" and not is_dialled:
+        return NO_DIALER
     if row.waiting_reason is None:
         return None
     reason, _, detail = row.waiting_reason.partition(": ")

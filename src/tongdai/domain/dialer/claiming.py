@@ -20,7 +20,7 @@ from tongdai.domain.dialer.planner import Plans, Waiting, plan
 from tongdai.domain.dialer.presence import Presence
 from tongdai.domain.dialer.store import claiming as store
 from tongdai.domain.dialer.store import planning
-from tongdai.kit.db import Database, DatabaseError
+from tongdai.kit.db import TRANSIENT_ERRORS, Database, DatabaseError
 
 log = logging.getLogger(__name__)
 
@@ -203,7 +203,7 @@ class Claiming:
         """Claim for these campaigns. One that breaks the claim waits for the next look; the others go on."""
         try:
             return await self._claim_once(plans)
-        except DatabaseError:
+        except TRANSIENT_ERRORS:
             raise
         except Exception:
             if len(plans) == 1:

@@ -112,13 +112,15 @@ def ask_routes(gated: Gated, plans: Mapping[int, Plan], networks: Mapping[str, s
     for item in passed:
         call, plan = item.call, plans[item.call.campaign_id]
         network = networks[call.number]
-        if any(line.may_call(network) and line.trunk_id not in call.tried_trunk_ids for line in plan.lines):
+        if plan.lines_to(network, call.tried_trunk_ids):
             gated.passed.append(item)
-        elif call.open_attempt_id is not None:
-            # Its trunk failed, and the one that it was to go out on instead is not to be had any more.
-            gated.refuse(call, Outcome.CONGESTION)
-        elif any(line.may_call(network) for line in plan.configured):
+        elif any(
+            line.may_call(network) and line.trunk_id not in call.tried_trunk_ids for line in plan.configured
+        ):
             gated.deferred.append((call.id, now + LINE_DELAY, "hotline_unavailable"))
+        elif call.open_attempt_id is not None:
+            # Its trunk failed, and the campaign has lost the one that it was to go out on instead.
+            gated.refuse(call, Outcome.CONGESTION)
         elif plan.served is not None and network not in plan.served:
             gated.refuse(call, Outcome.NETWORK_UNSUPPORTED)
         else:
