@@ -36,13 +36,13 @@ ORDER BY account_id, advertiser, number FOR UPDATE
 END_LEGS: Sql = """
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest(
-        %(leg_id)s::bigint[], %(attempt_id)s::bigint[], %(call_id)s::bigint[], %(account_id)s::bigint[],
-        %(outcome)s::text[], %(ring_s)s::real[], %(duration_s)s::int[], %(key_press)s::text[],
-        %(timeline)s::jsonb[], %(state)s::text[], %(due_at)s::timestamptz[], %(dial_at)s::timestamptz[],
-        %(caller)s::text[], %(outcome_counts)s::jsonb[], %(rang)s::boolean[],
-        %(person_of)s::text[], %(number)s::text[], %(returns)s::boolean[], %(goes_on)s::boolean[],
-        %(trunk_id)s::bigint[], %(end_code)s::text[], %(billable_s)s::int[], %(postage)s::numeric[],
-        %(service_charge)s::numeric[]
+        %(leg_id)b::bigint[], %(attempt_id)b::bigint[], %(call_id)b::bigint[], %(account_id)b::bigint[],
+        %(outcome)b::text[], %(ring_s)b::real[], %(duration_s)b::int[], %(key_press)b::text[],
+        %(timeline)b::text[], %(state)b::text[], %(due_at)b::timestamptz[], %(dial_at)b::timestamptz[],
+        %(caller)b::text[], %(outcome_counts)b::text[], %(rang)b::boolean[],
+        %(person_of)b::text[], %(number)b::text[], %(returns)b::boolean[], %(goes_on)b::boolean[],
+        %(trunk_id)b::bigint[], %(end_code)b::text[], %(billable_s)b::int[], %(postage)b::numeric[],
+        %(service_charge)b::numeric[]
     ) AS t(leg_id, attempt_id, call_id, account_id, outcome, ring_s, duration_s, key_press,
            timeline, state, due_at, dial_at, caller, outcome_counts, rang, person_of, number, returns,
            goes_on, trunk_id, end_code, billable_s, postage, service_charge)
@@ -53,7 +53,7 @@ WITH input AS MATERIALIZED (
                               = (%(now)s AT TIME ZONE 'Asia/Ho_Chi_Minh')::date AS of_today, input.*
 ), attempt AS (
     UPDATE attempts SET ended_at = %(now)s, outcome = input.outcome, ring_s = input.ring_s,
-           duration_s = input.duration_s, key_press = input.key_press, timeline = input.timeline,
+           duration_s = input.duration_s, key_press = input.key_press, timeline = input.timeline::jsonb,
            end_code = input.end_code, billable_s = input.billable_s, postage = input.postage,
            service_charge = input.service_charge
     FROM ended AS input WHERE attempts.id = input.attempt_id AND NOT input.returns
@@ -65,7 +65,7 @@ WITH input AS MATERIALIZED (
         state = input.state,
         due_at = coalesce(input.due_at, calls.due_at),
         attempts = calls.attempts - (input.returns AND NOT input.goes_on)::int,
-        outcome_counts = coalesce(input.outcome_counts, calls.outcome_counts),
+        outcome_counts = coalesce(input.outcome_counts::jsonb, calls.outcome_counts),
         outcome = CASE WHEN input.returns THEN calls.outcome ELSE input.outcome END,
         called_at = CASE WHEN input.returns THEN calls.called_at ELSE input.dial_at END,
         duration_s = CASE WHEN input.returns THEN calls.duration_s ELSE input.duration_s END,
@@ -138,7 +138,7 @@ def _columns(rows: Sequence[EndRow]) -> dict[str, list[Any]]:
         "attempt_id": [row.result.facts.attempt_id for row in rows],
         "call_id": [row.result.facts.call_id for row in rows],
         "account_id": [row.result.facts.account_id for row in rows],
-        "outcome": [row.result.outcome for row in rows],
+        "outcome": [None if row.result.outcome is None else row.result.outcome.value for row in rows],
         "ring_s": [row.result.ring_s for row in rows],
         "duration_s": [row.result.duration_s for row in rows],
         "key_press": [row.result.key_press for row in rows],

@@ -75,15 +75,15 @@ WITH input AS MATERIALIZED (
     SELECT nextval('leg_ids') AS leg_id, coalesce(t.open_attempt_id, nextval('attempt_ids')) AS attempt_id,
            '' AS advertiser, t.*
     FROM unnest(
-        %(call_id)s::bigint[], %(account_id)s::bigint[], %(campaign_id)s::bigint[], %(number)s::text[],
-        %(ordinal)s::smallint[], %(open_attempt_id)s::bigint[], %(trunk_id)s::bigint[],
-        %(hotline_id)s::bigint[], %(engine)s::text[], %(network)s::text[],
-        %(dial_at)s::timestamptz[], %(dial_before)s::timestamptz[], %(gives_up_at)s::timestamptz[],
-        %(talk_s)s::int[], %(reserved)s::numeric[], %(price)s::jsonb[], %(person_key)s::text[],
-        %(more_trunks)s::boolean[],
-        %(limit_1)s::bigint[], %(limit_2)s::bigint[], %(limit_3)s::bigint[], %(limit_4)s::bigint[]
+        %(call_id)b::bigint[], %(account_id)b::bigint[], %(campaign_id)b::bigint[], %(number)b::text[],
+        %(ordinal)b::smallint[], %(open_attempt_id)b::bigint[], %(trunk_id)b::bigint[],
+        %(hotline_id)b::bigint[], %(engine)b::text[], %(network)b::text[],
+        %(dial_at)b::timestamptz[], %(dial_before)b::timestamptz[], %(gives_up_at)b::timestamptz[],
+        %(talk_s)b::int[], %(reserved)b::numeric[], %(price_at)b::int[], %(person_key)b::text[],
+        %(more_trunks)b::boolean[],
+        %(limit_1)b::bigint[], %(limit_2)b::bigint[], %(limit_3)b::bigint[], %(limit_4)b::bigint[]
     ) AS t(call_id, account_id, campaign_id, number, ordinal, open_attempt_id, trunk_id, hotline_id, engine,
-           network, dial_at, dial_before, gives_up_at, talk_s, reserved, price, person_key,
+           network, dial_at, dial_before, gives_up_at, talk_s, reserved, price_at, person_key,
            more_trunks, limit_1, limit_2, limit_3, limit_4)
 ), attempt AS (
     INSERT INTO attempts (id, account_id, call_id, campaign_id, ordinal, hotline_id, network, dialled_at)
@@ -98,7 +98,7 @@ WITH input AS MATERIALIZED (
                       price, person_key, more_trunks)
     SELECT leg_id, account_id, attempt_id, call_id, campaign_id, trunk_id, hotline_id, engine,
            %(dialer_id)s, number, ARRAY[limit_1, limit_2, limit_3, limit_4], dial_at, dial_before,
-           gives_up_at, talk_s, reserved, price, person_key, more_trunks
+           gives_up_at, talk_s, reserved, (%(prices)s::jsonb[])[price_at], person_key, more_trunks
     FROM input
 ), call AS (
     UPDATE calls SET state = 'dialing', attempts = input.ordinal, deferred_reason = NULL,
@@ -114,7 +114,7 @@ WITH input AS MATERIALIZED (
 ), capacity AS (
     UPDATE limits SET live = taken.live, next_slot_at = taken.next_slot_at, used = taken.used,
            used_on = (%(now)s AT TIME ZONE 'Asia/Ho_Chi_Minh')::date
-    FROM unnest(%(limit_ids)s::bigint[], %(live)s::int[], %(next_slot_at)s::timestamptz[], %(used)s::int[])
+    FROM unnest(%(limit_ids)b::bigint[], %(live)b::int[], %(next_slot_at)b::timestamptz[], %(used)b::int[])
          AS taken(id, live, next_slot_at, used)
     WHERE limits.id = taken.id
 )
@@ -221,6 +221,7 @@ async def commit_slots(
     now: datetime,
 ) -> dict[int, tuple[int, int]]:
     """Leg and attempt id of each call."""
+    prices: dict[Price | None, int] = {None: 0}
     columns: dict[str, Any] = {
         "dialer_id": dialer_id,
         "now": now,
@@ -233,7 +234,8 @@ async def commit_slots(
         "network": [slot.network for slot in slots],
         "talk_s": [slot.terms.talk_s for slot in slots],
         "reserved": [slot.terms.reserved for slot in slots],
-        "price": [_price_text(slot.terms.price) for slot in slots],
+        "price_at": [prices.setdefault(slot.terms.price, len(prices)) for slot in slots],
+        "prices": [_price_text(price) for price in prices if price is not None],
         "more_trunks": [slot.more_trunks for slot in slots],
         "person_key": [person_keys.get(slot.call.id) for slot in slots],
         "trunk_id": [slot.line.trunk_id for slot in slots],
@@ -254,9 +256,9 @@ async def commit_slots(
 
 
 @lru_cache(maxsize=4096)
-def _price_text(price: Price | None) -> str | None:
-    """As stored. A campaign's calls share a few prices."""
-    return None if price is None else msgspec.json.encode(price).decode()
+def _price_text(price: Price) -> str:
+    """As stored. A campaign's calls share a few prices, so each is sent once: number 0 is none."""
+    return msgspec.json.encode(price).decode()
 
 
 async def move_floors(tx: Tx, floors: Mapping[int, tuple[datetime, int]]) -> None:
