@@ -123,23 +123,29 @@ async def test_a_counter_that_was_lost_is_noticed(db: Database) -> None:
     assert found[0].most == 3
 
 
+JOBS = (
+    "check_counters",
+    "ensure_partitions",
+    "forget_contact_files",
+    "forget_webhooks",
+    "purge_rings",
+    "recount_limits",
+)
+
+
 async def test_every_job_is_registered_and_runs(db: Database) -> None:
     settings = Settings(database_url=db.url, secret_key=bytes(range(32)).hex())
     platform = build(settings)
     app = job_app(platform)
     await platform.db.open()
     async with app.open_async():
-        for name in ("ensure_partitions", "check_counters", "recount_limits"):
+        for name in JOBS:
             await app.tasks[name].defer_async(timestamp=0)
         await app.run_worker_async(wait=False, install_signal_handlers=False, listen_notify=False)
         jobs = await app.job_manager.list_jobs_async()
     await platform.db.close()
     # A set: the worker adds those whose time has just come.
-    assert {(job.task_name, job.status) for job in jobs} == {
-        ("check_counters", "succeeded"),
-        ("ensure_partitions", "succeeded"),
-        ("recount_limits", "succeeded"),
-    }
+    assert {(job.task_name, job.status) for job in jobs} == {(name, "succeeded") for name in JOBS}
 
 
 async def test_a_migrated_database_has_the_schema_of_this_code(db: Database) -> None:

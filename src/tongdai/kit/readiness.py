@@ -19,6 +19,8 @@ async def schema_fault(connection: Tx) -> str | None:
     shipped = migrate.shipped()
     if applied == [(one.version, one.sha256) for one in shipped]:
         return None
-    if len(applied) < len(shipped):
-        return f"migrations are missing: {', '.join(one.name for one in shipped[len(applied) :])}"
+    versions = {version for version, _ in applied}
+    missing = [one.name for one in shipped if one.version not in versions]
+    if missing:
+        return f"migrations are missing: {', '.join(missing)}"
     return "the database was migrated by another version of tongdai"
