@@ -38,6 +38,7 @@ from tongdai.domain.compliance.judging import (
     PersonKey,
     Verdict,
     Wait,
+    keys_for,
     keys_of,
     with_persons,
 )
@@ -162,6 +163,7 @@ __all__ = [
     "import_national_list",
     "import_numbers",
     "judge",
+    "keys_for",
     "keys_of",
     "lift_opt_out",
     "list_attestations",

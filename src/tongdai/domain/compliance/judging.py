@@ -128,11 +128,18 @@ def keys_of(case: PersonCase) -> tuple[PersonKey, ...]:
 
     The first is the one whose `live_call_id` says whether they are on another call.
     """
-    keys: list[PersonKey] = [(case.account_id, "", case.number)]
-    if case.advertiser:
-        keys.append((case.account_id, case.advertiser, case.number))
-    if case.person_ref:
-        keys.append((case.account_id, "", REF + case.person_ref))
+    return keys_for(case.account_id, case.advertiser, case.number, case.person_ref)
+
+
+def keys_for(account_id: int, advertiser: str, number: str, person_ref: str | None) -> tuple[PersonKey, ...]:
+    """As `keys_of`, before there is a case."""
+    if not advertiser and not person_ref:
+        return ((account_id, "", number),)
+    keys: list[PersonKey] = [(account_id, "", number)]
+    if advertiser:
+        keys.append((account_id, advertiser, number))
+    if person_ref:
+        keys.append((account_id, "", REF + person_ref))
     return tuple(keys)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
+import math
 from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
@@ -49,22 +50,21 @@ class DatabaseClock:
 
     def __init__(self) -> None:
         self._readings: list[tuple[float, float, float]] = []
+        self._ahead_s = math.nan  # until the first reading nobody knows
 
     def read(self, asked: float, database_now: datetime, answered: float) -> None:
         """`asked` and `answered` are the event loop's time around the question."""
         fresh = [reading for reading in self._readings if answered - reading[0] < self.KEEP_S]
         ahead = database_now.timestamp() - (asked + answered) / 2
         self._readings = [*fresh, (answered, answered - asked, ahead)]
+        self._ahead_s = min(self._readings, key=lambda reading: reading[1])[2]
 
     def steady_of(self, moment: datetime) -> float:
         """When the event loop's clock shows that moment."""
-        return moment.timestamp() - self._ahead()
+        return moment.timestamp() - self._ahead_s
 
     def now(self, zone: tzinfo) -> datetime:
-        return datetime.fromtimestamp(asyncio.get_running_loop().time() + self._ahead(), zone)
-
-    def _ahead(self) -> float:
-        return min(self._readings, key=lambda reading: reading[1])[2]
+        return datetime.fromtimestamp(asyncio.get_running_loop().time() + self._ahead_s, zone)
 
 
 class Driver:

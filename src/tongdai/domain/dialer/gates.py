@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from tongdai.domain import compliance, contacts
 from tongdai.domain.calls import Outcome, Refusal
-from tongdai.domain.compliance import Block, PersonCase, Policy, Wait
+from tongdai.domain.compliance import Block, Person, PersonCase, PersonKey, Policy, Wait
 from tongdai.domain.dialer.model import DueCall, Plan
 from tongdai.domain.dialer.store.claiming import Claimed
 from tongdai.kit.db import Tx
@@ -47,11 +47,13 @@ async def ask_persons(
     gated = Gated()
     if not claimed:
         return gated
-    cases = [_case(item.call, plans[item.call.campaign_id]) for item in claimed]
-    keys = {key for case in cases for key in compliance.keys_of(case)}
-    persons = await compliance.lock_persons(tx, sorted(keys))
-    judged = [compliance.with_persons(case, persons) for case in cases]
-    verdicts = await compliance.judge(tx, judged, policy, now)
+    keys = [_keys(item.call, plans[item.call.campaign_id]) for item in claimed]
+    persons = await compliance.lock_persons(tx, sorted({key for own in keys for key in own}))
+    cases = [
+        _case(item.call, plans[item.call.campaign_id], tuple(persons[key] for key in own))
+        for item, own in zip(claimed, keys, strict=True)
+    ]
+    verdicts = await compliance.judge(tx, cases, policy, now)
     taken: set[tuple[int, str]] = set()
     for item, case in zip(claimed, cases, strict=True):
         call, verdict = item.call, verdicts[item.call.id]
@@ -70,7 +72,11 @@ async def ask_persons(
     return gated
 
 
-def _case(call: DueCall, plan: Plan) -> PersonCase:
+def _keys(call: DueCall, plan: Plan) -> tuple[PersonKey, ...]:
+    return compliance.keys_for(call.account_id, plan.advertiser, call.number, call.person_ref)
+
+
+def _case(call: DueCall, plan: Plan, persons: tuple[Person, ...]) -> PersonCase:
     return PersonCase(
         call_id=call.id,
         account_id=call.account_id,
@@ -82,6 +88,7 @@ def _case(call: DueCall, plan: Plan) -> PersonCase:
         campaign_id=plan.campaign_id,
         call_after=call.call_after,
         call_before=call.call_before,
+        persons=persons,
         attempts=call.attempts,
     )
 

@@ -22,7 +22,7 @@ LOCK_CAMPAIGNS: Sql = "SELECT id FROM campaigns WHERE id = ANY(%s) ORDER BY id F
 # Claims lock persons in key order, so an end must too.
 LOCK_PERSONS: Sql = """
 SELECT FROM persons
-WHERE (account_id, advertiser, number) IN (SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[]))
+WHERE (account_id, advertiser, number) IN (SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[]))
 ORDER BY account_id, advertiser, number FOR UPDATE
 """
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tongdai.kit.text import composed
 
@@ -101,7 +102,19 @@ def render(text: str, values: Mapping[str, str]) -> str:
     """
     spoken = "".join(
         piece if isinstance(piece, str) else values.get(piece.name, "") or (piece.default or "")
-        for piece in split_template(text)
+        for piece in _pieces(text)
     )
+    return _tidied(spoken)
+
+
+@lru_cache(maxsize=4096)
+def _pieces(text: str) -> tuple[str | FieldRef, ...]:
+    """A campaign says the same few texts in each of its calls."""
+    return tuple(split_template(text))
+
+
+@lru_cache(maxsize=4096)
+def _tidied(spoken: str) -> str:
+    """Memorised, because most texts have no field, and read the same for everybody."""
     tidy = _SPACE_BEFORE_MARK.sub(r"\1", _SPACE.sub(" ", spoken)).strip()
     return "" if _MARKS_ONLY.match(tidy) else tidy

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+import msgspec
 
 from tongdai.domain.webhooks.lane import Lane
 from tongdai.domain.webhooks.model import (
@@ -30,8 +31,7 @@ TELL_DELIVERED = timedelta(seconds=10)
 """How far the row of an endpoint may be behind with its last success."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Attempt:
+class _Attempt(msgspec.Struct, frozen=True, gc=False):
     """What came of one request, or of not getting so far."""
 
     at: datetime
@@ -95,21 +95,18 @@ class Courier:
         now = self._clock.now()
         if attempt.error is None:
             lane.delivered(one)
-            return Outcome(
-                lane,
-                _result(one, attempt, "delivered", now, now),
-                health_changed=self._note_success(lane, now),
-            )
+            result = _result(lane, one, attempt, "delivered", None)
+            return Outcome(lane, result, health_changed=self._note_success(lane, now))
         wait = asked_wait(None if attempt.answer is None else attempt.answer.retry_after, now)
         if attempt.is_theirs:
             self._note_failure(lane, attempt, now, wait)
         due_at = None if attempt.for_good else self._next_try(one, now, wait)
         if due_at is None:
             lane.parked(one)
-            result = _result(one, attempt, "parked", now, now)
+            result = _result(lane, one, attempt, "parked", None)
             return Outcome(lane, result, health_changed=attempt.is_theirs)
         put_off = tuple(lane.put_back(one))
-        result = _result(one, attempt, "pending", due_at, now)
+        result = _result(lane, one, attempt, "pending", due_at)
         return Outcome(lane, result, put_off, due_at, health_changed=attempt.is_theirs)
 
     def _next_try(self, one: Claimed, now: datetime, wait: timedelta | None) -> datetime | None:
@@ -124,7 +121,7 @@ class Courier:
         before, lane.health = lane.health, lane.health.after_success()
         lane.last_delivered_at = now
         told = lane.told_delivered_at
-        if before == lane.health == HEALTHY and told is not None and now - told < TELL_DELIVERED:
+        if before is HEALTHY and told is not None and now - told < TELL_DELIVERED:
             return False
         lane.told_delivered_at = now
         return True
@@ -145,13 +142,12 @@ def _described(attempt: _Attempt) -> str | None:
     return attempt.error if attempt.answer is None else f"{attempt.error} {attempt.answer.status}"
 
 
-def _result(one: Claimed, attempt: _Attempt, state: str, due_at: datetime, now: datetime) -> Result:
+def _result(lane: Lane, one: Claimed, attempt: _Attempt, state: str, due_at: datetime | None) -> Result:
     answer = attempt.answer
     return Result(
         delivery_id=one.id,
-        account_id=one.account_id,
+        account_id=lane.target.account_id,
         at=attempt.at,
-        ended_at=now,
         status=None if answer is None else answer.status,
         error=attempt.error,
         ms=attempt.ms,

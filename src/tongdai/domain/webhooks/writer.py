@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+import msgspec
 
 from tongdai.domain.webhooks.lane import Lane
 from tongdai.domain.webhooks.store import sending
@@ -20,15 +21,14 @@ from tongdai.kit.db import TRANSIENT_ERRORS, Database
 log = logging.getLogger(__name__)
 
 BATCH = 500
-LINGER_S = 0.05
+LINGER_S = 0.03
 """How long the first result of a batch waits for others."""
 MOST_UNWRITTEN = 1000
 """With so many nothing more is sent: what a dying process did not write is sent again by the next one."""
 APART = timedelta(milliseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What is to be written after a try, or instead of one."""
 
     lane: Lane

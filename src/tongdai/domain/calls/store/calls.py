@@ -154,8 +154,8 @@ COUNT_RESULTS: Sql = """
     INSERT INTO result_counts AS kept (scope, scope_id, span_s, bucket, account_id, calls)
     SELECT s.scope, s.scope_id, n.span_s, date_bin(n.span, d.at, timestamptz '2000-01-01 00:00+00') AS bucket,
            m.account_id, sum(d.calls) AS calls
-      FROM unnest(%(accounts)s::bigint[], %(campaigns)s::bigint[], %(users)s::bigint[],
-                  %(befores)s::timestamptz[], %(afters)s::timestamptz[])
+      FROM unnest(%(accounts)b::bigint[], %(campaigns)b::bigint[], %(users)b::bigint[],
+                  %(befores)b::timestamptz[], %(afters)b::timestamptz[])
            AS m (account_id, campaign_id, user_id, before, after)
      CROSS JOIN LATERAL (VALUES (m.before, -1), (m.after, 1)) AS d (at, calls)
      CROSS JOIN LATERAL (VALUES ('campaign', m.campaign_id), ('user', m.user_id)) AS s (scope, scope_id)

@@ -12,7 +12,7 @@ from tongdai.kit.db import Sql, Tx
 # Persons are made when they are first claimed or first opt out.
 ENSURE_PERSONS: Final[Sql] = """
 INSERT INTO persons (account_id, advertiser, number)
-SELECT DISTINCT * FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS t(account_id, advertiser, number)
+SELECT DISTINCT * FROM unnest(%b::bigint[], %b::text[], %b::text[]) AS t(account_id, advertiser, number)
 ORDER BY 1, 2, 3
 ON CONFLICT DO NOTHING
 """
@@ -21,7 +21,7 @@ ON CONFLICT DO NOTHING
 LOCK_PERSONS: Final[Sql] = """
 SELECT account_id, advertiser, number, live_call_id, opted_out_at IS NOT NULL, last_rang_at
 FROM persons
-WHERE (account_id, advertiser, number) IN (SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[]))
+WHERE (account_id, advertiser, number) IN (SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[]))
 ORDER BY account_id, advertiser, number FOR UPDATE
 """
 
@@ -30,7 +30,7 @@ ORDER BY account_id, advertiser, number FOR UPDATE
 # whole.
 LISTED: Final[Sql] = """
 SELECT i.call_id, found.list
-FROM unnest(%(call_id)s::bigint[], %(account_id)s::bigint[], %(number)s::text[], %(national)s::boolean[])
+FROM unnest(%(call_id)b::bigint[], %(account_id)b::bigint[], %(number)b::text[], %(national)b::boolean[])
      AS i(call_id, account_id, number, national)
 CROSS JOIN LATERAL (
     (SELECT 1 AS ord, CASE account_id WHEN 0 THEN 'dnc_platform' ELSE 'dnc_account' END AS list
@@ -50,8 +50,8 @@ CROSS JOIN LATERAL (
 # consents_number and primary keys.
 AGREEMENTS: Final[Sql] = """
 SELECT i.call_id, c.given, c.at, c.until, c.max_per_24h, a.obtained_at, a.max_per_24h
-FROM unnest(%(call_id)s::bigint[], %(account_id)s::bigint[], %(number)s::text[], %(advertiser)s::text[],
-            %(purpose)s::text[], %(attestation_id)s::bigint[])
+FROM unnest(%(call_id)b::bigint[], %(account_id)b::bigint[], %(number)b::text[], %(advertiser)b::text[],
+            %(purpose)b::text[], %(attestation_id)b::bigint[])
      AS i(call_id, account_id, number, advertiser, purpose, attestation_id)
 LEFT JOIN LATERAL (
     SELECT given, at, until, max_per_24h FROM consents
@@ -72,8 +72,8 @@ LEFT JOIN LATERAL (
 RINGS: Final[Sql] = """
 SELECT i.call_id, r.at, r.advertiser,
        EXISTS (SELECT FROM legs WHERE legs.id = r.leg_id AND legs.state <> 'ended') AS under_way
-FROM unnest(%(call_id)s::bigint[], %(account_id)s::bigint[], %(person_key)s::text[], %(purpose)s::text[],
-            %(since)s::timestamptz[])
+FROM unnest(%(call_id)b::bigint[], %(account_id)b::bigint[], %(person_key)b::text[], %(purpose)b::text[],
+            %(since)b::timestamptz[])
      AS i(call_id, account_id, person_key, purpose, since)
 CROSS JOIN LATERAL (
     SELECT leg_id, at, advertiser FROM person_rings
@@ -84,14 +84,14 @@ CROSS JOIN LATERAL (
 
 RECORD_RINGS: Final[Sql] = """
 INSERT INTO person_rings (account_id, person_key, advertiser, purpose, leg_id, at)
-SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::timestamptz[])
+SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[], %b::bigint[], %b::timestamptz[])
 ON CONFLICT DO NOTHING
 """
 
 # By primary key.
 FORGET_RINGS: Final[Sql] = """
 DELETE FROM person_rings
-WHERE (account_id, person_key, leg_id) IN (SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bigint[]))
+WHERE (account_id, person_key, leg_id) IN (SELECT * FROM unnest(%b::bigint[], %b::text[], %b::bigint[]))
 """
 
 # Of every account: a loop of the platform. Index person_rings_old.
