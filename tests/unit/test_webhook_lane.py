@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from standardwebhooks.webhooks import Webhook
 
 from tongdai.domain.webhooks.lane import FIRST_CLAIM, Lane, Target
@@ -35,13 +35,12 @@ def target(max_in_flight: int = 4) -> Target:
 
 
 def claimed(id_: int, call_id: int, seq: int, *, blocker: int | None = None) -> Claimed:
+    """A delivery whose event's id says its place in the call."""
     return Claimed(
         id=id_,
-        account_id=1,
         endpoint_id=1,
-        event_id=id_,
+        event_id=seq,
         call_id=call_id,
-        seq=seq,
         type="attempt.ended",
         tries=0,
         created_at=NOW,
@@ -70,10 +69,10 @@ class Table:
         return [self._with_blocker(self.rows[id_]) for _, id_ in found[:most]]
 
     def _with_blocker(self, one: Claimed) -> Claimed:
-        earlier = [o for o in self.rows.values() if o.call_id == one.call_id and o.seq < one.seq]
+        earlier = [o for o in self.rows.values() if o.call_id == one.call_id and o.event_id < one.event_id]
         if not earlier:
             return one
-        blocker = max(earlier, key=lambda o: o.seq)
+        blocker = max(earlier, key=lambda o: o.event_id)
         return replace(
             one, blocker_id=blocker.id, blocker_due_at=NOW + timedelta(seconds=self.due[blocker.id])
         )
@@ -106,7 +105,7 @@ def test_each_call_is_told_in_order_and_whole_whatever_fails(
             lane.in_flight -= 1
             is_delivered = luck() < 0.7
             if is_delivered:
-                told[one.call_id].append(one.seq)
+                told[one.call_id].append(one.event_id)
                 lane.delivered(one)
             unwritten.append((one, is_delivered, [] if is_delivered else lane.put_back(one)))
         while unwritten and luck() < 0.5:

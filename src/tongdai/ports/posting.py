@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
+
+import msgspec
 
 ANSWER_KEPT: Final = 1024
 """Bytes of an answer that are kept."""
@@ -38,13 +39,12 @@ class PostFailedError(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """A whole answer; a long one counts as whole once enough of it came."""
 
     status: int
     retry_after: str | None
-    """The header as it came."""
+    """The header as it came; not looked for where the status is 2xx."""
     body: bytes
     """The first KiB."""
 

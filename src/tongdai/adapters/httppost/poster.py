@@ -8,7 +8,7 @@ from functools import lru_cache
 from importlib.metadata import version
 
 import aiohttp
-from multidict import istr
+from multidict import CIMultiDict, istr
 from yarl import URL
 
 from tongdai.adapters.httppost.guard import (
@@ -79,12 +79,13 @@ class HttpPoster:
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         assert self._session is not None
         try:
-            named = {_header(name): value for name, value in headers.items()}
+            named = CIMultiDict([(_header(name), value) for name, value in headers.items()])
             async with self._session.post(
                 _parsed(url), data=body, headers=named, allow_redirects=False
             ) as response:
                 kept = await _beginning(response)
-                return Answer(response.status, response.headers.get("Retry-After"), kept)
+                status = response.status
+                return Answer(status, None if status < 300 else response.headers.get("Retry-After"), kept)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise PostFailedError(_reason(error)) from error
 

@@ -150,6 +150,7 @@ class Sender:
             lane = self._lanes.get(one.id)
             if lane is not None:
                 lane.more = True
+                self._feed(lane)  # it may hold what was read just when it was paused
         if due:
             self._wants_claim.set()
         await self._give_back(len(due))
