@@ -6,6 +6,10 @@ PORT ?= 8080
 PYTHON ?=
 # What else to tell pytest, for instance: make test PYTEST_ARGS="-k dialer".
 PYTEST_ARGS ?=
+# Tests at a time; those that start whole processes run one by one afterwards.
+WORKERS ?= 2
+# pytest ends with 5 where it was told to run nothing.
+NONE_IS_FINE := || [ $$? -eq 5 ]
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -21,7 +25,8 @@ demo: $(INSTALLED) ## Run the whole platform with a demo tenant on PORT (8080).
 test: lint types pytest ## Check format, lint, types and imports, then run all tests.
 
 pytest: $(INSTALLED) ## Run the tests alone.
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not e2e" $(PYTEST_ARGS) $(NONE_IS_FINE)
+	$(BIN)/pytest -m e2e $(PYTEST_ARGS) $(NONE_IS_FINE)
 
 lint: $(INSTALLED) ## Check format, lint and the import rules.
 	$(BIN)/ruff format --check
