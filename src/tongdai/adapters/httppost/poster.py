@@ -11,6 +11,7 @@ import aiohttp
 from multidict import CIMultiDict, istr
 from yarl import URL
 
+from tongdai.adapters.httppost.deadlines import Deadlines
 from tongdai.adapters.httppost.guard import (
     AddressRefusedError,
     GuardedResolver,
@@ -46,7 +47,8 @@ class HttpPoster:
         lookup: Lookup | None = None,
     ) -> None:
         self._allow_private = allow_private
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=connect_timeout_s)
+        self._deadlines = Deadlines(timeout_s)
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s)
         self._lookup = lookup
         self._system_lookup: SystemLookup | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -71,23 +73,28 @@ class HttpPoster:
         )
 
     async def stop(self) -> None:
+        self._deadlines.stop()
         if self._session is not None:
             await self._session.close()
         if self._system_lookup is not None:
             self._system_lookup.close()
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        assert self._session is not None
         try:
-            named = CIMultiDict([(_header(name), value) for name, value in headers.items()])
-            async with self._session.post(
-                _parsed(url), data=body, headers=named, allow_redirects=False
-            ) as response:
-                kept = await _beginning(response)
-                status = response.status
-                return Answer(status, None if status < 300 else response.headers.get("Retry-After"), kept)
+            with self._deadlines.next():
+                return await self._post(url, headers, body)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise PostFailedError(_reason(error)) from error
+
+    async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        assert self._session is not None
+        named = CIMultiDict([(_header(name), value) for name, value in headers.items()])
+        async with self._session.post(
+            _parsed(url), data=body, headers=named, allow_redirects=False
+        ) as response:
+            kept = await _beginning(response)
+            status = response.status
+            return Answer(status, None if status < 300 else response.headers.get("Retry-After"), kept)
 
 
 @lru_cache(10_000)
