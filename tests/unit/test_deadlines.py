@@ -46,7 +46,7 @@ async def test_many_have_each_their_own_time() -> None:
 
     async with asyncio.timeout(20):
         first = [asyncio.create_task(timed()) for _ in range(50)]
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0)
         second = [asyncio.create_task(timed()) for _ in range(50)]
         assert min(await asyncio.gather(*first, *second)) >= 0.05
 
