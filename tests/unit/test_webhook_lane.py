@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from standardwebhooks.webhooks import Webhook
 
 from tongdai.domain.webhooks.lane import FIRST_CLAIM, Lane, Target
-from tongdai.domain.webhooks.model import HEALTHY, Health
+from tongdai.domain.webhooks.rules import HEALTHY, Health
 from tongdai.domain.webhooks.store.sending import Claimed
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)

@@ -9,18 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tongdai.domain.webhooks.model import (
-    FORMATS,
-    HEALTHY,
-    Health,
-    SendingRules,
-    asked_wait,
-    endpoint_faults,
-    parse_auth_header,
-    refusal_of,
-    url_faults,
-    webhook_id,
-)
+from tongdai.domain.webhooks.model import FORMATS, endpoint_faults, parse_auth_header, url_faults, webhook_id
+from tongdai.domain.webhooks.rules import HEALTHY, Health, SendingRules, asked_wait, refusal_of
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 RULES = SendingRules()

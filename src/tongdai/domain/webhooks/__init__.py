@@ -26,11 +26,11 @@ from tongdai.domain.webhooks.model import (
     Renderers,
     ReplayFilter,
     SendingFigures,
-    SendingRules,
     Try,
     webhook_id,
 )
 from tongdai.domain.webhooks.retention import forget_old
+from tongdai.domain.webhooks.rules import SendingRules
 from tongdai.domain.webhooks.sender import Sender, SenderConfig
 from tongdai.domain.webhooks.service import (
     MOST_COUNTED,

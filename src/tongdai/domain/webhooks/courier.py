@@ -10,14 +10,8 @@ from datetime import datetime, timedelta
 import msgspec
 
 from tongdai.domain.webhooks.lane import Lane
-from tongdai.domain.webhooks.model import (
-    FORMATS,
-    HEALTHY,
-    Renderers,
-    SendingRules,
-    asked_wait,
-    refusal_of,
-)
+from tongdai.domain.webhooks.model import FORMATS, Renderers
+from tongdai.domain.webhooks.rules import HEALTHY, SendingRules, asked_wait, refusal_of
 from tongdai.domain.webhooks.store.deliveries import decode_event
 from tongdai.domain.webhooks.store.sending import Claimed, Result
 from tongdai.domain.webhooks.writer import Outcome

@@ -10,7 +10,8 @@ from typing import Any
 
 from standardwebhooks.webhooks import Webhook
 
-from tongdai.domain.webhooks.model import Health, parse_auth_header, webhook_id
+from tongdai.domain.webhooks.model import parse_auth_header, webhook_id
+from tongdai.domain.webhooks.rules import Health
 from tongdai.domain.webhooks.store.sending import Claimed, TargetRow
 from tongdai.kit.crypto import Keyring
 

@@ -17,7 +17,8 @@ from typing import Any
 from tongdai.domain.webhooks.courier import Courier
 from tongdai.domain.webhooks.lane import Lane, open_target
 from tongdai.domain.webhooks.lease import Lease
-from tongdai.domain.webhooks.model import Renderers, SendingRules
+from tongdai.domain.webhooks.model import Renderers
+from tongdai.domain.webhooks.rules import SendingRules
 from tongdai.domain.webhooks.service import SEAL
 from tongdai.domain.webhooks.store import sending
 from tongdai.domain.webhooks.store.sending import Claimed, TargetRow, Waiting

@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 from msgspec import UNSET, UnsetType
@@ -21,8 +20,6 @@ from tongdai.domain.webhooks.errors import (
     TooManyEndpointsError,
 )
 from tongdai.domain.webhooks.model import (
-    ATTEMPT_ENDED,
-    CALL_REFUSED,
     FORMATS,
     MAX_ENDPOINTS,
     CallEvent,
@@ -37,6 +34,7 @@ from tongdai.domain.webhooks.model import (
     origin,
     url_faults,
 )
+from tongdai.domain.webhooks.sample import sample_event
 from tongdai.domain.webhooks.store import deliveries, endpoints, figures
 from tongdai.domain.webhooks.store.endpoints import EndpointValues
 from tongdai.domain.webhooks.store.figures import MOST_COUNTED as MOST_COUNTED
@@ -225,7 +223,7 @@ async def send_test_event(tx: Tx, account_id: int, endpoint_id: int, now: dateti
     Raises EndpointNotFoundError, EndpointDisabledError.
     """
     endpoint = await _sendable(tx, account_id, endpoint_id)
-    delivery_id = await deliveries.publish_test(tx, endpoint_id, _test_event(endpoint, now))
+    delivery_id = await deliveries.publish_test(tx, endpoint_id, sample_event(endpoint, now))
     return await _delivery(tx, account_id, delivery_id)
 
 
@@ -371,45 +369,6 @@ def _new_secret() -> str:
 
 def _sealed(keyring: Keyring, text: str | None) -> bytes | None:
     return None if text is None else keyring.seal(text.encode(), context=SEAL)
-
-
-def _test_event(endpoint: Endpoint, now: datetime) -> CallEvent:
-    """An answered call, or a refused one where the endpoint is told only of those."""
-    answered = ATTEMPT_ENDED in endpoint.events
-    return CallEvent(
-        type=ATTEMPT_ENDED if answered else CALL_REFUSED,
-        account_id=endpoint.account_id,
-        campaign_id=0,
-        campaign_name="Webhook test",
-        project_code=None,
-        template_id=None,
-        purpose="customer_care",
-        call_id=0,
-        user_id=0,
-        seq=1,
-        attempt_id=0 if answered else None,
-        attempt=1 if answered else 0,
-        final=True,
-        outcome="answered" if answered else "blocked",
-        note=None if answered else "dnc_account",
-        number="84912345007",
-        number_given="0912345007",
-        fields={"name": "Nguyễn Văn An"},
-        hotline="842473000000" if answered else None,
-        network="vinaphone",
-        called_at=now - timedelta(seconds=30 if answered else 0),
-        ended_at=now,
-        ring_s=6.0 if answered else None,
-        duration_s=24 if answered else 0,
-        key_presses="1 (12)" if answered else "",
-        end_code=None,
-        record_files=[],
-        billable_s=24 if answered else 0,
-        postage=Decimal(0),
-        service_charge=Decimal(0),
-        next_attempt_at=None,
-        person_ref=None,
-    )
 
 
 def _given(new: Value | UnsetType, old: Value) -> Value:

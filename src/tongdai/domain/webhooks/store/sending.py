@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from psycopg.rows import args_row, class_row
 
-from tongdai.domain.webhooks.model import HEALTHY, Health
+from tongdai.domain.webhooks.rules import HEALTHY, Health
 from tongdai.kit.db import Sql, Tx
 
 # ---------------------------------------------------------------- senders
