@@ -19,7 +19,7 @@ from tongdai.kit.clock import Clock, SystemClock
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
 from tongdai.kit.hints import Hinter
-from tongdai.ports.services import Services, VBotOptions
+from tongdai.ports.services import Services, VBotOptions, ZaloOptions
 from tongdai.ports.telephony import Engine
 from tongdai.settings import Settings, SettingsError
 
@@ -96,6 +96,12 @@ def build(settings: Settings) -> Platform:
         ),
         otp_seconds=settings.otp_seconds,
         policies=load_policies(settings.own_policy),
+        zalo_options=ZaloOptions(
+            success_code=settings.interits_success_code,
+            capital_enums=settings.zalo_capital_enums,
+            owner_id=settings.sencloud_owner_id,
+            public_url=settings.public_url.rstrip("/"),
+        ),
         webhooks_allow_private=settings.webhooks_allow_private,
     )
     return Platform(settings=settings, db=db, keyring=keyring, clock=clock, services=services)

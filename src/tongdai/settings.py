@@ -75,6 +75,15 @@ class Settings:
     webhooks_max_in_flight: Count = 500
     webhooks_give_up_s: Seconds = 86_400.0
     webhooks_keep_days: Count = 30
+    public_url: str = ""
+    zalo_oauth_url: str = "https://oauth.zaloapp.com"
+    zalo_openapi_url: str = "https://openapi.zalo.me"
+    zalo_business_url: str = "https://business.openapi.zalo.me"
+    zalo_timeout_s: Seconds = 10.0
+    zalo_connect_timeout_s: Seconds = 3.0
+    zalo_capital_enums: bool = False
+    interits_success_code: Literal[0, 200] = 0
+    sencloud_owner_id: bool = True
     sandbox_address: str = ""
     sandbox_speed: Seconds = 1.0
     sandbox_log: str = ""

@@ -39,6 +39,7 @@ OF_NO_ACCOUNT = {
     "vat_rates",
     "webhook_senders",
     "webhook_totals",
+    "zalo_prices",
 }
 
 FIRST = Migration(1, "0001_first.sql", "CREATE TABLE first (id integer); INSERT INTO first VALUES (1);")

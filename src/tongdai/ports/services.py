@@ -15,6 +15,7 @@ from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
 from tongdai.kit.hints import Hinter
 from tongdai.ports.storage import Storage
+from tongdai.ports.zalo import Zalo
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,20 @@ class VBotOptions:
     """True: `message` beside `msg`."""
     date_format: str = "MM/dd/yyyy"
     """Or `dd/MM/yyyy`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ZaloOptions:
+    """How the APIs about Zalo answer."""
+
+    success_code: int = 0
+    """`code` in Interits' envelope."""
+    capital_enums: bool = False
+    """True: enums in capitals."""
+    owner_id: bool = True
+    """True: SenCloud's `owner_id` beside `onwer_id`."""
+    public_url: str = ""
+    """Where this platform is reached from outside, without a path; "": not known."""
 
 
 class Policies(Protocol):
@@ -64,6 +79,9 @@ class Services:
     """A voice OTP that was not dialled so long after its import is told as expired."""
     policies: Policies | None = None
     """None: the law's own."""
+    zalo: Zalo | None = None
+    """None: this process has no client of Zalo's (tests of other parts)."""
+    zalo_options: ZaloOptions = ZaloOptions()
     webhooks_allow_private: bool = False
     """True: webhook endpoints may be at loopback, private or otherwise reserved addresses."""
 

@@ -1,0 +1,1 @@
+"""Zalo: Official Accounts and their tokens, journeys, messages and templates."""
