@@ -116,6 +116,8 @@ async def test_a_call_stands_in_the_ledger_with_what_it_cost_and_why(
         "billable_s": 7,
         "made_by": None,
         "reason": None,
+        "zalo_journey_id": None,
+        "zalo_message_id": None,
     }
     assert (service["kind"], service["amount"], service["balance_after"]) == ("service_charge", -77, 9_831)
 
@@ -391,6 +393,7 @@ async def test_a_vat_rate_has_its_days_and_its_law(platform: Api) -> None:
     assert [(one["line"], one["percent"]) for one in shipped] == [
         ("postage", 10),
         ("service", 10),
+        ("zalo", 10),
         ("service", 8),
     ]
     backwards = await platform.post("/vat-rates", body | {"valid_until": "2026-11-30"})

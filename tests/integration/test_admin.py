@@ -146,6 +146,7 @@ async def test_a_wallet_that_does_not_agree_is_named_and_the_command_fails(
 
     assert done.exit_code == 1
     assert f"{cast.owner.account_id}\t10\t1\tok\n" in done.stdout
-    assert f"{wrong}\t12\t1\tits lines come to 10.00, 3.00 is reserved and open calls hold 0" in done.stdout
+    found = "its lines come to 10.00, 3.00 is reserved, and open calls, journeys and messages hold 0"
+    assert f"{wrong}\t12\t1\t{found}" in done.stdout
     assert "1 of 2 wallets do not agree" in done.stderr
     assert of_one.exit_code == 0

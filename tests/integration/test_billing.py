@@ -295,7 +295,7 @@ async def test_the_ledger_always_sums_to_the_balance(db: Database, cast: Cast) -
     for _ in range(40):
         async with db.transaction() as tx:
             wallet = await billing.wallet(tx, account_id)
-            match rng.choice(("top up", "take away", "call")):
+            match rng.choice(("top up", "take away", "call", "journey", "message")):
                 case "top up":
                     await billing.top_up(
                         tx, account_id, Decimal(rng.randint(1, 9999)), by="Lan", reason="paid", now=NOW
@@ -306,6 +306,10 @@ async def test_the_ledger_always_sums_to_the_balance(db: Database, cast: Cast) -
                 case "call":
                     leg = await reserved_leg(tx, account_id, max_s=rng.randint(1, 200))
                     await billing.settle(tx, [leg] if leg else [], NOW)
+                case thing:
+                    fee = await billing.hold_fee(tx, account_id, Decimal(rng.randint(1, 300)), NOW)
+                    if isinstance(fee, billing.Fee):
+                        await billing.charge_fee(tx, account_id, fee, now=NOW, **{f"{thing}_id": 1})
             audit = await audited(tx, account_id)
             assert audit.agrees, audit
     async with db.transaction() as tx:

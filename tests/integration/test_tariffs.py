@@ -209,7 +209,11 @@ async def test_of_two_vat_rates_of_a_day_the_one_that_began_last_holds(tx: Tx, c
 
 async def test_every_vat_rate_says_where_it_comes_from(tx: Tx) -> None:
     shipped = await billing.list_vat_rates(tx)
-    assert [(row.line, int(row.percent)) for row in shipped] == [("postage", 10), ("service", 10)]
+    assert [(row.line, int(row.percent)) for row in shipped] == [
+        ("postage", 10),
+        ("service", 10),
+        ("zalo", 10),
+    ]
     assert all(row.source for row in shipped)
     with pytest.raises(VatRateInvalidError):
         await billing.add_vat_rate(

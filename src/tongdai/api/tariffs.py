@@ -137,7 +137,7 @@ class VatRate(msgspec.Struct, frozen=True, kw_only=True):
     """VAT of one ledger line between two days of Vietnam. Of two on a day, the one that began last holds."""
 
     id: int
-    line: Literal["postage", "service"]
+    line: Literal["postage", "service", "zalo"]
     percent: float
     valid_from: date
     valid_until: date | None
@@ -168,7 +168,7 @@ class VatRatePage(msgspec.Struct, frozen=True):
 class NewVatRate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A VAT rate to be added."""
 
-    line: Literal["postage", "service"]
+    line: Literal["postage", "service", "zalo"]
     percent: Percent
     """At most 2 decimals."""
     valid_from: date

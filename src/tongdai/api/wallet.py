@@ -30,7 +30,7 @@ TAGS = ["Wallet"]
 PLATFORM_TAGS = ["Platform"]
 
 BillingMode = Literal["off", "prepaid"]
-LineKind = Literal["top_up", "adjustment", "postage", "service_charge"]
+LineKind = Literal["top_up", "adjustment", "postage", "service_charge", "zalo_journey", "zalo_message"]
 Reason = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -66,8 +66,8 @@ class LedgerLine(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     at: datetime
     kind: LineKind
-    """`postage`: the carrier's fee of a call. `service_charge`: the platform's. The others were made by hand.
-    """
+    """`postage`: the carrier's fee of a call. `service_charge`: the platform's. `zalo_journey` and
+    `zalo_message`: of Zalo. The others were made by hand."""
     amount: int
     """What the balance changed by, in đồng: charges are negative. It is `net` and `vat` together."""
     net: int
@@ -82,6 +82,8 @@ class LedgerLine(msgspec.Struct, frozen=True, kw_only=True):
     """The rate of the tariff that it was charged by."""
     billable_s: int | None
     """Seconds that were charged, in whole blocks."""
+    zalo_journey_id: int | None
+    zalo_message_id: int | None
     made_by: str | None
     """Who made it by hand."""
     reason: str | None
@@ -103,6 +105,8 @@ class LedgerLine(msgspec.Struct, frozen=True, kw_only=True):
             attempt_id=row.attempt_id,
             rate_id=row.rate_id,
             billable_s=row.billable_s,
+            zalo_journey_id=row.zalo_journey_id,
+            zalo_message_id=row.zalo_message_id,
             made_by=row.made_by,
             reason=row.reason,
         )

@@ -266,7 +266,7 @@ def _faults(audit: billing.Audit) -> Iterator[str]:
     if audit.breaks:
         yield f"{audit.breaks} lines do not follow from the line before"
     if audit.held != audit.reserved:
-        yield f"{audit.reserved} is reserved and open calls hold {audit.held}"
+        yield f"{audit.reserved} is reserved, and open calls, journeys and messages hold {audit.held}"
 
 
 async def _all_accounts(tx: Tx) -> list[accounts.Account]:

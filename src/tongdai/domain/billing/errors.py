@@ -49,5 +49,9 @@ class SubscriptionInvalidError(InvalidError):
     """The subscription is not valid; see errors."""
 
 
+class PriceInvalidError(InvalidError):
+    """The price is not valid."""
+
+
 class VatRateInvalidError(InvalidError):
     """The VAT rate is not valid; see errors."""

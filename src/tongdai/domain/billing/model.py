@@ -39,7 +39,7 @@ MAX_TEXT: Final = 200
 
 _routing_group: Final = re.compile(r"[a-z0-9_-]{1,40}").fullmatch
 
-VatLine = Literal["postage", "service"]
+VatLine = Literal["postage", "service", "zalo"]
 Billing = Literal["off", "prepaid"]
 
 
@@ -50,10 +50,12 @@ class Kind(StrEnum):
     ADJUSTMENT = "adjustment"
     POSTAGE = "postage"
     SERVICE_CHARGE = "service_charge"
+    ZALO_JOURNEY = "zalo_journey"
+    ZALO_MESSAGE = "zalo_message"
 
 
 BY_HAND: Final = frozenset({Kind.TOP_UP, Kind.ADJUSTMENT})
-"""Kinds that a person makes; the others come from calls."""
+"""Kinds that a person makes; the others come from calls, journeys and messages."""
 
 
 # ---------------------------------------------------------------- tariffs and plans
@@ -163,6 +165,8 @@ class LedgerLine:
     billable_s: int | None
     made_by: str | None
     reason: str | None
+    zalo_journey_id: int | None
+    zalo_message_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +267,7 @@ class Walked:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """A wallet against its ledger and its open legs."""
+    """A wallet against its ledger, and against the open legs, journeys and messages."""
 
     account_id: int
     balance: Decimal
@@ -274,7 +278,7 @@ class Audit:
     breaks: int
     """Lines whose `balance_after` does not follow from the line before."""
     held: Decimal
-    """Sum of what open legs hold."""
+    """Sum of what open legs, journeys and messages hold."""
 
     @property
     def agrees(self) -> bool:

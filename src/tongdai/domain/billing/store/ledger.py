@@ -12,7 +12,8 @@ from tongdai.kit.db import Sql, Tx
 
 LINES: Final[Sql] = """
 SELECT id, account_id, at, kind, amount, net, vat, vat_percent, balance_after,
-       campaign_id, call_id, attempt_id, leg_id, rate_id, billable_s, made_by, reason
+       campaign_id, call_id, attempt_id, leg_id, rate_id, billable_s, made_by, reason,
+       zalo_journey_id, zalo_message_id
 FROM ledger
 WHERE account_id = %(account_id)s AND id > %(after)s AND id < %(before)s
 """
@@ -73,7 +74,8 @@ SELECT coalesce(max(id), %(after)s), %(lines)s + count(*), %(total)s::numeric + 
 FROM line
 """
 
-# A wallet, what its ledger comes to, and what the open legs of its account hold (legs_open), at one moment.
+# A wallet, what its ledger comes to, and what the open legs (legs_open), journeys (zalo_journeys_held) and
+# messages (zalo_messages_held) of its account hold, at one moment.
 # Starts where a walk left off, since lines never change.
 AUDIT: Final[Sql] = """
 WITH line AS (
@@ -87,6 +89,10 @@ SELECT w.account_id, w.balance, w.reserved,
        %(breaks)s + (SELECT count(*) FROM line WHERE breaks),
        (SELECT coalesce(sum(l.reserved), 0) FROM legs l
         WHERE l.account_id = w.account_id AND l.state <> 'ended')
+       + (SELECT coalesce(sum(j.held), 0) FROM zalo_journeys j
+          WHERE j.account_id = w.account_id AND j.held > 0)
+       + (SELECT coalesce(sum(m.held), 0) FROM zalo_messages m
+          WHERE m.account_id = w.account_id AND m.held > 0)
 FROM wallets w WHERE w.account_id = %(account_id)s
 """
 
