@@ -16,9 +16,11 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import ExceptionHandlersMap
 
+from tongdai.domain.zalo.errors import KeyBusyError
 from tongdai.kit.db import TRANSIENT_ERRORS
 from tongdai.kit.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError, TongdaiError
 from tongdai.kit.receiving import BodyLateError
+from tongdai.ports.zalo import ZaloAwayError, ZaloGarbledError, ZaloRefusedError, ZaloSilentError
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +68,11 @@ _STATUS_OF: tuple[tuple[type[TongdaiError], int], ...] = (
     (ConflictError, 409),
     (BodyLateError, 408),
     (InvalidError, 400),
+    (KeyBusyError, 503),
+    (ZaloRefusedError, 409),
+    (ZaloAwayError, 503),
+    (ZaloSilentError, 504),
+    (ZaloGarbledError, 502),
 )
 
 _NAMES: dict[int, tuple[str, str]] = {
@@ -78,7 +85,9 @@ _NAMES: dict[int, tuple[str, str]] = {
     409: ("conflict", "The state does not allow this"),
     413: ("too-large", "The request is too large"),
     500: ("internal", "Something went wrong on our side"),
+    502: ("bad-answer", "Zalo's answer makes no sense"),
     503: ("unavailable", "The platform cannot answer right now"),
+    504: ("no-answer", "Zalo did not answer in time"),
 }
 
 

@@ -35,6 +35,7 @@ from tongdai.api import (
     vendor_keys,
     wallet,
     webhooks,
+    zalo_callback,
 )
 from tongdai.api.bodies import JsonBody, receiving_within, refuse_nul_in_query
 from tongdai.ports.services import Services
@@ -58,6 +59,7 @@ TAGS = [
     Tag("Do not call", "Numbers and people that are not called: lists and opt-outs."),
     Tag("Consent", "Who agreed to be called, person by person or attested for a list."),
     Tag("Webhooks", "Addresses of yours that are told what became of your calls, and what was delivered."),
+    Tag("Zalo", "Official Accounts, their journeys, messages and templates."),
     Tag("Wallet", "What your account has, what it paid for which call, and what calls cost."),
     Tag("Platform", "Accounts, users, prices and money. For a platform key alone, which opens nothing else."),
 ]
@@ -114,6 +116,7 @@ def routes(services: Services) -> list[ControllerRouterHandler]:
         _router(
             services, [*contacts.HANDLERS, *do_not_call.LIST_HANDLERS], max_body_bytes=services.max_body_bytes
         ),
+        zalo_callback.zalo_callback,
     ]
 
 

@@ -1,0 +1,54 @@
+"""What the operations about Zalo share: the way to it, and its ids.
+
+Ids of Zalo's apps and Official Accounts are 64 bits long, more than a browser's numbers hold, so they are
+texts of digits in bodies and answers.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, overload
+
+from litestar.params import PathParameter, QueryParameter
+from msgspec import Meta
+
+from tongdai.api.bodies import MAX_ID
+from tongdai.domain.zalo.bridge import Bridge
+from tongdai.kit.errors import InvalidError
+from tongdai.ports.services import Services
+from tongdai.ports.zalo import ZaloAwayError
+
+TAGS = ["Zalo"]
+
+ZaloId = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,18}$")]
+AppId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Zalo's id of an app.")]
+OaId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Zalo's id of an Official Account.")]
+OfOa = Annotated[
+    int | None, QueryParameter(ge=1, le=MAX_ID, description="Only of this Official Account, by Zalo's id.")
+]
+WhichOa = Annotated[
+    int | None,
+    QueryParameter(
+        ge=1, le=MAX_ID, description="Zalo's id of the Official Account; left out: the only connected one."
+    ),
+]
+
+
+def bridge_of(services: Services) -> Bridge:
+    """What use cases that ask Zalo are given. Raises ZaloAwayError where the process has no client of it."""
+    if services.zalo is None:
+        raise ZaloAwayError("This process has no way to Zalo.")
+    return Bridge(db=services.db, keyring=services.keyring, clock=services.clock, client=services.zalo)
+
+
+@overload
+def read_id(text: str, field: str) -> int: ...
+@overload
+def read_id(text: str | None, field: str) -> int | None: ...
+def read_id(text: str | None, field: str) -> int | None:
+    """An id of Zalo's as a number. Raises InvalidError for one that is longer than 63 bits."""
+    if text is None:
+        return None
+    value = int(text)
+    if value > MAX_ID:
+        raise InvalidError("The request is not valid.", errors=[(field, f"must be at most {MAX_ID}.")])
+    return value
