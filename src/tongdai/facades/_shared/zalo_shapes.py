@@ -142,7 +142,7 @@ def message(row: ZnsMessage, *, capitals: bool = False) -> dict[str, Any]:
 
 
 def template(row: ZnsTemplate, *, capitals: bool = False) -> dict[str, Any]:
-    """A template. Of its type Zalo only tells that of one-time codes; a quota that there is none of is null."""
+    """A template. Of types Zalo only tells that of one-time codes; a quota that there is none of is null."""
     return {
         "apply_template_quota": row.apply_quota or False,
         "created_at": time_text(row.created_at),
