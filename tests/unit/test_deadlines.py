@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tongdai.adapters.httppost.deadlines import Deadlines
+from tongdai.kit.deadlines import Deadlines
 
 pytestmark = pytest.mark.anyio
 

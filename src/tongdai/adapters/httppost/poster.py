@@ -11,7 +11,6 @@ import aiohttp
 from multidict import CIMultiDict, istr
 from yarl import URL
 
-from tongdai.adapters.httppost.deadlines import Deadlines
 from tongdai.adapters.httppost.guard import (
     AddressRefusedError,
     GuardedResolver,
@@ -19,6 +18,7 @@ from tongdai.adapters.httppost.guard import (
     SystemLookup,
     guarded_socket,
 )
+from tongdai.kit.deadlines import Deadlines
 from tongdai.ports.posting import ANSWER_KEPT, Answer, PostFailedError, PostFailure
 
 MOST_READ = 64 * 1024
