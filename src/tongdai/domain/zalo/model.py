@@ -5,7 +5,7 @@ Ids of apps and Official Accounts are Zalo's, 64-bit integers; numbers are `84â€
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -23,6 +23,8 @@ OUT_OF_MONEY: Final = -137
 NO_BILLING: Final = -136
 """Zalo's code for a billing account that is missing: told of an account of ours without a valid plan, too."""
 
+LAST_ID: Final = 2**63 - 1
+
 T = TypeVar("T")
 
 
@@ -39,6 +41,28 @@ class Paging:
     """Only what precedes this id, in the direction of the list, the nearest ones."""
     limit: int = 20
     newest_first: bool = True
+
+    def span(self) -> tuple[int, int, bool]:
+        """What to read: ids above the first and below the second; the third: the highest first."""
+        edge = self.after if self.before is None else self.before
+        downwards = self.newest_first == (self.before is None)
+        if edge is None:
+            return 0, LAST_ID, downwards
+        return (0, edge, True) if downwards else (edge, LAST_ID, False)
+
+    def page(self, rows: Sequence[T], id_of: Callable[[T], int]) -> Page[T]:
+        """The page of rows that were read as `span` says, one more than its limit where there are more."""
+        more = len(rows) > self.limit
+        items = list(rows[: self.limit])
+        if self.before is not None:
+            items.reverse()
+        before = more if self.before is not None else self.after is not None
+        behind = more if self.before is None else True
+        return Page(
+            items,
+            next=id_of(items[-1]) if items and behind else None,
+            prev=id_of(items[0]) if items and before else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
