@@ -21,6 +21,7 @@ from tongdai.app.health import healthz, readyz
 from tongdai.app.metrics import MeteredLitestar, Metrics, show_metrics
 from tongdai.app.schema_page import SchemaPage
 from tongdai.facades.aicallcenter import routes as aicallcenter
+from tongdai.facades.interits import routes as interits
 from tongdai.facades.vbot import routes as vbot
 from tongdai.ports.services import Services
 
@@ -32,7 +33,7 @@ ABOUT = (
 
 def create_app(services: Services, *, metrics: bool = True) -> Litestar:
     """The whole web side over `services`. Its lifespan opens and closes the pool and the hinter."""
-    vendors = [*aicallcenter.routes(services), *vbot.routes(services)]
+    vendors = [*aicallcenter.routes(services), *vbot.routes(services), *interits.routes(services)]
     handlers = [*api.routes(services), *vendors, front, healthz, readyz]
     app = MeteredLitestar(
         route_handlers=[*handlers, show_metrics] if metrics else handlers,
@@ -64,7 +65,7 @@ def create_app(services: Services, *, metrics: bool = True) -> Litestar:
 
 def _refuse_method(request: Request[Any, Any, Any], error: MethodNotAllowedException) -> Response[Any]:
     """In the words of whoever's path it is: a wrong method reaches no route, nor its exception handlers."""
-    vendors = (vendor.refuse_method(request, error) for vendor in (aicallcenter, vbot))
+    vendors = (vendor.refuse_method(request, error) for vendor in (aicallcenter, vbot, interits))
     return next(filter(None, vendors), None) or problems.http_error(request, error)
 
 
