@@ -28,6 +28,7 @@ CREATE TABLE zalo_permissions (
     user_id       bigint NOT NULL REFERENCES users,
     app_ref       bigint NOT NULL REFERENCES zalo_apps,
     oa_id         bigint,                                        -- whose consent is renewed; NULL: any
+    secret        bytea,                                         -- sealed; of the app, not proven yet. NULL: the app's own
     redirect_uri  text NOT NULL,
     verifier      bytea,                                         -- sealed
     step          text NOT NULL DEFAULT 'open' CHECK (step IN ('open', 'exchanging', 'exchanged', 'done', 'failed')),
@@ -62,6 +63,8 @@ CREATE TABLE zalo_oas (
     -- unknown outcome, and is looked into before anything else is sent (decision 0011).
     refresh_due_at     timestamptz,
     refresh_begun_at   timestamptz,
+    refresh_probe_at   timestamptz,                              -- when one that stays is looked into (again)
+    refresh_last_try   boolean NOT NULL DEFAULT false,           -- once more of an unknown outcome, and the pair is given up
     refresh_failures   integer NOT NULL DEFAULT 0,               -- in a row
     refresh_error      text,
     -- What Zalo says of it.
@@ -80,7 +83,9 @@ CREATE TABLE zalo_oas (
     last_week_quality  text NOT NULL DEFAULT 'UNDEFINED',
     facts_at           timestamptz,                              -- when Zalo was last asked for all of it
     facts_due_at       timestamptz NOT NULL DEFAULT now(),
+    facts_failures     integer NOT NULL DEFAULT 0,               -- in a row
     facts_error        text,
+    redirect_uri       text NOT NULL DEFAULT '',                 -- where Zalo's permission page led back to
     webhook_url        text NOT NULL DEFAULT '',                 -- where its events are passed on to
     relay_endpoint_id  bigint,                                   -- the webhook endpoint that does so
     created_at         timestamptz NOT NULL DEFAULT now(),
@@ -105,10 +110,11 @@ CREATE TABLE zalo_quotas (
     daily                integer,
     remaining            integer CHECK (remaining >= 0),
     in_flight            integer NOT NULL DEFAULT 0 CHECK (in_flight >= 0),
+    settled              bigint NOT NULL DEFAULT 0,              -- places that were in flight, and are not any more
     daily_promotion      integer,
-    remaining_promotion  integer,
+    remaining_promotion  integer CHECK (remaining_promotion >= 0),
     monthly_promotion    integer,
-    remaining_monthly_promotion integer,
+    remaining_monthly_promotion integer CHECK (remaining_monthly_promotion >= 0),
     estimated_next_month_promotion integer,
     told_at              timestamptz
 ) WITH (fillfactor = 50);
@@ -131,15 +137,26 @@ CREATE TABLE zalo_templates (
     reason          text NOT NULL DEFAULT '',
     apply_quota     boolean,
     daily_quota     integer,
-    remaining_quota integer,                                     -- less what is under way
-    quota_day       date,
+    remaining_quota integer CHECK (remaining_quota >= 0),        -- less what is under way
+    quota_day       date,                                        -- in Vietnam
+    in_flight       integer NOT NULL DEFAULT 0 CHECK (in_flight >= 0),
+    settled         bigint NOT NULL DEFAULT 0,                   -- as of an OA's quota
+    one_time        boolean NOT NULL DEFAULT false,              -- it carries one-time codes
     listed_at       timestamptz NOT NULL,                        -- when the list of Zalo's last had it
     detailed_at     timestamptz,                                 -- when its details were last read; NULL: never
     created_at      timestamptz NOT NULL,                        -- at Zalo, where it says
     updated_at      timestamptz NOT NULL,
     PRIMARY KEY (oa_ref, template_id)
 ) WITH (fillfactor = 70);
-CREATE INDEX zalo_templates_listed ON zalo_templates (account_id, id);
+CREATE UNIQUE INDEX zalo_templates_listed ON zalo_templates (account_id, id);
+CREATE INDEX zalo_templates_of_oa ON zalo_templates (oa_ref, id);
+
+-- When an Official Account's list of templates was last read whole.
+CREATE TABLE zalo_template_lists (
+    oa_ref      bigint PRIMARY KEY REFERENCES zalo_oas,
+    account_id  bigint NOT NULL,
+    listed_at   timestamptz NOT NULL
+);
 
 -- ---------------------------------------------------------------- journeys
 
@@ -175,6 +192,8 @@ CREATE INDEX zalo_journeys_phone ON zalo_journeys (account_id, phone, id);
 CREATE INDEX zalo_journeys_zalo_id ON zalo_journeys (account_id, journey_id) WHERE journey_id IS NOT NULL;
 -- What the clock ends.
 CREATE INDEX zalo_journeys_expiring ON zalo_journeys (expires_at) WHERE state IN ('open', 'enabled');
+-- What is held for journeys that are over, until it is let go.
+CREATE INDEX zalo_journeys_let_go ON zalo_journeys (expires_at) WHERE state = 'expired' AND held > 0;
 -- What the wallet holds: the audit of a wallet.
 CREATE INDEX zalo_journeys_held ON zalo_journeys (account_id) INCLUDE (held) WHERE held > 0;
 
@@ -216,6 +235,7 @@ CREATE TABLE zalo_messages (
     price          numeric(18, 2),                               -- Zalo's, without VAT
     timeout_ms     bigint,
     counted        boolean NOT NULL DEFAULT false,               -- it holds a place of the quota, under way
+    promotion      boolean NOT NULL DEFAULT false,               -- and one of the quota of promotions
     held           numeric(18, 2) NOT NULL DEFAULT 0 CHECK (held >= 0),
     net            numeric(18, 2) NOT NULL DEFAULT 0,
     vat            numeric(18, 2) NOT NULL DEFAULT 0,
@@ -228,13 +248,14 @@ CREATE TABLE zalo_messages (
     created_at     timestamptz NOT NULL,
     sent_at        timestamptz,                                  -- taken by Zalo
     delivered_at   timestamptz,
-    follow_at      timestamptz,                                  -- when to ask Zalo what became of it; NULL: it is known
+    follow_at      timestamptz,                                  -- when to see what became of it; NULL: it is known
+    follows        integer NOT NULL DEFAULT 0,                   -- how often Zalo was asked, and answered, what became of it
     updated_at     timestamptz NOT NULL
 ) WITH (fillfactor = 80);
 CREATE INDEX zalo_messages_listed ON zalo_messages (account_id, id);
 CREATE INDEX zalo_messages_of_oa ON zalo_messages (oa_ref, id);
 CREATE INDEX zalo_messages_phone ON zalo_messages (account_id, phone, id);
-CREATE INDEX zalo_messages_of_journey ON zalo_messages (journey_ref, id) WHERE journey_ref IS NOT NULL;
+CREATE INDEX zalo_messages_journey_id ON zalo_messages (account_id, journey_id, id) WHERE journey_id IS NOT NULL;
 -- Zalo's events name them by one of these.
 CREATE INDEX zalo_messages_msg_id ON zalo_messages (account_id, msg_id) WHERE msg_id IS NOT NULL;
 CREATE INDEX zalo_messages_tracking ON zalo_messages (account_id, tracking_id);
@@ -257,6 +278,11 @@ CREATE TABLE zalo_events (
     UNIQUE (app_ref, digest)
 );
 CREATE INDEX zalo_events_old ON zalo_events (received_at);
+
+-- The webhook endpoint behind an Official Account's `webhook_url`: it is told of nothing else. NULL: a customer's own.
+ALTER TABLE webhook_endpoints ADD COLUMN oa_ref bigint REFERENCES zalo_oas;
+CREATE UNIQUE INDEX webhook_endpoints_oa ON webhook_endpoints (oa_ref)
+    WHERE oa_ref IS NOT NULL AND deleted_at IS NULL;
 
 -- ---------------------------------------------------------------- money
 

@@ -1,0 +1,315 @@
+"""SQL of journeys, and of the keys that requests for them name themselves by.
+
+Locked after Official Accounts, quotas and templates, before messages and wallets (decision 0005).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from psycopg.rows import args_row
+
+from tongdai.domain.zalo.model import JourneyFilter, Paging
+from tongdai.kit.db import Sql, Tx
+
+# Whatever is asked of a journey shows it as the clock has it: a job notes what has expired a little later.
+_SHOWN: Final[Sql] = """
+    j.id, j.account_id, j.oa_ref, j.oa_id, j.user_id, j.phone, j.token_type,
+    CASE WHEN j.state IN ('open', 'enabled') AND j.expires_at <= %(now)s THEN 'expired' ELSE j.state END,
+    j.journey_id, j.token, j.error_code, j.error_message, j.charged, j.charged_at,
+    j.held, j.net, j.vat, j.vat_percent, j.created_at, j.expires_at, j.updated_at
+"""
+
+# What Zalo answered, or refused, of one or many requests, in their order.
+ADD: Final[Sql] = """
+INSERT INTO zalo_journeys
+       (account_id, oa_ref, oa_id, user_id, phone, token_type, state, journey_id, token, error_code,
+        error_message, held, net, vat, vat_percent, created_at, expires_at, updated_at)
+SELECT * FROM unnest(
+    %(account_ids)s::bigint[], %(oa_refs)s::bigint[], %(oa_ids)s::bigint[], %(user_ids)s::bigint[],
+    %(phones)s::text[], %(token_types)s::text[], %(states)s::text[], %(journey_ids)s::text[],
+    %(tokens)b::bytea[], %(error_codes)s::int[], %(error_messages)s::text[], %(held)s::numeric[],
+    %(nets)s::numeric[], %(vats)s::numeric[], %(vat_percents)s::numeric[], %(created_ats)s::timestamptz[],
+    %(expires_ats)s::timestamptz[], %(created_ats)s::timestamptz[])
+RETURNING id
+"""
+
+_NAMED: Final[Sql] = """
+FROM zalo_journeys j
+WHERE j.account_id = %(account_id)s AND (%(oa_id)s::bigint IS NULL OR j.oa_id = %(oa_id)s)
+  AND j.id = coalesce(
+      (SELECT z.id FROM zalo_journeys z
+       WHERE z.account_id = %(account_id)s AND z.journey_id = %(zalo_id)s
+       ORDER BY z.id DESC LIMIT 1), %(id)s)
+"""
+# One journey by Zalo's id (zalo_journeys_zalo_id) or by ours (the primary key); Zalo's goes first.
+FIND: Final[Sql] = "SELECT " + _SHOWN + _NAMED
+
+# One journey by our id: the primary key.
+GET: Final[Sql] = (
+    "SELECT " + _SHOWN + "FROM zalo_journeys j WHERE j.account_id = %(account_id)s AND j.id = %(id)s"
+)
+
+_LISTED: Final[Sql] = """
+FROM zalo_journeys j
+WHERE j.account_id = %(account_id)s AND j.id > %(above)s AND j.id < %(below)s
+  AND (%(oa_id)s::bigint IS NULL OR j.oa_id = %(oa_id)s)
+  AND (%(journey_id)s::text IS NULL OR j.journey_id = %(journey_id)s)
+  AND (%(phone)s::text IS NULL OR j.phone = %(phone)s)
+  AND (%(charged)s::boolean IS NULL OR j.charged = %(charged)s)
+  AND (%(since)s::timestamptz IS NULL OR j.created_at >= %(since)s)
+  AND (%(until)s::timestamptz IS NULL OR j.created_at < %(until)s)
+  AND (%(states)s::text[] IS NULL
+       OR CASE WHEN j.state IN ('open', 'enabled') AND j.expires_at <= %(now)s THEN 'expired'
+          ELSE j.state END = ANY(%(states)s))
+"""
+# A page of an account's, in either direction: zalo_journeys_listed, or by one number (zalo_journeys_phone) or
+# one id of Zalo's. Filters look through at most what `above` and `below` leave.
+OLDEST: Final[Sql] = "SELECT " + _SHOWN + _LISTED + "ORDER BY j.id LIMIT %(limit)s"
+NEWEST: Final[Sql] = "SELECT " + _SHOWN + _LISTED + "ORDER BY j.id DESC LIMIT %(limit)s"
+
+# Its first message went out: once, whoever says so first and however often. What has expired meanwhile is
+# charged for as long as its price is held for it, and stays expired.
+ENABLE: Final[Sql] = """
+UPDATE zalo_journeys
+   SET state = CASE state WHEN 'open' THEN 'enabled' ELSE state END,
+       charged = true, charged_at = %(now)s, held = 0, updated_at = %(now)s
+ WHERE id = (SELECT z.id FROM zalo_journeys z
+             WHERE z.account_id = %(account_id)s
+               AND CASE WHEN %(id)s::bigint IS NULL THEN z.journey_id = %(zalo_id)s ELSE z.id = %(id)s END
+             ORDER BY z.id DESC LIMIT 1)
+   AND NOT charged AND (state IN ('open', 'enabled') OR (state = 'expired' AND held > 0))
+RETURNING id
+"""
+
+# Zalo says that it is over.
+EXPIRE: Final[Sql] = """
+UPDATE zalo_journeys
+   SET state = 'expired', expires_at = least(expires_at, %(now)s), updated_at = %(now)s
+ WHERE account_id = %(account_id)s AND journey_id = %(zalo_id)s AND state IN ('open', 'enabled')
+RETURNING id
+"""
+
+# The clock says so (zalo_journeys_expiring). Each is taken by one process.
+EXPIRE_DUE: Final[Sql] = """
+UPDATE zalo_journeys j SET state = 'expired', updated_at = %(now)s
+FROM (SELECT id FROM zalo_journeys
+      WHERE state IN ('open', 'enabled') AND expires_at <= %(now)s
+      ORDER BY expires_at LIMIT %(most)s FOR NO KEY UPDATE SKIP LOCKED) due
+WHERE j.id = due.id
+RETURNING j.account_id, j.id
+"""
+
+# What is still held for journeys that have been over for so long that no event of theirs is on its way any
+# more (zalo_journeys_let_go).
+LET_GO: Final[Sql] = """
+UPDATE zalo_journeys j SET held = 0, updated_at = %(now)s
+FROM (SELECT id, held FROM zalo_journeys
+      WHERE state = 'expired' AND held > 0 AND expires_at <= %(before)s
+      ORDER BY expires_at LIMIT %(most)s FOR NO KEY UPDATE SKIP LOCKED) over
+WHERE j.id = over.id
+RETURNING j.account_id, over.held
+"""
+
+# ---------------------------------------------------------------- keys of requests
+
+# The first to come makes the journey, all by the primary key.
+BEGIN_KEY: Final[Sql] = """
+INSERT INTO zalo_journey_keys (account_id, key, asked, begun_at)
+VALUES (%(account_id)s, %(key)s, %(asked)s, %(now)s)
+ON CONFLICT (account_id, key) DO UPDATE SET begun_at = excluded.begun_at
+WHERE zalo_journey_keys.journey_ref IS NULL AND zalo_journey_keys.begun_at < %(dead)s
+  AND zalo_journey_keys.asked = excluded.asked
+RETURNING begun_at
+"""
+KEY: Final[Sql] = "SELECT asked, journey_ref FROM zalo_journey_keys WHERE account_id = %s AND key = %s"
+END_KEY: Final[Sql] = """
+UPDATE zalo_journey_keys SET journey_ref = %(journey_ref)s
+WHERE account_id = %(account_id)s AND key = %(key)s AND begun_at = %(begun_at)s AND journey_ref IS NULL
+"""
+DROP_KEY: Final[Sql] = """
+DELETE FROM zalo_journey_keys
+WHERE account_id = %(account_id)s AND key = %(key)s AND begun_at = %(begun_at)s AND journey_ref IS NULL
+"""
+# Too old to be repeated (zalo_journey_keys_old).
+FORGET_KEYS: Final[Sql] = """
+DELETE FROM zalo_journey_keys WHERE (account_id, key) IN (
+    SELECT account_id, key FROM zalo_journey_keys WHERE begun_at < %s ORDER BY begun_at LIMIT %s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class JourneyRow:
+    """A journey with its token sealed, and its price as it was when it was made."""
+
+    id: int
+    account_id: int
+    oa_ref: int
+    oa_id: int
+    user_id: int
+    phone: str
+    token_type: str
+    state: str
+    journey_id: str | None
+    token: bytes | None
+    error_code: int
+    error_message: str
+    charged: bool
+    charged_at: datetime | None
+    held: Decimal
+    net: Decimal
+    vat: Decimal
+    vat_percent: Decimal | None
+    created_at: datetime
+    expires_at: datetime | None
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewRow:
+    """A journey to be written. Its fields are the columns of `ADD`, in their order."""
+
+    account_id: int
+    oa_ref: int
+    oa_id: int
+    user_id: int
+    phone: str
+    token_type: str
+    state: str
+    journey_id: str | None
+    token: bytes | None
+    error_code: int
+    error_message: str
+    held: Decimal
+    net: Decimal
+    vat: Decimal
+    vat_percent: Decimal | None
+    created_at: datetime
+    expires_at: datetime | None
+
+
+async def add(tx: Tx, rows: Sequence[NewRow]) -> list[int]:
+    """Their ids, in the same order."""
+    values = {
+        "account_ids": [row.account_id for row in rows],
+        "oa_refs": [row.oa_ref for row in rows],
+        "oa_ids": [row.oa_id for row in rows],
+        "user_ids": [row.user_id for row in rows],
+        "phones": [row.phone for row in rows],
+        "token_types": [row.token_type for row in rows],
+        "states": [row.state for row in rows],
+        "journey_ids": [row.journey_id for row in rows],
+        "tokens": [row.token for row in rows],
+        "error_codes": [row.error_code for row in rows],
+        "error_messages": [row.error_message for row in rows],
+        "held": [row.held for row in rows],
+        "nets": [row.net for row in rows],
+        "vats": [row.vat for row in rows],
+        "vat_percents": [row.vat_percent for row in rows],
+        "created_ats": [row.created_at for row in rows],
+        "expires_ats": [row.expires_at for row in rows],
+    }
+    made = await (await tx.execute(ADD, values)).fetchall()
+    return [int(id) for (id,) in made]
+
+
+async def find(
+    tx: Tx, account_id: int, name: str, own_id: int | None, oa_id: int | None, now: datetime
+) -> JourneyRow | None:
+    """`own_id`: what the name is where it may be an id of ours."""
+    values = {"account_id": account_id, "zalo_id": name, "id": own_id, "oa_id": oa_id, "now": now}
+    return await _one(tx, FIND, values)
+
+
+async def get(tx: Tx, account_id: int, id: int, now: datetime) -> JourneyRow | None:
+    return await _one(tx, GET, {"account_id": account_id, "id": id, "now": now})
+
+
+async def list_(
+    tx: Tx, account_id: int, wanted: JourneyFilter, paging: Paging, now: datetime
+) -> list[JourneyRow]:
+    """One more than the page holds, where there is one; in the direction of `Paging`, or against it where a
+    page before is asked for."""
+    above, below, newest_first = paging.span()
+    values = {
+        "account_id": account_id,
+        "above": above,
+        "below": below,
+        "oa_id": wanted.oa_id,
+        "journey_id": wanted.journey_id,
+        "phone": wanted.phone,
+        "charged": wanted.charged,
+        "since": wanted.since,
+        "until": wanted.until,
+        "states": None if wanted.states is None else sorted(wanted.states),
+        "now": now,
+        "limit": paging.limit + 1,
+    }
+    async with tx.cursor(row_factory=args_row(JourneyRow)) as cursor:
+        await cursor.execute(NEWEST if newest_first else OLDEST, values)
+        return await cursor.fetchall()
+
+
+async def enable(
+    tx: Tx, account_id: int, *, zalo_id: str | None, own_id: int | None, now: datetime
+) -> int | None:
+    values = {"account_id": account_id, "zalo_id": zalo_id, "id": own_id, "now": now}
+    return _id(await (await tx.execute(ENABLE, values)).fetchone())
+
+
+async def expire(tx: Tx, account_id: int, zalo_id: str, now: datetime) -> int | None:
+    values = {"account_id": account_id, "zalo_id": zalo_id, "now": now}
+    return _id(await (await tx.execute(EXPIRE, values)).fetchone())
+
+
+async def expire_due(tx: Tx, now: datetime, most: int) -> list[tuple[int, int]]:
+    """(account, id) of each."""
+    return [(a, i) for a, i in await (await tx.execute(EXPIRE_DUE, {"now": now, "most": most})).fetchall()]
+
+
+async def let_go(tx: Tx, now: datetime, before: datetime, most: int) -> list[tuple[int, Decimal]]:
+    """(account, what was held) of each."""
+    done = await tx.execute(LET_GO, {"now": now, "before": before, "most": most})
+    return [(account_id, held) for account_id, held in await done.fetchall()]
+
+
+async def begin_key(
+    tx: Tx, account_id: int, key: str, asked: bytes, now: datetime, dead: datetime
+) -> datetime | None:
+    """When it was begun, which is whose it is; None: there is one already."""
+    values = {"account_id": account_id, "key": key, "asked": asked, "now": now, "dead": dead}
+    row = await (await tx.execute(BEGIN_KEY, values)).fetchone()
+    return None if row is None else row[0]
+
+
+async def key(tx: Tx, account_id: int, key: str) -> tuple[bytes, int | None] | None:
+    """What was asked for, and the journey that was made."""
+    row: Any = await (await tx.execute(KEY, (account_id, key))).fetchone()
+    return None if row is None else (bytes(row[0]), row[1])
+
+
+async def end_key(tx: Tx, account_id: int, key: str, begun_at: datetime, journey_ref: int) -> bool:
+    values = {"account_id": account_id, "key": key, "begun_at": begun_at, "journey_ref": journey_ref}
+    return (await tx.execute(END_KEY, values)).rowcount == 1
+
+
+async def drop_key(tx: Tx, account_id: int, key: str, begun_at: datetime) -> None:
+    await tx.execute(DROP_KEY, {"account_id": account_id, "key": key, "begun_at": begun_at})
+
+
+async def forget_keys(tx: Tx, before: datetime, most: int) -> int:
+    return (await tx.execute(FORGET_KEYS, (before, most))).rowcount
+
+
+async def _one(tx: Tx, statement: Sql, values: dict[str, object]) -> JourneyRow | None:
+    async with tx.cursor(row_factory=args_row(JourneyRow)) as cursor:
+        await cursor.execute(statement, values)
+        return await cursor.fetchone()
+
+
+def _id(row: Any) -> int | None:
+    return None if row is None else int(row[0])
