@@ -1,4 +1,5 @@
-"""`tongdai demo`: the whole platform on this machine, with two tenants and a simulated carrier."""
+"""`tongdai demo`: the whole platform on this machine, with two tenants, a simulated carrier and a simulated
+Zalo."""
 
 from __future__ import annotations
 
@@ -8,17 +9,31 @@ import os
 import secrets
 import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
 from tongdai import settings as settings_module
-from tongdai.cli.demo_seed import KEPT, Credentials, Tenant, seeded
-from tongdai.cli.processes import Postgres, carrier_spec, database_of, keep_running, role_specs
+from tongdai.adapters.zaloapi import ZaloClient
+from tongdai.cli.demo_guide import guide
+from tongdai.cli.demo_seed import KEPT, Credentials, seeded
+from tongdai.cli.demo_zalo import connect_oa, write_fixtures
+from tongdai.cli.processes import (
+    Postgres,
+    carrier_spec,
+    database_of,
+    emulator_spec,
+    keep_running,
+    role_specs,
+)
+from tongdai.domain import accounts
+from tongdai.domain.zalo.bridge import Bridge
 from tongdai.kit import logs
+from tongdai.kit.clock import SystemClock
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
 from tongdai.kit.private_files import open_private, try_lock, write_private
-from tongdai.kit.supervisor import Stop, StopRequested, stop_signals
+from tongdai.kit.supervisor import ChildSpec, Stop, StopRequested, stop_signals
 from tongdai.settings import Settings
 
 HOST = "127.0.0.1"
@@ -27,68 +42,9 @@ DEFAULT_FOLDER = Path(".data/demo")
 # The demo brings its own; what the environment says of a real platform must not reach it.
 OWN = ("TONGDAI_CONFIG", "TONGDAI_SECRET_KEY", "TONGDAI_DATABASE_URL", "TONGDAI_DATABASE_URL_FILE")
 
+ZALO_HOSTS = ("TONGDAI_ZALO_OAUTH_URL", "TONGDAI_ZALO_OPENAPI_URL", "TONGDAI_ZALO_BUSINESS_URL")
+
 ANOTHER_PORT = "choose another with --port N (0: any free one), with make: make demo PORT=N"
-
-GUIDE = """
-tongdai is ready.
-
-  address     {base_url}
-  API schema  {base_url}/schema
-  credentials {credentials}
-  logs        {logs}
-
-Try AICallCenter's API. The last three digits of a number choose what the sandbox carrier does:
-001 listens, 002 rings out, 003 busy, 004 declines, 005 no such number, 006 voicemail, 007 presses 1 …
-
-  TOKEN=$(curl -s '{base_url}/api/users/generate-access-token?secret_key={secret}' \\
-    | python3 -c 'import json, sys; print(json.load(sys.stdin)["results"]["access_token"])')
-
-  curl -s {base_url}/api/campaigns/{campaign}/import -H 'Content-Type: application/json' -d '{{
-    "access_token": "'$TOKEN'", "contacts": [
-      {{"phone_number": "0912345001"}}, {{"phone_number": "0912345003"}}, {{"phone_number": "0912345004"}},
-      {{"phone_number": "0912345007"}}, {{"phone_number": "0912345008"}}]}}'
-
-  curl -s "{base_url}/api/campaigns/{campaign}/export?access_token=$TOKEN"
-  curl -s "{base_url}/api/users/call-log?access_token=$TOKEN"
-
-A one-time code is called at once, and read twice:
-
-  curl -s {base_url}/api/campaigns/{otp_campaign}/import -H 'Content-Type: application/json' -d '{{
-    "access_token": "'$TOKEN'", "contacts": [{{"phone_number": "0912345001", "otp_code": "004217"}}]}}'
-
-  curl -s "{base_url}/api/campaigns/{otp_campaign}/export?access_token=$TOKEN"
-
-{vbot}And our own API:
-
-  curl -s {base_url}/v1/campaigns/{campaign} -H 'Authorization: Bearer {api_key}'
-
-Ctrl-C stops everything.
-"""
-
-VBOT_GUIDE = """\
-VBot's API: log in, create a campaign from the template, then read the calls and what they cost:
-
-  VBOT=$(curl -s {base_url}/token \\
-    -d grant_type=password -d 'username={vbot.username}' -d 'password={vbot.password}' \\
-    | python3 -c 'import json, sys; print(json.load(sys.stdin)["access_token"])')
-
-  curl -s {base_url}/api/campaign/create -H "Authorization: Bearer $VBOT" \\
-    -H 'Content-Type: application/json' -d '{{
-    "vbotId": "{vbot.vbot_id}", "groupCode": "{vbot.project_code}",
-    "campaignId": {vbot.template_campaign_id}, "name": "Nhắc đơn hàng", "phones": [
-      {{"fields": [{{"key": "phone", "value": "0912345007"}}, {{"key": "name", "value": "Nguyễn Văn An"}}]}},
-      {{"fields": [{{"key": "phone", "value": "0912345003"}}, {{"key": "numberCall", "value": 2}}]}},
-      {{"fields": [{{"key": "phone", "value": "12345"}}]}}]}}'
-
-  curl -s "{base_url}/api/crm/historycall/getAll?page=1&size=20" -H "Authorization: Bearer $VBOT"
-  curl -s {base_url}/api/account/balance -H 'X-API-Key: {api_key}'
-
-Every call is posted to your own server, which may listen on this machine, once it is told where:
-
-  curl -s {base_url}/v1/webhook-endpoints -H 'Authorization: Bearer {api_key}' \\
-    -H 'Content-Type: application/json' -d '{{"url": "http://127.0.0.1:9000/", "format": "vbot_auto_call"}}'
-
-"""
 
 
 @click.command()
@@ -144,7 +100,10 @@ def _prepare(data: Path, port: int) -> Settings:
         TONGDAI_SECRET_KEY_FILE=str(key),
         TONGDAI_HOST=HOST,
         TONGDAI_PORT=str(port),
+        TONGDAI_PUBLIC_URL=f"http://{HOST}:{port}",
         TONGDAI_WEBHOOKS_ALLOW_PRIVATE="true",  # to a receiver on the same machine
+        # The emulator is all of Zalo's hosts, at an address that may be another at each start.
+        **dict.fromkeys(ZALO_HOSTS, f"http://{HOST}:{_free_port(0)}"),
     )
     return settings_module.load()
 
@@ -162,31 +121,55 @@ def _free_port(port: int) -> int:
 
 def _run(settings: Settings, database: Postgres, credentials: Path, stop: Stop) -> None:
     opened = asyncio.run(_seed(settings, database.url))
-    folder = Path(settings.data_dir) / "logs"
+    data = Path(settings.data_dir)
+    folder = data / "logs"
     folder.mkdir(mode=0o700, exist_ok=True)
     url = {"TONGDAI_DATABASE_URL": database.url}
-    specs = [carrier_spec(None, url, logs=folder), *role_specs(None, url, logs=folder)]
-    base_url = f"http://{HOST}:{settings.port}"
+    specs = [
+        carrier_spec(None, url, logs=folder),
+        _emulator(settings, opened, url, folder),
+        *role_specs(None, url, logs=folder),
+    ]
+    addresses = settings.public_url, settings.zalo_oauth_url
 
     def tell() -> None:
-        write_private(credentials, opened.as_file(base_url).decode() + "\n")
-        click.echo(_guide(opened.demo, base_url, credentials, folder))
+        asyncio.run(_connect(settings, database.url, opened))
+        write_private(credentials, opened.as_file(*addresses).decode() + "\n")
+        click.echo(guide(opened.demo, *addresses, credentials, folder))
 
-    keep_running(specs, database, stop, ready=lambda: _answers(settings.port), on_ready=tell)
+    keep_running(specs, database, stop, ready=lambda: _all_answer(settings), on_ready=tell)
 
 
-def _guide(tenant: Tenant, base_url: str, credentials: Path, logs_folder: Path) -> str:
-    vbot, api_key = tenant.vbot, tenant.native.api_key
-    return GUIDE.format(
-        base_url=base_url,
-        credentials=credentials,
-        logs=logs_folder,
-        secret=tenant.aicallcenter.secret_key,
-        campaign=tenant.aicallcenter.campaign_id,
-        otp_campaign=tenant.aicallcenter.otp_campaign_id,
-        api_key=api_key,
-        vbot="" if vbot is None else VBOT_GUIDE.format(base_url=base_url, api_key=api_key, vbot=vbot),
+def _emulator(settings: Settings, opened: Credentials, extra: dict[str, str], logs_folder: Path) -> ChildSpec:
+    """Told of the tenants' apps, Official Accounts and templates anew at each start."""
+    data = Path(settings.data_dir)
+    fixtures = data / "zalo-fixtures.json"
+    parts = [(zalo.sencloud, zalo.zalo) for _, zalo in opened.at_zalo()]
+    write_fixtures(fixtures, parts, settings.public_url)
+    port = urlsplit(settings.zalo_oauth_url).port
+    assert port is not None
+    return emulator_spec(
+        None, extra, port=port, data=data / "zalo-emulator.db", fixtures=fixtures, logs=logs_folder
     )
+
+
+async def _connect(settings: Settings, url: str, opened: Credentials) -> None:
+    """Connects each tenant's Official Account, unless it is."""
+    db = Database(url, max_size=2)
+    at = settings.zalo_oauth_url
+    client = ZaloClient(oauth_url=at, openapi_url=at, business_url=at)
+    bridge = Bridge(db, Keyring(settings.master_key()), SystemClock(), client)
+    await db.open()
+    await client.start()
+    try:
+        for tenant, parts in opened.at_zalo():
+            async with db.transaction() as tx:
+                owner = await accounts.authenticate_key(tx, tenant.native.api_key)
+            if owner is not None:
+                await connect_oa(bridge, owner, parts, settings.public_url)
+    finally:
+        await client.stop()
+        await db.close()
 
 
 async def _seed(settings: Settings, url: str) -> Credentials:
@@ -198,11 +181,17 @@ async def _seed(settings: Settings, url: str) -> Credentials:
         await db.close()
 
 
-def _answers(port: int) -> bool:
-    """Whether the platform on this port says that it is ready."""
+def _all_answer(settings: Settings) -> bool:
+    """Whether the platform says that it is ready, and its stand-in for Zalo answers."""
+    emulator = urlsplit(settings.zalo_oauth_url).port
+    return _answers(settings.port, "/readyz") and emulator is not None and _answers(emulator, "/")
+
+
+def _answers(port: int, path: str) -> bool:
+    """Whether what listens on this port is well."""
     connection = http.client.HTTPConnection(HOST, port, timeout=1.0)
     try:
-        connection.request("GET", "/readyz")
+        connection.request("GET", path)
         return connection.getresponse().status == http.client.OK
     except (OSError, http.client.HTTPException):
         return False

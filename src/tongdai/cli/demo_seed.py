@@ -5,11 +5,12 @@ from __future__ import annotations
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from tongdai.cli.demo_vbot import VBot, lines_of, with_vbot
+from tongdai.cli.demo_zalo import CALLBACK, ZaloParts, with_zalo
 from tongdai.domain import accounts, campaigns, routing, scripts
 from tongdai.domain.accounts import Account, PasswordHash, Role, User
 from tongdai.kit.crypto import Keyring
@@ -45,6 +46,21 @@ class Tenant(msgspec.Struct, frozen=True):
     aicallcenter: AiCallCenter
     vbot: VBot | None = None
     """None: made by a version that knew nothing of VBot, and its API key was revoked since."""
+    zalo: ZaloParts | None = None
+    """The same for Zalo."""
+
+    def shown(self, base_url: str, emulator_url: str) -> dict[str, Any]:
+        """By vendor, as the credentials file has it."""
+        zalo = self.zalo
+        redirect_uri = base_url + CALLBACK
+        return {
+            "native": self.native,
+            "interits": zalo and Key(zalo.interits_key),
+            "sencloud": zalo and msgspec.structs.asdict(zalo.sencloud) | {"redirect_uri": redirect_uri},
+            "vbot": self.vbot,
+            "aicallcenter": self.aicallcenter,
+            "zalo": zalo and zalo.zalo.shown(emulator_url),
+        }
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -54,21 +70,19 @@ class Credentials(msgspec.Struct, frozen=True):
     demo: Tenant
     other: Tenant
 
-    def as_file(self, base_url: str) -> bytes:
+    def as_file(self, base_url: str, emulator_url: str) -> bytes:
         """The JSON that `tongdai demo --credentials FILE` promises."""
-        return msgspec.json.format(
-            msgspec.json.encode(
-                {
-                    "base_url": base_url,
-                    "admin": self.admin,
-                    "native": self.demo.native,
-                    "aicallcenter": self.demo.aicallcenter,
-                    "vbot": self.demo.vbot,
-                    "other_tenant": self.other,
-                }
-            ),
-            indent=2,
-        )
+        shown = {
+            "base_url": base_url,
+            "admin": self.admin,
+            **self.demo.shown(base_url, emulator_url),
+            "other_tenant": self.other.shown(base_url, emulator_url),
+        }
+        return msgspec.json.format(msgspec.json.encode(shown), indent=2)
+
+    def at_zalo(self) -> list[tuple[Tenant, ZaloParts]]:
+        """Those of the tenants that are there."""
+        return [(tenant, tenant.zalo) for tenant in (self.demo, self.other) if tenant.zalo]
 
 
 async def seeded(db: Database, keyring: Keyring, kept: Path) -> Credentials:
@@ -90,8 +104,8 @@ async def seeded(db: Database, keyring: Keyring, kept: Path) -> Credentials:
     async with db.transaction() as tx:
         made = Credentials(
             admin=Key((await accounts.issue_platform_key(tx, "demo")).key),
-            demo=await _tenant(tx, keyring, "Cửa hàng Sao Mai", "demo@example.vn", passwords[0]),
-            other=await _tenant(tx, keyring, "Phòng khám An Bình", "other@example.vn", passwords[1]),
+            demo=await _tenant(tx, keyring, "Cửa hàng Sao Mai", "demo@example.vn", passwords[0], "demo"),
+            other=await _tenant(tx, keyring, "Phòng khám An Bình", "other@example.vn", passwords[1], "other"),
         )
         write_private(kept, msgspec.json.encode(made).decode())
     return made
@@ -106,31 +120,34 @@ def _read(kept: Path) -> Credentials | None:
 
 async def _renewed(tx: Tx, keyring: Keyring, kept: Path, before: Credentials) -> Credentials:
     """`before` with the secret keys of now and all that this version has, which is kept."""
-    demo = await _present(tx, keyring, before.demo)
-    other = await _present(tx, keyring, before.other)
+    demo = await _present(tx, keyring, before.demo, "demo")
+    other = await _present(tx, keyring, before.other, "other")
     now = Credentials(before.admin, demo, other)
     if now != before:
         write_private(kept, msgspec.json.encode(now).decode())
     return now
 
 
-async def _present(tx: Tx, keyring: Keyring, tenant: Tenant) -> Tenant:
+async def _present(tx: Tx, keyring: Keyring, tenant: Tenant, shop: str) -> Tenant:
     """A tenant whose API key was revoked stays as it was: nothing else says whose it is."""
     owner = await accounts.authenticate_key(tx, tenant.native.api_key)
     if owner is None:
         return tenant
     secret = await accounts.reveal_client_secret(tx, keyring, owner.account_id, owner.user_id, AICALLCENTER)
     present = msgspec.structs.replace(tenant.aicallcenter, secret_key=secret)
+    account = await accounts.get_account(tx, owner.account_id)
+    user = await accounts.get_user(tx, owner.account_id, owner.user_id)
     vbot = tenant.vbot
     if vbot is None:
-        account = await accounts.get_account(tx, owner.account_id)
-        user = await accounts.get_user(tx, owner.account_id, owner.user_id)
         hotlines = await lines_of(tx, account) or await _lines(tx, account)
         vbot = await with_vbot(tx, account, user, hotlines, datetime.now(UTC))
-    return msgspec.structs.replace(tenant, aicallcenter=present, vbot=vbot)
+    zalo = tenant.zalo or await with_zalo(tx, keyring, account, user, shop)
+    return msgspec.structs.replace(tenant, aicallcenter=present, vbot=vbot, zalo=zalo)
 
 
-async def _tenant(tx: Tx, keyring: Keyring, name: str, email: str, password: PasswordHash) -> Tenant:
+async def _tenant(
+    tx: Tx, keyring: Keyring, name: str, email: str, password: PasswordHash, shop: str
+) -> Tenant:
     account = await accounts.create_account(tx, name)
     user = await accounts.create_user(
         tx, account.id, email=email, name=name, role=Role.OWNER, password=password
@@ -150,7 +167,8 @@ async def _tenant(tx: Tx, keyring: Keyring, name: str, email: str, password: Pas
     ]
     made = [await _campaign(tx, account, user, hotlines, *one) for one in plan]
     vbot = await with_vbot(tx, account, user, hotlines, datetime.now(UTC))
-    return Tenant(Key(key.key), AiCallCenter(secret, *made), vbot)
+    zalo = await with_zalo(tx, keyring, account, user, shop)
+    return Tenant(Key(key.key), AiCallCenter(secret, *made), vbot, zalo)
 
 
 async def _lines(tx: Tx, account: Account) -> list[int]:

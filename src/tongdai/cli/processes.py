@@ -129,6 +129,14 @@ def carrier_spec(config: Path | None, extra: Mapping[str, str], *, logs: Path | 
     return _spec(config, ["sandbox-carrier"], "carrier", CARRIER_RANK, extra, logs)
 
 
+def emulator_spec(
+    config: Path | None, extra: Mapping[str, str], *, port: int, data: Path, fixtures: Path, logs: Path
+) -> ChildSpec:
+    """The Zalo emulator, which outlives the roles like the carrier does."""
+    words = ["zalo-emulator", "--port", str(port), "--data", str(data), "--fixtures", str(fixtures)]
+    return _spec(config, words, "zalo-emulator", CARRIER_RANK, extra, logs)
+
+
 def _spec(
     config: Path | None, words: list[str], name: str, rank: int, extra: Mapping[str, str], logs: Path | None
 ) -> ChildSpec:
