@@ -1,7 +1,7 @@
 """What is held, charged and released for other things than calls: Zalo's journeys and messages.
 
-A fee is held before Zalo is asked and charged when it is due, so the wallet can always pay it, and what is
-held is out of the reach of calls and of everything else.
+A fee is held from the moment that a journey or message is there and charged when it is due, so the wallet can
+always pay it, and what is held is out of the reach of calls and of everything else.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Journeys: made at Zalo, kept with their token, charged once, ended by Zalo's event or by the clock.
 
-A token costs nothing at Zalo before its first message, so Zalo is asked first; the journey is kept together with
-the hold of its price, or as refused where the wallet cannot pay it, and then its token is given to nobody.
+A token costs nothing at Zalo before its first message, so Zalo is asked first; the journey is kept together
+with the hold of its price, or as refused where the wallet cannot pay it, and then nobody gets its token.
 """
 
 from __future__ import annotations
@@ -102,22 +102,21 @@ async def create_journey(
     token_type: TokenType = DEFAULT_TOKEN_TYPE,
     idempotency_key: str | None = None,
 ) -> Journey:
-    """A new journey for a number, in whatever form it is written; refused (state `refused`, with Zalo's code) where
+    """A new journey for a number, in whatever form it is written; in state `refused`, with Zalo's code, where
     Zalo refuses it, where the consent has lapsed, or where the wallet cannot pay.
 
     Every call makes one, but an equal `idempotency_key` with an equal request gives the first one again for
     48 hours. `oa_id` None: the account's only connected Official Account.
 
-    Raises JourneyInvalidError, KeyReusedError, KeyBusyError, OaNotFoundError, OaNotNamedError, and the ZaloErrors
-    that are no refusal: then nothing is kept.
+    Raises JourneyInvalidError, KeyReusedError, KeyBusyError, OaNotFoundError, OaNotNamedError, and the
+    ZaloErrors that are no refusal: then nothing is kept.
     """
     wanted = _Wanted(account_id, user_id, oa_id, _number(phone), token_type)
     if idempotency_key is None:
         return await _make(bridge, wanted)
     if not 0 < len(idempotency_key) <= _MAX_KEY or not idempotency_key.isprintable():
-        raise JourneyInvalidError(
-            errors=[("Idempotency-Key", f"must be 1 to {_MAX_KEY} printable characters")]
-        )
+        fault = f"must be 1 to {_MAX_KEY} printable characters"
+        raise JourneyInvalidError(errors=[("Idempotency-Key", fault)])
     return await _make_once(bridge, wanted, idempotency_key)
 
 
@@ -206,17 +205,12 @@ def _new_row(
 
 async def _make_once(bridge: Bridge, wanted: _Wanted, key: str) -> Journey:
     asked = wanted.digest()
-    with anyio.move_on_after(_KEY_WAIT_S):
-        while True:
-            begun = await _begun(bridge, wanted.account_id, key, asked)
-            if isinstance(begun, Journey):
-                return begun
-            if begun is not None:
-                break
-            await anyio.sleep(_KEY_LOOK_S)
-    if begun is None:
-        raise KeyBusyError
-    return await _make_for_key(bridge, wanted, key, begun)
+    give_up = anyio.current_time() + _KEY_WAIT_S
+    while (begun := await _begun(bridge, wanted.account_id, key, asked)) is None:
+        if anyio.current_time() > give_up:
+            raise KeyBusyError
+        await anyio.sleep(_KEY_LOOK_S)
+    return begun if isinstance(begun, Journey) else await _make_for_key(bridge, wanted, key, begun)
 
 
 async def _begun(bridge: Bridge, account_id: int, key: str, asked: bytes) -> Journey | datetime | None:
@@ -253,7 +247,7 @@ async def _make_for_key(bridge: Bridge, wanted: _Wanted, key: str, begun_at: dat
 
 
 async def forget_journey_keys(tx: Tx, now: datetime, most: int = 5000) -> int:
-    """Deletes keys that give nothing again any more. Returns how many; `most` means that there may be more."""
+    """Deletes keys that give nothing again any more. Returns how many; `most`: there may be more."""
     return await store.forget_keys(tx, now - KEY_LIFE, most)
 
 
@@ -264,9 +258,8 @@ async def get_journey(
     tx: Tx, keyring: Keyring, account_id: int, journey_id: str, oa_id: int | None, *, now: datetime
 ) -> Journey:
     """By Zalo's id, else by ours. Raises JourneyNotFoundError, for a stranger's too."""
-    own_id = (
-        int(journey_id) if journey_id.isascii() and journey_id.isdigit() and len(journey_id) < 19 else None
-    )
+    ours = journey_id.isascii() and journey_id.isdigit() and len(journey_id) < 19
+    own_id = int(journey_id) if ours else None
     row = await store.find(tx, account_id, journey_id, own_id, oa_id, now)
     if row is None:
         raise JourneyNotFoundError
@@ -316,8 +309,8 @@ async def expire_journey(tx: Tx, account_id: int, *, zalo_id: str, now: datetime
 
 
 async def expire_due_journeys(db: Database, now: datetime, most: int = 500) -> int:
-    """What the clock ends, and what no journey needs held any more. Returns how many were changed; `most` or more
-    means that there may be others."""
+    """What the clock ends, and what no journey needs held any more. Returns how many were changed; `most` or
+    more: there may be others."""
     async with db.transaction() as tx:
         over = await store.expire_due(tx, now, most)
         journeys = [(await _changed(tx, account_id, id, now))[0] for account_id, id in over]
@@ -340,7 +333,7 @@ async def _changed(tx: Tx, account_id: int, id: int, now: datetime) -> tuple[Jou
 
 def _number(phone: str) -> str:
     normalised = contacts.normalise(phone)
-    if normalised.number is None:
+    if not normalised.callable:
         raise JourneyInvalidError(errors=[("phone", "must be a Vietnamese phone number")])
     return normalised.number
 
