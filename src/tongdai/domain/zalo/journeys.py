@@ -187,14 +187,14 @@ def _new_row(
         phone=wanted.phone,
         token_type=wanted.token_type,
         state=JourneyState.OPEN if made else JourneyState.REFUSED,
-        journey_id=made and made.journey_id,
-        token=made and keyring.seal(made.token.encode(), context=_seal_context(wanted.account_id)),
+        journey_id=made.journey_id if made else None,
+        token=_sealed(keyring, wanted.account_id, made.token) if made else None,
         error_code=refused.code if refused else 0,
         error_message=refused.said if refused else SUCCESS,
         held=fee.amount if fee else Decimal(0),
         net=fee.net if fee else Decimal(0),
         vat=fee.vat if fee else Decimal(0),
-        vat_percent=fee and fee.vat_percent,
+        vat_percent=fee.vat_percent if fee else None,
         created_at=now,
         expires_at=now + JOURNEY_LIFE[wanted.token_type] if made else None,
     )
@@ -214,7 +214,7 @@ async def _make_once(bridge: Bridge, wanted: _Wanted, key: str) -> Journey:
 
 
 async def _begun(bridge: Bridge, account_id: int, key: str, asked: bytes) -> Journey | datetime | None:
-    """The journey of this key; else since when the key is ours; None: somebody else's request is under way."""
+    """The journey of this key; else since when the key is ours; None: another request of it is under way."""
     now = bridge.clock.now()
     async with bridge.db.transaction() as tx:
         begun_at = await store.begin_key(tx, account_id, key, asked, now, now - _KEY_DEAD_AFTER)
@@ -234,7 +234,7 @@ async def _begun(bridge: Bridge, account_id: int, key: str, asked: bytes) -> Jou
 
 async def _make_for_key(bridge: Bridge, wanted: _Wanted, key: str, begun_at: datetime) -> Journey:
     async def note(tx: Tx, journey_ref: int) -> None:
-        # Whoever took too long has lost its key to another; then there are two journeys, and this one is told.
+        # Whoever took too long has lost its key to another: then there are two journeys, each told to one.
         await store.end_key(tx, wanted.account_id, key, begun_at, journey_ref)
 
     try:
@@ -392,6 +392,10 @@ def _shown(row: JourneyRow, token: str | None) -> Journey:
         expires_at=row.expires_at,
         updated_at=row.updated_at,
     )
+
+
+def _sealed(keyring: Keyring, account_id: int, token: str) -> bytes:
+    return keyring.seal(token.encode(), context=_seal_context(account_id))
 
 
 def _seal_context(account_id: int) -> str:
