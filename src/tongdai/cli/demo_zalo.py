@@ -25,6 +25,7 @@ from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Tx
 from tongdai.kit.errors import TongdaiError
 from tongdai.kit.private_files import write_private
+from tongdai.ports.zalo import ZaloRefusedError
 
 CALLBACK: Final = "/zalo/callback"
 WEBHOOK: Final = "/zalo/webhook"
@@ -245,7 +246,7 @@ async def _lets_in(bridge: Bridge, account_id: int, oa_id: int) -> bool:
             return False
     try:
         await tokens.ask(bridge, held, bridge.client.profile)
-    except ConsentLapsedError:
+    except (ConsentLapsedError, ZaloRefusedError):
         return False
     return True
 
