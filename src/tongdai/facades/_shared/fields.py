@@ -103,11 +103,14 @@ class Fields:
             moment = datetime.fromisoformat(text)
         except ValueError:
             self.refuse(name, "must be a time, such as 2026-01-31T08:30:00Z")
-        if ends and _day(text) and moment.year < _YEARS[1]:
+        if ends and _day(text) and 1 < moment.year < _YEARS[1]:
             moment = datetime.combine(moment, time()) + timedelta(days=1)
-        # Beyond these there is nothing, and the arithmetic of dates ends somewhere.
-        year = min(max(moment.year, _YEARS[0]), _YEARS[1])
-        moment = moment if year == moment.year else datetime(year, 1, 1)  # noqa: DTZ001 - given its zone below
+        if moment.year == 1:
+            # How programs in Go write a time that they do not give.
+            return None
+        if not _YEARS[0] < moment.year < _YEARS[1]:
+            # There is nothing out there, and the arithmetic of dates ends somewhere.
+            return datetime(_YEARS[0] if moment.year <= _YEARS[0] else _YEARS[1], 1, 1, tzinfo=UTC)
         return (moment if moment.tzinfo else moment.replace(tzinfo=VIETNAM)).astimezone(UTC)
 
     def inner(self, name: str) -> Fields:
