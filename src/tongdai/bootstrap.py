@@ -10,6 +10,7 @@ from pathlib import Path
 from tongdai.adapters.files import FileStorage
 from tongdai.adapters.httppost import HttpPoster
 from tongdai.adapters.sandbox.engine import SandboxEngine
+from tongdai.adapters.zaloapi import ZaloClient
 from tongdai.api import webhook_bodies
 from tongdai.domain.compliance import PolicyBook, load_policies
 from tongdai.domain.webhooks import Renderers
@@ -38,6 +39,7 @@ RENDERERS: Renderers = {
     "vbot_call_history": vbot.render_call_history,
     "aicallcenter": aicallcenter.render,
     "tongdai": webhook_bodies.render,
+    "zalo": webhook_bodies.render_zalo,
 }
 """What makes the body of an event, by the format that a webhook endpoint asks for."""
 
@@ -63,6 +65,10 @@ class Platform:
             timeout_s=self.settings.webhooks_timeout_s,
             connect_timeout_s=self.settings.webhooks_connect_timeout_s,
         )
+
+    def zalo_client(self) -> ZaloClient:
+        """A new client of Zalo's."""
+        return _zalo_client(self.settings)
 
     def policies(self) -> PolicyBook:
         """The law as dated data, with the operator's own changes. What cannot be read leaves no policy."""
@@ -96,6 +102,7 @@ def build(settings: Settings) -> Platform:
         ),
         otp_seconds=settings.otp_seconds,
         policies=load_policies(settings.own_policy),
+        zalo=_zalo_client(settings),
         zalo_options=ZaloOptions(
             success_code=settings.interits_success_code,
             capital_enums=settings.zalo_capital_enums,
@@ -105,3 +112,13 @@ def build(settings: Settings) -> Platform:
         webhooks_allow_private=settings.webhooks_allow_private,
     )
     return Platform(settings=settings, db=db, keyring=keyring, clock=clock, services=services)
+
+
+def _zalo_client(settings: Settings) -> ZaloClient:
+    return ZaloClient(
+        oauth_url=settings.zalo_oauth_url,
+        openapi_url=settings.zalo_openapi_url,
+        business_url=settings.zalo_business_url,
+        timeout_s=settings.zalo_timeout_s,
+        connect_timeout_s=settings.zalo_connect_timeout_s,
+    )

@@ -13,6 +13,7 @@ import procrastinate
 
 from tongdai.bootstrap import RENDERERS, Platform
 from tongdai.domain import campaigns, compliance, dialer, scripts, webhooks
+from tongdai.domain.zalo.bridge import Bridge
 from tongdai.kit import upkeep
 from tongdai.kit.db import TRANSIENT_ERRORS
 from tongdai.kit.readiness import schema_fault
@@ -69,7 +70,7 @@ async def run_jobs(platform: Platform, stop: asyncio.Event) -> None:
 
     Raises SchemaFaultError.
     """
-    async with _database(platform), _hints(platform):
+    async with _database(platform), _hints(platform), _bridge(platform):
         app = job_app(platform)
         async with app.open_async():
             jobs = app.run_worker_async(
@@ -197,6 +198,17 @@ async def _hints(platform: Platform) -> AsyncIterator[None]:
         yield
     finally:
         await platform.services.hinter.stop()
+
+
+@asynccontextmanager
+async def _bridge(platform: Platform) -> AsyncIterator[Bridge]:
+    """What the loops that ask Zalo are given, with a client that runs."""
+    client = platform.zalo_client()
+    await client.start()
+    try:
+        yield Bridge(platform.db, platform.keyring, platform.clock, client)
+    finally:
+        await client.stop()
 
 
 @asynccontextmanager

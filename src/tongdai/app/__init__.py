@@ -32,7 +32,7 @@ ABOUT = (
 
 
 def create_app(services: Services, *, metrics: bool = True) -> Litestar:
-    """The whole web side over `services`. Its lifespan opens and closes the pool and the hinter."""
+    """The whole web side over `services`. Its lifespan starts and ends the pool, the hinter and Zalo's client."""
     vendors = [*aicallcenter.routes(services), *vbot.routes(services), *interits.routes(services)]
     handlers = [*api.routes(services), *vendors, front, healthz, readyz]
     app = MeteredLitestar(
@@ -74,7 +74,11 @@ async def _running(services: Services) -> AsyncIterator[None]:
     await services.db.open()
     try:
         await services.hinter.start()
+        if services.zalo is not None:
+            await services.zalo.start()
         yield
     finally:
+        if services.zalo is not None:
+            await services.zalo.stop()
         await services.hinter.stop()
         await services.db.close()
