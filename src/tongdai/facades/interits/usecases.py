@@ -1,4 +1,4 @@
-"""What Interits' API can be asked for: each reads its fields, calls one use case and shows what came of it."""
+"""What Interits' API can be asked for: read the fields, call one use case, show what came of it."""
 
 from __future__ import annotations
 
