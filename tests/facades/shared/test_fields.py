@@ -160,7 +160,8 @@ def test_data_is_kept_as_it_is_unless_the_database_could_not() -> None:
     deep: Any = {}
     for _ in range(40):
         deep = {"a": deep}
-    for bad in ("text", [], {"a": "\x00"}, {"\x00": 1}, {"a": [{"b": "x\x00"}]}, deep):
+    unkeepable: list[Any] = ["text", [], {"a": "\x00"}, {"\x00": 1}, {"a": [{"b": "x\x00"}]}, deep]
+    for bad in unkeepable:
         with pytest.raises(InvalidError):
             field(bad, "template_data").data("template_data")
 

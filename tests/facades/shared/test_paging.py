@@ -17,7 +17,8 @@ def asked(**paging: Any) -> Paging:
 
 
 def test_without_paging_the_newest_twenty_are_asked_for() -> None:
-    for body in ({}, {"paging": None}, {"paging": {}}, {"paging": {"limit": 0, "after": "", "sort": ""}}):
+    empty: list[dict[str, Any]] = [{}, {"limit": 0, "after": "", "sort": ""}]
+    for body in ({}, {"paging": None}, *({"paging": paging} for paging in empty)):
         assert read_paging(Fields(body)) == Paging(None, None, DEFAULT_LIMIT, newest_first=True)
 
 

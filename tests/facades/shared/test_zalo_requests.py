@@ -122,12 +122,12 @@ def test_a_filter_of_official_accounts_is_read_whole() -> None:
 @pytest.mark.parametrize(
     ("status", "states"),
     [
-        ("Z", {JourneyState.OPEN}),
-        ("p", {JourneyState.ENABLED}),
-        ("N", {JourneyState.REFUSED, JourneyState.EXPIRED}),
+        ("Z", frozenset({JourneyState.OPEN})),
+        ("p", frozenset({JourneyState.ENABLED})),
+        ("N", frozenset({JourneyState.REFUSED, JourneyState.EXPIRED})),
     ],
 )
-def test_journeys_are_found_by_their_status(status: str, states: set[JourneyState]) -> None:
+def test_journeys_are_found_by_their_status(status: str, states: frozenset[JourneyState]) -> None:
     assert read_journey_filter(filtered(status=status)).states == states
 
 

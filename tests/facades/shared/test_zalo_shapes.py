@@ -70,10 +70,10 @@ JOURNEY = Journey(
     oa_ref=3,
     oa_id=OA.oa_id,
     phone="84901234567",
-    token_type="token_logistics_7",  # noqa: S106 - no secret
+    token_type="token_logistics_7",
     state=JourneyState.OPEN,
     journey_id="880055",
-    token="a-token=",  # noqa: S106 - of a test
+    token="a-token=",
     error_code=0,
     error_message="",
     charged=False,
