@@ -1,6 +1,8 @@
-"""The body of our own webhook format, version 1. Its reference is `docs/reference/webhooks.md`.
+"""The bodies of our own webhook format, version 1, and of Zalo's. Their reference is
+`docs/reference/webhooks.md`.
 
-Within a version fields are added and none is changed or removed. The names are those of `GET /v1/calls/{id}`.
+Within a version fields are added and none is changed or removed. The names of
+a call's are those of `GET /v1/calls/{id}`.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ from typing import Any, Final
 import msgspec
 
 from tongdai.api.times import shown_time
+from tongdai.api.webhook_zalo import ZaloData, zalo_data
 from tongdai.domain.contacts import shown
-from tongdai.domain.webhooks import CallEvent
+from tongdai.domain.webhooks import CallEvent, Event, ZaloEvent
 
 VERSION: Final = 1
 
@@ -75,8 +78,8 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     timestamp: datetime
     sequence: int
-    """1, 2, … within the call."""
-    data: CallData
+    """1, 2, … within the call; 0 of what is no call's."""
+    data: CallData | ZaloData
 
 
 _SAME: Final = tuple(
@@ -87,8 +90,21 @@ _SAME: Final = tuple(
 _to_json = msgspec.json.Encoder(decimal_format="number").encode
 
 
-def render(event: CallEvent, options: Mapping[str, Any]) -> bytes:
-    """One event of a call. There are no options."""
+def render(event: Event, options: Mapping[str, Any]) -> bytes:
+    """One event. There are no options."""
+    if isinstance(event, CallEvent):
+        return _of_call(event)
+    data = zalo_data(event)
+    return _to_json(Body(type=event.type, timestamp=shown_time(event.at), sequence=0, data=data))
+
+
+def render_zalo(event: ZaloEvent, options: Mapping[str, Any]) -> bytes:
+    """Zalo's own body, byte for byte."""
+    assert event.raw is not None
+    return event.raw.encode()
+
+
+def _of_call(event: CallEvent) -> bytes:
     data = CallData(
         **{name: getattr(event, name) for name in _SAME},
         number=shown(event.number),

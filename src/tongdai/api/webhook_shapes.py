@@ -11,13 +11,13 @@ from msgspec import UNSET, Meta, UnsetType
 from tongdai.api.bodies import Moment
 from tongdai.api.times import shown_time
 from tongdai.domain import webhooks
-from tongdai.domain.webhooks import DeliveryState, EventType, Format, PauseReason
+from tongdai.domain.webhooks import OF_CALLS, OF_ZALO, DeliveryState, EventType, Format, PauseReason
 
 Url = Annotated[str, Meta(min_length=1, max_length=2000)]
 Description = Annotated[str, Meta(max_length=255)]
 AuthHeader = Annotated[str, Meta(min_length=1, max_length=4000)]
 InFlight = Annotated[int, Meta(ge=1, le=100)]
-Events = Annotated[tuple[EventType, ...], Meta(min_length=1, max_length=2)]
+Events = Annotated[tuple[EventType, ...], Meta(min_length=1, max_length=len(OF_CALLS | OF_ZALO))]
 
 
 class WebhookOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,7 +28,7 @@ class WebhookOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WebhookEndpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """An address of yours that is told what became of your calls."""
+    """An address of yours that is told what became of your calls, and of what you do at Zalo."""
 
     id: int
     url: str
@@ -59,6 +59,11 @@ class WebhookEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     last_error_at: datetime | None
     last_delivered_at: datetime | None
     created_at: datetime
+    managed: bool
+    """True: it is an Official Account's `webhook_url`. It is told of that one's events alone, its `url`,
+    `format` and `events` are changed there alone, and it goes when that is emptied."""
+    connection_id: int | None
+    """Of that Official Account."""
 
     @classmethod
     def of(cls, row: webhooks.Endpoint) -> WebhookEndpoint:
@@ -81,7 +86,7 @@ class NewWebhookEndpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     reserved address, unless the operator of the platform allows it."""
     format: Format = "tongdai"
     events: Events | None = None
-    """Left out: all that the format has a body for."""
+    """Left out: all that the format has a body for now."""
     description: Description = ""
     options: WebhookOptions | None = None
     auth_header: AuthHeader | None = None
@@ -96,6 +101,7 @@ class WebhookEndpointChange(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     url: Url | UnsetType = UNSET
     """A new one resumes an endpoint that paused itself."""
     format: Format | UnsetType = UNSET
+    """Without `events` it keeps those of its events that this format has a body for."""
     events: Events | UnsetType = UNSET
     description: Description | UnsetType = UNSET
     options: WebhookOptions | UnsetType = UNSET
@@ -134,9 +140,9 @@ class WebhookDelivery(msgspec.Struct, frozen=True, kw_only=True):
     """The header `webhook-id` of its requests: the same for every try and every replay of an event."""
     type: EventType
     call_id: int | None
-    """Null: a test event."""
+    """Null: of none. A test event, or one of Zalo's."""
     sequence: int
-    """1, 2, … within the call."""
+    """1, 2, … within the call; 0 of an event of Zalo's, which have no order."""
     state: DeliveryState
     """`parked`: it failed for 24 hours, and is tried no more unless it is replayed."""
     replay_of: int | None
@@ -220,7 +226,7 @@ class Replayed(msgspec.Struct, frozen=True):
     """True: as many as one request may; send it again for the rest."""
 
 
-_NAMES_OF_OURS = {"sequence": "seq"}
+_NAMES_OF_OURS = {"sequence": "seq", "connection_id": "oa_ref"}
 
 
 def _values(row: object, names: tuple[str, ...]) -> dict[str, Any]:
@@ -232,8 +238,9 @@ def _values(row: object, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _endpoint_values(row: webhooks.Endpoint) -> dict[str, Any]:
-    values = _values(row, WebhookEndpoint.__struct_fields__)
-    return values | {"options": msgspec.convert(row.options, WebhookOptions)}
+    names = tuple(name for name in WebhookEndpoint.__struct_fields__ if name != "managed")
+    options = msgspec.convert(row.options, WebhookOptions)
+    return _values(row, names) | {"options": options, "managed": row.oa_ref is not None}
 
 
 def _delivery_values(row: webhooks.Delivery) -> dict[str, Any]:

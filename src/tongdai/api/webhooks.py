@@ -115,7 +115,10 @@ async def get_endpoint(services: Wired, caller: CalledBy, endpoint_id: EndpointI
 async def update_endpoint(
     services: Wired, caller: CalledBy, endpoint_id: EndpointId, data: JSONBody[WebhookEndpointChange]
 ) -> WebhookEndpoint:
-    """A change of format holds for what was not tried yet; a body that was made is sent as it is."""
+    """A change of format holds for what was not tried yet; a body that was made is sent as it is.
+
+    Of one that an Official Account manages, `url`, `format` and `events` stay as they are.
+    """
     options = UNSET if isinstance(data.options, UnsetType) else _as_stored(data.options)
     async with services.db.transaction() as tx:
         row = await webhooks.update_endpoint(
@@ -141,10 +144,13 @@ async def update_endpoint(
     operation_id="deleteWebhookEndpoint",
     summary="Delete a webhook endpoint",
     tags=TAGS,
-    responses=answers(404),
+    responses=answers(404, 409),
 )
 async def delete_endpoint(services: Wired, caller: CalledBy, endpoint_id: EndpointId) -> None:
-    """Nothing more is sent to it. Its deliveries can be seen until they are 30 days old."""
+    """Nothing more is sent to it. Its deliveries can be seen until they are 30 days old.
+
+    409: it is managed by an Official Account.
+    """
     async with services.db.transaction() as tx:
         await webhooks.delete_endpoint(tx, caller.account_id, endpoint_id, services.clock.now())
 

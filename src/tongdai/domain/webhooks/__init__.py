@@ -5,21 +5,30 @@ from tongdai.domain.webhooks.errors import (
     DeliveryPendingError,
     EndpointDisabledError,
     EndpointInvalidError,
+    EndpointManagedError,
     EndpointNotFoundError,
     TooManyEndpointsError,
 )
-from tongdai.domain.webhooks.model import (
+from tongdai.domain.webhooks.events import (
     ATTEMPT_ENDED,
     CALL_REFUSED,
     FORMATS,
+    OF_CALLS,
+    OF_ZALO,
+    ZALO_RECEIVED,
     CallEvent,
+    Event,
+    EventType,
+    Format,
+    ZaloEvent,
+    ZaloEventType,
+)
+from tongdai.domain.webhooks.model import (
     Delivery,
     DeliveryDetail,
     DeliveryFilter,
     DeliveryState,
     Endpoint,
-    EventType,
-    Format,
     IssuedEndpoint,
     PauseReason,
     Renderer,
@@ -29,6 +38,7 @@ from tongdai.domain.webhooks.model import (
     Try,
     webhook_id,
 )
+from tongdai.domain.webhooks.relay import relay_to
 from tongdai.domain.webhooks.retention import forget_old
 from tongdai.domain.webhooks.rules import SendingRules
 from tongdai.domain.webhooks.sender import Sender, SenderConfig
@@ -60,6 +70,9 @@ __all__ = [
     "FORMATS",
     "MOST_COUNTED",
     "MOST_REPLAYED",
+    "OF_CALLS",
+    "OF_ZALO",
+    "ZALO_RECEIVED",
     "CallEvent",
     "Delivery",
     "DeliveryDetail",
@@ -70,7 +83,9 @@ __all__ = [
     "Endpoint",
     "EndpointDisabledError",
     "EndpointInvalidError",
+    "EndpointManagedError",
     "EndpointNotFoundError",
+    "Event",
     "EventType",
     "Format",
     "IssuedEndpoint",
@@ -84,6 +99,8 @@ __all__ = [
     "SendingRules",
     "TooManyEndpointsError",
     "Try",
+    "ZaloEvent",
+    "ZaloEventType",
     "create_endpoint",
     "delete_endpoint",
     "forget_old",
@@ -93,6 +110,7 @@ __all__ = [
     "list_endpoints",
     "pause_endpoint",
     "publish",
+    "relay_to",
     "replay_deliveries",
     "replay_delivery",
     "resume_endpoint",

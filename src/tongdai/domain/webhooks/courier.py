@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from tongdai.domain.webhooks.events import FORMATS, ZALO_RECEIVED, Event, zalo_headers
 from tongdai.domain.webhooks.lane import Lane
-from tongdai.domain.webhooks.model import FORMATS, Renderers
+from tongdai.domain.webhooks.model import Renderers
 from tongdai.domain.webhooks.rules import HEALTHY, SendingRules, asked_wait, refusal_of
 from tongdai.domain.webhooks.store.deliveries import decode_event
 from tongdai.domain.webhooks.store.sending import Claimed, Result
@@ -62,6 +63,8 @@ class Courier:
         try:
             body = one.body or self._render(lane, one)
             headers = lane.target.signed(one.event_id, body.decode(), now)
+            if one.type == ZALO_RECEIVED:
+                headers |= zalo_headers(_event(one))
         except Exception:
             log.exception("a webhook body cannot be made", extra={"delivery": one.id})
             return _Attempt(now, None, error=UNRENDERED)
@@ -79,9 +82,7 @@ class Courier:
         return _Attempt(now, body, int((loop.time() - began) * 1000), answer, error)
 
     def _render(self, lane: Lane, one: Claimed) -> bytes:
-        if one.payload is None:
-            raise LookupError("the event is not kept any more")
-        return self._renderers[lane.target.format](decode_event(one.payload), lane.target.options)
+        return self._renderers[lane.target.format](_event(one), lane.target.options)
 
     # ------------------------------------------------------------------ judging
 
@@ -130,6 +131,12 @@ class Courier:
             gone=attempt.error == "gone",
             wait=wait,
         )
+
+
+def _event(one: Claimed) -> Event:
+    if one.payload is None:
+        raise LookupError("the event is not kept any more")
+    return decode_event(one.type, one.payload)
 
 
 def _described(attempt: _Attempt) -> str | None:

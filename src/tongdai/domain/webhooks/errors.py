@@ -24,6 +24,10 @@ class TooManyEndpointsError(ConflictError):
     """You have as many webhook endpoints as an account may have."""
 
 
+class EndpointManagedError(ConflictError):
+    """This webhook endpoint is an Official Account's `webhook_url`, and is removed with that."""
+
+
 class DeliveryPendingError(ConflictError):
     """This event is on its way to this endpoint already."""
 

@@ -161,7 +161,7 @@ class Lane:
                 off[one.id] = one.blocker_due_at
             else:
                 self.queue.append(one)
-                if one.call_id:  # test events are of no call, and wait for nothing
+                if one.call_id > 0:  # test events and Zalo's are of no call, and wait for nothing
                     self.chains[key] = Chain(one.id)
         return off
 

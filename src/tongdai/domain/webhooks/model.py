@@ -1,4 +1,4 @@
-"""Events, endpoints and deliveries; when a delivery is tried again, and how an endpoint fares. Pure."""
+"""Endpoints and deliveries; when a delivery is tried again, and how an endpoint fares. Pure."""
 
 from __future__ import annotations
 
@@ -6,83 +6,19 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from tongdai.domain.webhooks.events import FORMATS, Event
 from tongdai.kit.addresses import address_in, is_public
 
-EventType = Literal["attempt.ended", "call.refused"]
-Format = Literal["vbot_auto_call", "vbot_call_history", "aicallcenter", "tongdai"]
 DeliveryState = Literal["pending", "delivered", "parked"]
 PauseReason = Literal["customer", "failures", "retry_after", "gone"]
 
-ATTEMPT_ENDED: Final[EventType] = "attempt.ended"
-CALL_REFUSED: Final[EventType] = "call.refused"
-
-FORMATS: Final[Mapping[str, frozenset[EventType]]] = {
-    "vbot_auto_call": frozenset({ATTEMPT_ENDED, CALL_REFUSED}),
-    "vbot_call_history": frozenset({ATTEMPT_ENDED}),
-    "aicallcenter": frozenset({ATTEMPT_ENDED, CALL_REFUSED}),
-    "tongdai": frozenset({ATTEMPT_ENDED, CALL_REFUSED}),
-}
-"""The body formats, each with the events that it has a body for."""
-
-
-class CallEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything about a call at the moment of an event. Stored so; every body is made from it alone."""
-
-    type: EventType
-    account_id: int
-    campaign_id: int
-    campaign_name: str
-    project_code: str | None
-    template_id: int | None
-    purpose: str
-    call_id: int
-    user_id: int
-    seq: int
-    """1, 2, … within the call."""
-    attempt_id: int | None
-    """None: the call was refused, and nothing was dialled."""
-    attempt: int
-    """Its ordinal in the call, from 1; of a refusal, how many attempts there were before."""
-    final: bool
-    """True: the call is done."""
-    outcome: str
-    note: str | None
-    """The rule that refused it."""
-    number: str
-    """84…, or "" when what was given is no number."""
-    number_given: str
-    fields: dict[str, Any]
-    """As imported, with their JSON types. A one-time code is never among them."""
-    hotline: str | None
-    """84…"""
-    network: str | None
-    called_at: datetime
-    """When it was dialled, or refused."""
-    ended_at: datetime
-    ring_s: float | None
-    duration_s: int
-    key_presses: str
-    """`1 (29), 2 (35)`: digit and second."""
-    end_code: str | None
-    """What the script came to."""
-    record_files: list[str]
-    billable_s: int
-    postage: Decimal
-    """đồng, VAT included."""
-    service_charge: Decimal
-    """đồng, VAT included."""
-    next_attempt_at: datetime | None
-    person_ref: str | None
-
-
-Renderer = Callable[[CallEvent, Mapping[str, Any]], bytes]
-"""Makes the body of an event: (event, the endpoint's options) -> JSON in UTF-8."""
+Renderer = Callable[[Any, Mapping[str, Any]], bytes]
+"""Makes the body of an event that it has one for: (event, the endpoint's options) -> JSON in UTF-8."""
 
 Renderers = Mapping[str, Renderer]
 """By the name of the format."""
@@ -116,6 +52,8 @@ class Endpoint:
     last_error_at: datetime | None
     last_delivered_at: datetime | None
     created_at: datetime
+    oa_ref: int | None
+    """The connection whose `webhook_url` this is: it is told of nothing else, and is changed there alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +73,7 @@ class Delivery:
     endpoint_id: int
     event_id: int
     call_id: int
-    """0: a test event."""
+    """0: of none. A test event, or one of Zalo's."""
     seq: int
     type: str
     state: str
@@ -172,7 +110,7 @@ class Try:
 @dataclass(frozen=True, slots=True)
 class DeliveryDetail:
     delivery: Delivery
-    event: CallEvent
+    event: Event
     body: bytes | None
     """None: it was not made yet, because nothing was tried."""
     tries: list[Try]

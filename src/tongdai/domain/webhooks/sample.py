@@ -1,18 +1,38 @@
-"""What a test event tells: a call that never was."""
+"""What a test event tells: a call that never was, or something of Zalo's that never was."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any, Final, get_args
 
-from tongdai.domain.webhooks.model import ATTEMPT_ENDED, CALL_REFUSED, CallEvent, Endpoint
+import msgspec
+
+from tongdai.domain.webhooks.events import (
+    ATTEMPT_ENDED,
+    OF_CALLS,
+    ZALO_RECEIVED,
+    CallEvent,
+    Event,
+    ZaloEvent,
+    ZaloEventType,
+)
+from tongdai.domain.webhooks.model import Endpoint
 
 
-def sample_event(endpoint: Endpoint, now: datetime) -> CallEvent:
-    """An answered call, or a refused one where the endpoint is told only of those."""
+def sample_event(endpoint: Endpoint, now: datetime) -> Event:
+    """An answered call, or a refused one where the endpoint is told only of those; something of Zalo's where
+    it is told of no calls."""
+    if OF_CALLS.isdisjoint(endpoint.events):
+        return _of_zalo(endpoint, now)
+    return _of_call(endpoint, now)
+
+
+def _of_call(endpoint: Endpoint, now: datetime) -> CallEvent:
     answered = ATTEMPT_ENDED in endpoint.events
     return CallEvent(
-        type=ATTEMPT_ENDED if answered else CALL_REFUSED,
+        type="attempt.ended" if answered else "call.refused",
         account_id=endpoint.account_id,
         campaign_id=0,
         campaign_name="Webhook test",
@@ -45,3 +65,115 @@ def sample_event(endpoint: Endpoint, now: datetime) -> CallEvent:
         next_attempt_at=None,
         person_ref=None,
     )
+
+
+# ---------------------------------------------------------------- of Zalo
+
+TEST_NAME: Final = "tongdai_test"
+"""`event_name` of a test event in Zalo's format: none that Zalo has."""
+
+
+def _of_zalo(endpoint: Endpoint, now: datetime) -> ZaloEvent:
+    """The first of those that the endpoint is told of."""
+    type_ = next(one for one in get_args(ZaloEventType) if one in endpoint.events)
+    received = type_ == ZALO_RECEIVED
+    return ZaloEvent(
+        type=type_,
+        account_id=endpoint.account_id,
+        oa_id=0,
+        app_id=0,
+        connection_id=endpoint.oa_ref or 0,
+        at=now,
+        data={} if received else _DATA[type_.split(".")[1]](type_, now),
+        raw=_as_zalo_has_it(now) if received else None,
+    )
+
+
+def _as_zalo_has_it(now: datetime) -> str:
+    told = {
+        "app_id": "0",
+        "oa_id": "0",
+        "event_name": TEST_NAME,
+        "timestamp": str(int(now.timestamp() * 1000)),
+    }
+    return msgspec.json.encode(told).decode()
+
+
+def _oa(type_: str, now: datetime) -> dict[str, Any]:
+    lapsed = type_ == "zalo.oa.needs_consent"
+    return {
+        "name": "Webhook test",
+        "state": "needs_consent" if lapsed else "connected",
+        "reason": "Webhook test" if lapsed else None,
+        "reason_at": now if lapsed else None,
+        "access_expires_at": now + timedelta(hours=25),
+        "expires_at": now + timedelta(days=90),
+        "daily_quota": 500,
+        "remaining_quota": 500,
+        "current_quality": "HIGH",
+        "last_week_quality": "HIGH",
+    }
+
+
+def _journey(type_: str, now: datetime) -> dict[str, Any]:
+    charged = type_ == "zalo.journey.charged"
+    return {
+        "id": 0,
+        "journey_id": "0",
+        "phone": "84912345007",
+        "token_type": "token_logistics_7",
+        "state": "enabled" if charged else "expired",
+        "charged": charged,
+        "charged_at": now if charged else None,
+        "price": 0,
+        "created_at": now,
+        "expires_at": now + timedelta(days=7) if charged else now,
+    }
+
+
+def _message(type_: str, now: datetime) -> dict[str, Any]:
+    arrived, rated = type_ != "zalo.message.undelivered", type_ == "zalo.message.rated"
+    return {
+        "id": 0,
+        "msg_id": "0",
+        "tracking_id": "",
+        "type": "template",
+        "journey_id": None,
+        "phone": "84912345007",
+        "template_id": 0,
+        "development": True,
+        "state": "delivered" if arrived else "undelivered",
+        "seen": rated,
+        "error_code": 0,
+        "error_message": "",
+        "fee": 0,
+        "charged": False,
+        "rate": 5 if rated else None,
+        "note": "Webhook test" if rated else "",
+        "feedback": [],
+        "submitted_at": now if rated else None,
+        "created_at": now,
+        "sent_at": now,
+        "delivered_at": now if arrived else None,
+    }
+
+
+def _template(type_: str, now: datetime) -> dict[str, Any]:
+    return {
+        "template_id": 0,
+        "name": "Webhook test",
+        "status": "ENABLE",
+        "quality": "HIGH",
+        "tag": "TRANSACTION",
+        "reason": "",
+        "updated_at": now,
+    }
+
+
+_DATA: Final[Mapping[str, Callable[[str, datetime], dict[str, Any]]]] = {
+    "oa": _oa,
+    "journey": _journey,
+    "message": _message,
+    "template": _template,
+}
+"""By the second word of an event's type."""

@@ -16,13 +16,13 @@ from tongdai.domain.webhooks.errors import (
     DeliveryPendingError,
     EndpointDisabledError,
     EndpointInvalidError,
+    EndpointManagedError,
     EndpointNotFoundError,
     TooManyEndpointsError,
 )
+from tongdai.domain.webhooks.events import FORMATS, CallEvent, Event, ZaloEvent
 from tongdai.domain.webhooks.model import (
-    FORMATS,
     MAX_ENDPOINTS,
-    CallEvent,
     Delivery,
     DeliveryDetail,
     DeliveryFilter,
@@ -56,18 +56,22 @@ Value = TypeVar("Value")
 # ---------------------------------------------------------------- publishing
 
 
-async def publish(tx: Tx, events: Sequence[CallEvent]) -> int:
+async def publish(tx: Tx, events: Sequence[Event]) -> int:
     """Keeps what happened, and a delivery of it for each endpoint of the account that wants it: all or
     nothing with the caller's transaction. Returns how many deliveries that makes.
 
     Events of one call are given in the order of their `seq`, and by one transaction after the other: the row
-    of the call is locked by whoever counts it up.
+    of the call is locked by whoever counts it up. Events of Zalo have no order.
     """
-    return await deliveries.publish(tx, events) if events else 0
+    of_calls = [event for event in events if isinstance(event, CallEvent)]
+    of_zalo = [event for event in events if isinstance(event, ZaloEvent)]
+    made = await deliveries.publish(tx, of_calls) if of_calls else 0
+    return made + await deliveries.publish_zalo(tx, of_zalo) if of_zalo else made
 
 
 async def subscribed(tx: Tx, account_ids: Collection[int]) -> set[int]:
-    """Those of the accounts that have an enabled endpoint: for others no event needs to be put together."""
+    """Those of the accounts that have an enabled endpoint that may be told of calls: for others no event of a
+    call needs to be put together."""
     return await deliveries.subscribed(tx, sorted(account_ids)) if account_ids else set()
 
 
@@ -109,7 +113,7 @@ async def create_endpoint(
     wanted.check(auth_header, allow_private=allow_private)
     if await endpoints.count(tx, account_id) >= MAX_ENDPOINTS:
         raise TooManyEndpointsError(most=MAX_ENDPOINTS)
-    secret = _new_secret()
+    secret = new_secret()
     values = wanted.values(_sealed(keyring, auth_header))
     endpoint = await endpoints.add(tx, account_id, values, keyring.seal(secret.encode(), context=SEAL))
     return IssuedEndpoint(endpoint, secret)
@@ -143,15 +147,17 @@ async def update_endpoint(
 ) -> Endpoint:
     """Change what is given and keep the rest. A body that was made already is sent as it is. A new address
     resumes an endpoint that had paused itself; one at another host does not take the auth header along, which
-    nobody may look up: it is to be given again, or None.
+    nobody may look up: it is to be given again, or None. With a new format and no `events` it keeps those of
+    its events that the format has a body for.
 
-    Raises EndpointNotFoundError, EndpointInvalidError.
+    Raises EndpointNotFoundError, EndpointInvalidError: of what an Official Account manages, url, format and
+    events are changed there alone.
     """
     old = _found(await endpoints.get(tx, account_id, endpoint_id, hold=True), endpoint_id)
     wanted = _Wanted(
         url=_given(url, old.url),
         format=_given(format, old.format),
-        events=list(_given(events, old.events)),
+        events=_events_in(_given(format, old.format), old) if isinstance(events, UnsetType) else list(events),
         description=_given(description, old.description),
         options=dict(_given(options, old.options)),
         max_in_flight=_given(max_in_flight, old.max_in_flight),
@@ -159,6 +165,8 @@ async def update_endpoint(
     )
     header = None if isinstance(auth_header, UnsetType) else auth_header
     wanted.check(header, allow_private=allow_private)
+    if old.oa_ref is not None:
+        wanted.check_managed(old)
     if old.has_auth_header and isinstance(auth_header, UnsetType) and origin(wanted.url) != origin(old.url):
         raise EndpointInvalidError(
             errors=[("auth_header", "is for the host before: give it again for the new one, or null")]
@@ -178,8 +186,10 @@ async def update_endpoint(
 async def delete_endpoint(tx: Tx, account_id: int, endpoint_id: int, now: datetime) -> None:
     """What waits for it is parked; its deliveries can be seen until they are forgotten.
 
-    Raises EndpointNotFoundError.
+    Raises EndpointNotFoundError; EndpointManagedError: it goes with its Official Account's `webhook_url`.
     """
+    if (await get_endpoint(tx, account_id, endpoint_id)).oa_ref is not None:
+        raise EndpointManagedError(endpoint_id=endpoint_id)
     if not await endpoints.delete(tx, account_id, endpoint_id, now):
         raise EndpointNotFoundError(endpoint_id=endpoint_id)
 
@@ -210,7 +220,7 @@ async def rotate_secret(tx: Tx, keyring: Keyring, account_id: int, endpoint_id: 
 
     Raises EndpointNotFoundError.
     """
-    secret = _new_secret()
+    secret = new_secret()
     sealed = keyring.seal(secret.encode(), context=SEAL)
     if not await endpoints.rotate(tx, account_id, endpoint_id, sealed, now + OLD_SECRET_LIFE):
         raise EndpointNotFoundError(endpoint_id=endpoint_id)
@@ -218,7 +228,8 @@ async def rotate_secret(tx: Tx, keyring: Keyring, account_id: int, endpoint_id: 
 
 
 async def send_test_event(tx: Tx, account_id: int, endpoint_id: int, now: datetime) -> Delivery:
-    """Sends an event of a call that never was, with the call id 0, the same way as any other.
+    """Sends an event of a call that never was, with the call id 0, the same way as any other; one of Zalo
+    where the endpoint is told of no calls.
 
     Raises EndpointNotFoundError, EndpointDisabledError.
     """
@@ -330,6 +341,13 @@ class _Wanted:
         if faults:
             raise EndpointInvalidError(errors=faults)
 
+    def check_managed(self, old: Endpoint) -> None:
+        """Raises EndpointInvalidError where it changes what an Official Account manages."""
+        changed = [name for name in ("url", "format", "events") if getattr(self, name) != getattr(old, name)]
+        if changed:
+            why = "is managed by an Official Account: set its webhook_url instead"
+            raise EndpointInvalidError(errors=[(name, why) for name in changed])
+
     def values(self, auth_header: bytes | None) -> EndpointValues:
         return EndpointValues(
             url=self.url,
@@ -363,7 +381,15 @@ def _found(endpoint: Endpoint | None, endpoint_id: int) -> Endpoint:
     return endpoint
 
 
-def _new_secret() -> str:
+def _events_in(format: str, old: Endpoint) -> list[str]:
+    """What an endpoint goes on to be told of in another format. With none of it left, all as before, which is
+    then refused."""
+    kept = [event for event in old.events if event in FORMATS.get(format, ())]
+    return kept or old.events
+
+
+def new_secret() -> str:
+    """What requests to an endpoint are signed with."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 

@@ -9,13 +9,14 @@ from typing import Any
 import msgspec
 from psycopg.rows import class_row
 
-from tongdai.domain.webhooks.model import CallEvent, Delivery, DeliveryFilter, ReplayFilter, Try
+from tongdai.domain.webhooks.events import OF_ZALO, CallEvent, Event, ZaloEvent
+from tongdai.domain.webhooks.model import Delivery, DeliveryFilter, ReplayFilter, Try
 from tongdai.kit.db import Sql, Tx
 
-# Which of these accounts are told anything. Index webhook_endpoints_account.
+# Which of these accounts are told anything of their calls. Index webhook_endpoints_account.
 SUBSCRIBED: Sql = """
     SELECT DISTINCT account_id FROM webhook_endpoints
-     WHERE account_id = ANY(%s) AND enabled AND deleted_at IS NULL"""
+     WHERE account_id = ANY(%s) AND enabled AND deleted_at IS NULL AND format <> 'zalo'"""
 
 # The events that some endpoint is to be told of, and one delivery for each of those endpoints. Ids rise in
 # the order that was given. Index webhook_endpoints_account.
@@ -38,27 +39,51 @@ PUBLISH: Sql = """
         ON p.account_id = g.account_id AND p.enabled AND p.deleted_at IS NULL AND g.type = ANY(p.events)
      ORDER BY g.id, p.id"""
 
-# One event for one endpoint, whatever it has subscribed to.
-PUBLISH_TEST: Sql = """
-    WITH told AS (
-        INSERT INTO webhook_events (account_id, call_id, seq, type, payload)
-        VALUES (%(account_id)s, %(call_id)s, %(seq)s, %(type)s, %(payload)s::jsonb)
-        RETURNING id
+# The same for events of no call. Each stands for a call of its own, minus its id, so that nothing waits for
+# it and whatever looks for the deliveries of its call finds its own alone. An endpoint that is of one
+# Official Account is told of nothing else.
+PUBLISH_ZALO: Sql = """
+    WITH given AS MATERIALIZED (
+        SELECT nextval('webhook_event_ids') AS id, g.*
+          FROM unnest(%(accounts)s::bigint[], %(oa_refs)s::bigint[], %(types)s::text[], %(payloads)s::jsonb[])
+               AS g (account_id, oa_ref, type, payload)
+         WHERE EXISTS (SELECT FROM webhook_endpoints AS p
+                        WHERE p.account_id = g.account_id AND p.enabled AND p.deleted_at IS NULL
+                          AND g.type = ANY(p.events) AND (p.oa_ref IS NULL OR p.oa_ref = g.oa_ref))
+    ), told AS (
+        INSERT INTO webhook_events (id, account_id, call_id, seq, type, payload)
+        SELECT id, account_id, -id, 0, type, payload FROM given
     )
     INSERT INTO webhook_deliveries (account_id, endpoint_id, event_id, call_id, seq, type)
-    SELECT %(account_id)s, %(endpoint_id)s, id, %(call_id)s, %(seq)s, %(type)s FROM told
+    SELECT g.account_id, p.id, g.id, -g.id, 0, g.type
+      FROM given AS g
+      JOIN webhook_endpoints AS p
+        ON p.account_id = g.account_id AND p.enabled AND p.deleted_at IS NULL AND g.type = ANY(p.events)
+           AND (p.oa_ref IS NULL OR p.oa_ref = g.oa_ref)
+     ORDER BY g.id, p.id"""
+
+# One event for one endpoint, whatever it has subscribed to; of no call, as above.
+PUBLISH_TEST: Sql = """
+    WITH given AS MATERIALIZED (
+        SELECT nextval('webhook_event_ids') AS id
+    ), told AS (
+        INSERT INTO webhook_events (id, account_id, call_id, seq, type, payload)
+        SELECT id, %(account_id)s, -id, %(seq)s, %(type)s, %(payload)s::jsonb FROM given
+    )
+    INSERT INTO webhook_deliveries (account_id, endpoint_id, event_id, call_id, seq, type)
+    SELECT %(account_id)s, %(endpoint_id)s, id, -id, %(seq)s, %(type)s FROM given
     RETURNING id"""
 
 _COLUMNS: Sql = """
-    d.id, d.account_id, d.endpoint_id, d.event_id, d.call_id, d.seq, d.type, d.state, d.replay_of,
-    d.replayed_at, d.created_at, d.due_at, d.tries, d.done_at, d.status, d.error"""
+    d.id, d.account_id, d.endpoint_id, d.event_id, greatest(d.call_id, 0) AS call_id, d.seq, d.type, d.state,
+    d.replay_of, d.replayed_at, d.created_at, d.due_at, d.tries, d.done_at, d.status, d.error"""
 
 # One delivery. By primary key.
 GET: Sql = f"SELECT {_COLUMNS} FROM webhook_deliveries AS d WHERE d.account_id = %s AND d.id = %s"  # noqa: S608
 
 # What it tells, and the body that was made of that. By primary keys.
 GET_CONTENT: Sql = """
-    SELECT e.payload::text, d.body
+    SELECT e.type, e.payload::text, d.body
       FROM webhook_deliveries AS d JOIN webhook_events AS e ON e.id = d.event_id
      WHERE d.account_id = %s AND d.id = %s"""
 
@@ -158,7 +183,8 @@ FORGET_ENDPOINTS: Sql = """
      WHERE p.deleted_at < %s
        AND NOT EXISTS (SELECT FROM webhook_deliveries AS d WHERE d.endpoint_id = p.id)"""
 
-_decode_event = msgspec.json.Decoder(CallEvent).decode
+_decode_call = msgspec.json.Decoder(CallEvent).decode
+_decode_zalo = msgspec.json.Decoder(ZaloEvent).decode
 
 
 async def subscribed(tx: Tx, account_ids: Sequence[int]) -> set[int]:
@@ -180,13 +206,26 @@ async def publish(tx: Tx, events: Sequence[CallEvent]) -> int:
     return cursor.rowcount
 
 
-async def publish_test(tx: Tx, endpoint_id: int, event: CallEvent) -> int:
+async def publish_zalo(tx: Tx, events: Sequence[ZaloEvent]) -> int:
+    """How many deliveries there are of them."""
+    cursor = await tx.execute(
+        PUBLISH_ZALO,
+        {
+            "accounts": [event.account_id for event in events],
+            "oa_refs": [event.connection_id for event in events],
+            "types": [event.type for event in events],
+            "payloads": [encode_event(event) for event in events],
+        },
+    )
+    return cursor.rowcount
+
+
+async def publish_test(tx: Tx, endpoint_id: int, event: Event) -> int:
     """The id of the delivery."""
     values = {
         "account_id": event.account_id,
         "endpoint_id": endpoint_id,
-        "call_id": event.call_id,
-        "seq": event.seq,
+        "seq": event.seq if isinstance(event, CallEvent) else 0,
         "type": event.type,
         "payload": encode_event(event),
     }
@@ -195,13 +234,13 @@ async def publish_test(tx: Tx, endpoint_id: int, event: CallEvent) -> int:
     return int(row[0])
 
 
-def encode_event(event: CallEvent) -> str:
+def encode_event(event: Event) -> str:
     return msgspec.json.encode(event).decode()
 
 
-def decode_event(payload: str) -> CallEvent:
+def decode_event(type_: str, payload: str) -> Event:
     """Raises msgspec.MsgspecError for what another version wrote and this one cannot read."""
-    return _decode_event(payload)
+    return _decode_zalo(payload) if type_ in OF_ZALO else _decode_call(payload)
 
 
 async def get(tx: Tx, account_id: int, delivery_id: int) -> Delivery | None:
@@ -209,9 +248,9 @@ async def get(tx: Tx, account_id: int, delivery_id: int) -> Delivery | None:
         return await (await cursor.execute(GET, (account_id, delivery_id))).fetchone()
 
 
-async def get_content(tx: Tx, account_id: int, delivery_id: int) -> tuple[CallEvent, bytes | None] | None:
+async def get_content(tx: Tx, account_id: int, delivery_id: int) -> tuple[Event, bytes | None] | None:
     row = await (await tx.execute(GET_CONTENT, (account_id, delivery_id))).fetchone()
-    return None if row is None else (decode_event(row[0]), row[1])
+    return None if row is None else (decode_event(row[0], row[1]), row[2])
 
 
 async def get_tries(tx: Tx, account_id: int, delivery_id: int) -> list[Try]:

@@ -16,18 +16,19 @@ _COLUMNS: Sql = """
     p.id, p.account_id, p.url, p.format, p.events, p.description, p.options,
     p.auth_header IS NOT NULL AS has_auth_header, p.enabled, p.max_in_flight, p.old_secret_until, p.failures,
     p.failing_since, p.paused_at, p.paused_until, p.pause_reason, p.last_error, p.last_error_at,
-    p.last_delivered_at, p.created_at"""
+    p.last_delivered_at, p.created_at, p.oa_ref"""
 
 ADD: Sql = f"""
     INSERT INTO webhook_endpoints AS p
            (account_id, url, format, events, description, options, secret, auth_header, enabled,
-            max_in_flight)
+            max_in_flight, oa_ref)
     VALUES (%(account_id)s, %(url)s, %(format)s, %(events)s, %(description)s, %(options)s, %(secret)s,
-            %(auth_header)s, %(enabled)s, %(max_in_flight)s)
+            %(auth_header)s, %(enabled)s, %(max_in_flight)s, %(oa_ref)s)
     RETURNING {_COLUMNS}"""  # noqa: S608
 
-# How many an account has. Index webhook_endpoints_account.
-COUNT: Sql = "SELECT count(*) FROM webhook_endpoints WHERE account_id = %s AND deleted_at IS NULL"
+# How many an account made itself. Index webhook_endpoints_account.
+COUNT: Sql = """
+    SELECT count(*) FROM webhook_endpoints WHERE account_id = %s AND deleted_at IS NULL AND oa_ref IS NULL"""
 
 # One endpoint of an account. By primary key.
 GET: Sql = f"""
@@ -38,6 +39,11 @@ GET: Sql = f"""
 GET_HELD: Sql = f"""
     SELECT {_COLUMNS} FROM webhook_endpoints AS p
      WHERE p.account_id = %s AND p.id = %s AND p.deleted_at IS NULL FOR NO KEY UPDATE"""  # noqa: S608
+
+# The one of an Official Account, held likewise. Index webhook_endpoints_oa.
+GET_OF_OA: Sql = f"""
+    SELECT {_COLUMNS} FROM webhook_endpoints AS p
+     WHERE p.account_id = %s AND p.oa_ref = %s AND p.deleted_at IS NULL FOR NO KEY UPDATE"""  # noqa: S608
 
 # An account's endpoints in pages. Index webhook_endpoints_account.
 LIST: Sql = f"""
@@ -64,7 +70,8 @@ SET_HEALTH: Sql = f"""
 
 # Its sender parks what is pending; the row goes when the last of its deliveries does.
 DELETE: Sql = """
-    UPDATE webhook_endpoints SET deleted_at = %s, enabled = false, version = version + 1
+    UPDATE webhook_endpoints
+       SET deleted_at = coalesce(%s, clock_timestamp()), enabled = false, version = version + 1
      WHERE account_id = %s AND id = %s AND deleted_at IS NULL"""
 
 # Sealed. By primary key.
@@ -106,8 +113,12 @@ class EndpointValues:
         }
 
 
-async def add(tx: Tx, account_id: int, values: EndpointValues, secret: bytes) -> Endpoint:
-    endpoint = await _one(tx, ADD, values.parameters(account_id) | {"secret": secret})
+async def add(
+    tx: Tx, account_id: int, values: EndpointValues, secret: bytes, *, oa_ref: int | None = None
+) -> Endpoint:
+    """`oa_ref`: the Official Account that manages it."""
+    parameters = values.parameters(account_id) | {"secret": secret, "oa_ref": oa_ref}
+    endpoint = await _one(tx, ADD, parameters)
     assert endpoint is not None
     return endpoint
 
@@ -121,6 +132,11 @@ async def count(tx: Tx, account_id: int) -> int:
 async def get(tx: Tx, account_id: int, endpoint_id: int, *, hold: bool = False) -> Endpoint | None:
     """With `hold` nobody else changes it until the transaction ends."""
     return await _one(tx, GET_HELD if hold else GET, (account_id, endpoint_id))
+
+
+async def get_of_oa(tx: Tx, account_id: int, oa_ref: int) -> Endpoint | None:
+    """Nobody else changes it until the transaction ends."""
+    return await _one(tx, GET_OF_OA, (account_id, oa_ref))
 
 
 async def list_(tx: Tx, account_id: int, after: int, limit: int) -> list[Endpoint]:
@@ -146,7 +162,8 @@ async def set_health(
     return await _one(tx, SET_HEALTH, parameters)
 
 
-async def delete(tx: Tx, account_id: int, endpoint_id: int, now: datetime) -> bool:
+async def delete(tx: Tx, account_id: int, endpoint_id: int, now: datetime | None) -> bool:
+    """`now` None: the database's."""
     return (await tx.execute(DELETE, (now, account_id, endpoint_id))).rowcount == 1
 
 

@@ -101,7 +101,7 @@ SET_HEALTH: Sql = """
 CLAIM: Sql = """
     SELECT d.id, d.endpoint_id, d.event_id, d.call_id, d.type, d.tries, d.created_at,
            d.replay_of IS NOT NULL AS is_replay, d.body,
-           CASE WHEN d.body IS NULL THEN e.payload::text END AS payload,
+           CASE WHEN d.body IS NULL OR d.type = 'zalo.received' THEN e.payload::text END AS payload,
            b.id AS blocker_id, b.due_at AS blocker_due_at
       FROM unnest(%(endpoints)b::bigint[], %(wanted)b::integer[]) AS w (endpoint_id, wanted)
      CROSS JOIN LATERAL (
@@ -232,7 +232,7 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
     is_replay: bool
     body: bytes | None
     payload: str | None
-    """None where there is a body, or no event any more."""
+    """None where there is a body, unless headers are made of it too, or no event any more."""
     blocker_id: int | None
     """Of the same call, and to be sent before."""
     blocker_due_at: datetime | None
