@@ -90,7 +90,8 @@ CREATE TABLE zalo_oas (
     relay_endpoint_id  bigint,                                   -- the webhook endpoint that does so
     created_at         timestamptz NOT NULL DEFAULT now(),
     updated_at         timestamptz NOT NULL DEFAULT now(),
-    CHECK ((state = 'connected') <= (access_token IS NOT NULL AND refresh_token IS NOT NULL))
+    CHECK ((state = 'connected') <= (access_token IS NOT NULL AND refresh_token IS NOT NULL)),
+    CHECK ((state = 'connected') <= ((refresh_begun_at IS NULL) = (refresh_probe_at IS NULL)))
 ) WITH (fillfactor = 70);
 -- One account at a time has an Official Account; the same one has one connection of it, whatever became of it.
 CREATE UNIQUE INDEX zalo_oas_held ON zalo_oas (oa_id) WHERE state <> 'disconnected';
@@ -98,7 +99,7 @@ CREATE UNIQUE INDEX zalo_oas_account ON zalo_oas (account_id, oa_id);
 -- Listing, in the order of their ids.
 CREATE INDEX zalo_oas_listed ON zalo_oas (account_id, id);
 -- What is to be refreshed, or was begun and not ended.
-CREATE INDEX zalo_oas_refresh ON zalo_oas (coalesce(refresh_begun_at, refresh_due_at)) WHERE state = 'connected';
+CREATE INDEX zalo_oas_refresh ON zalo_oas (coalesce(refresh_probe_at, refresh_due_at)) WHERE state = 'connected';
 CREATE INDEX zalo_oas_facts ON zalo_oas (facts_due_at) WHERE state = 'connected';
 
 -- What an Official Account may still send today, less what is under way; NULL: Zalo did not say, so nothing is
