@@ -1,20 +1,27 @@
 """Places for messages: reserved before Zalo is asked, so that parallel senders never overrun a quota.
 
-Zalo's figures are taken over as soon as it says them. They come late and out of order: a figure may or may not
-hold each message that was in flight when Zalo was asked, so of what Zalo says is left, up to that many may be
-gone already. Our own count is kept where that explains the difference; otherwise the lower end is taken.
+Zalo's figures are taken over as soon as it says them. They come late and out of order: a figure may or may
+not hold each message that was in flight when Zalo was asked, so of what Zalo says is left, up to that many
+may be gone already. Our own count is kept where that explains the difference; otherwise the lower end is
+taken.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Final
 
 from tongdai.domain.zalo import rules
 from tongdai.domain.zalo.store import quotas as store
+from tongdai.domain.zalo.store import templates
+from tongdai.domain.zalo.store.messages import Kept
 from tongdai.kit.clock import VIETNAM
 from tongdai.kit.db import Tx
 from tongdai.ports.zalo import Quota
+
+OVER_QUOTA: Final = "3"
+"""Zalo's sending mode for those whom it lets go over their quota."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,25 @@ async def reserve(
         return place
     await _settle_of_oa(tx, place, back=True)
     return rules.Refused(rules.TEMPLATE_QUOTA, "Template has reached its daily quota")
+
+
+def place_of(kept: Kept) -> Place:
+    """What a message holds."""
+    message = kept.message
+    return Place(
+        message.account_id,
+        message.oa_ref,
+        message.template_id,
+        day_of(message.created_at),
+        kept.promotion,
+        message.sending_mode == OVER_QUOTA,
+    )
+
+
+async def lock(tx: Tx, place: Place) -> None:
+    """Both quotas of a place, before journeys and messages."""
+    await store.held(tx, place.account_id, place.oa_ref)
+    await templates.held_quota(tx, place.account_id, place.oa_ref, place.template_id)
 
 
 async def settle(tx: Tx, place: Place, *, back: bool) -> None:

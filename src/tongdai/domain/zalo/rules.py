@@ -58,7 +58,10 @@ _HOURS: Final[Mapping[Purpose, tuple[time, time] | None]] = {
     "customer_care": (time(6), time(22)),
     "promotion": (time(8), time(20)),
 }
-"""In Vietnam, the end exclusive; None: at any time. 22:00 to 06:00 is Zalo's night, narrower is our choice."""
+"""In Vietnam, the end exclusive; None: at any time.
+
+Zalo's night is 22:00 to 06:00; what is narrower is our choice.
+"""
 
 # Text that neither Zalo nor the database takes.
 _unstorable: Final = re.compile("[\x00\ud800-\udfff]").search
@@ -149,7 +152,7 @@ def prepare_data(params: Sequence[TemplateParam], data: Mapping[str, Any]) -> di
     return prepared
 
 
-def _prepare(param: TemplateParam, given: object) -> str | None | Refused:
+def _prepare(param: TemplateParam, given: object) -> str | Refused | None:
     if given is None:
         if param.accept_null:
             return None

@@ -22,8 +22,8 @@ _COLUMNS: Sql = """
     m.feedback, m.submitted_at, m.created_at, m.sent_at, m.delivered_at, m.updated_at"""
 
 _KEPT: Sql = f"""{_COLUMNS},
-    m.tracking_id AS tracking_sent, m.counted, m.promotion, m.held, m.net, m.vat, m.vat_percent, m.journey_ref,
-    m.follows"""
+    m.tracking_id AS tracking_sent, m.counted, m.promotion, m.held, m.net, m.vat, m.vat_percent,
+    m.journey_ref, m.follows"""
 
 # A message, with a tracking id made of its own id where the customer gave none.
 ADD: Sql = f"""
@@ -37,8 +37,8 @@ ADD: Sql = f"""
     SELECT id, %(account_id)s, %(oa_ref)s, %(oa_id)s, %(user_id)s, %(type)s, %(journey_ref)s, %(journey_id)s,
            %(phone)s, %(template_id)s, %(data)s, coalesce(nullif(%(tracking_id)s::text, ''), 'td' || id),
            %(tracking_id)s, %(development)s, %(sending_mode)s, %(state)s, %(error_code)s, %(error_message)s,
-           %(price)s, %(timeout_ms)s, %(counted)s, %(promotion)s, %(net)s::numeric + %(vat)s::numeric, %(net)s,
-           %(vat)s, %(vat_percent)s, %(now)s, %(follow_at)s, %(now)s
+           %(price)s, %(timeout_ms)s, %(counted)s, %(promotion)s, %(net)s::numeric + %(vat)s::numeric,
+           %(net)s, %(vat)s, %(vat_percent)s, %(now)s, %(follow_at)s, %(now)s
       FROM fresh
     RETURNING {_KEPT}"""  # noqa: S608
 

@@ -73,7 +73,8 @@ PUT_SUMMARIES: Sql = """
 DROP_UNLISTED: Sql = """
     WITH gone AS (
         SELECT template_id FROM zalo_templates
-         WHERE oa_ref = %(oa_ref)s AND account_id = %(account_id)s AND listed_at < %(now)s AND status <> 'DELETE'
+         WHERE oa_ref = %(oa_ref)s AND account_id = %(account_id)s AND listed_at < %(now)s
+           AND status <> 'DELETE'
          ORDER BY template_id FOR NO KEY UPDATE
     )
     UPDATE zalo_templates AS t SET status = 'DELETE', updated_at = %(now)s FROM gone
@@ -87,12 +88,12 @@ LIST_READ: Sql = """
 # The details of one. A list that never had it will. By primary key.
 PUT_DETAILS: Sql = """
     INSERT INTO zalo_templates AS t
-           (oa_ref, template_id, account_id, name, status, quality, tag, params, timeout_ms, preview_url, price,
-            reason, apply_quota, daily_quota, remaining_quota, quota_day, one_time, listed_at, detailed_at,
-            created_at, updated_at)
-    VALUES (%(oa_ref)s, %(template_id)s, %(account_id)s, %(name)s, %(status)s, %(quality)s, %(tag)s, %(params)s,
-            %(timeout_ms)s, %(preview_url)s, %(price)s, %(reason)s, %(apply_quota)s, %(daily_quota)s,
-            %(remaining_quota)s, %(day)s, %(one_time)s, %(now)s, %(now)s, %(now)s, %(now)s)
+           (oa_ref, template_id, account_id, name, status, quality, tag, params, timeout_ms, preview_url,
+            price, reason, apply_quota, daily_quota, remaining_quota, quota_day, one_time, listed_at,
+            detailed_at, created_at, updated_at)
+    VALUES (%(oa_ref)s, %(template_id)s, %(account_id)s, %(name)s, %(status)s, %(quality)s, %(tag)s,
+            %(params)s, %(timeout_ms)s, %(preview_url)s, %(price)s, %(reason)s, %(apply_quota)s,
+            %(daily_quota)s, %(remaining_quota)s, %(day)s, %(one_time)s, %(now)s, %(now)s, %(now)s, %(now)s)
     ON CONFLICT (oa_ref, template_id) DO UPDATE
        SET name = excluded.name, status = excluded.status, quality = excluded.quality, tag = excluded.tag,
            params = excluded.params, timeout_ms = excluded.timeout_ms, preview_url = excluded.preview_url,
@@ -138,7 +139,8 @@ CHANGE: Sql = f"""
          WHERE o.account_id = %(account_id)s AND o.oa_id = %(oa_id)s AND t.oa_ref = o.id
            AND t.template_id = %(template_id)s
            AND (t.status, t.quality, t.reason) IS DISTINCT FROM
-               (coalesce(%(status)s, t.status), coalesce(%(quality)s, t.quality), coalesce(%(reason)s, t.reason))
+               (coalesce(%(status)s, t.status), coalesce(%(quality)s, t.quality),
+                coalesce(%(reason)s, t.reason))
         RETURNING t.*
     )
     SELECT {_COLUMNS} FROM changed AS t JOIN zalo_oas AS o ON o.id = t.oa_ref"""  # noqa: S608
@@ -230,6 +232,7 @@ async def put_details(
     tx: Tx,
     account_id: int,
     oa_ref: int,
+    template_id: int,
     found: Template,
     *,
     price: Decimal | None,
@@ -241,7 +244,7 @@ async def put_details(
     values = {
         "account_id": account_id,
         "oa_ref": oa_ref,
-        "template_id": found.template_id,
+        "template_id": template_id,
         "name": found.name,
         "status": found.status,
         "quality": found.quality,
