@@ -26,7 +26,7 @@ Key = Annotated[
     HeaderParameter(
         name="Idempotency-Key",
         min_length=1,
-        max_length=200,
+        max_length=255,
         description="Of your choice: the same request with the same key gives the first journey again.",
     ),
 ]
@@ -92,7 +92,9 @@ async def list_journeys(
     )
     paging = Paging(after=after(cursor) or None, limit=limit)
     async with services.db.transaction() as tx:
-        page = await journeys.list_journeys(tx, services.keyring, caller.account_id, wanted, paging)
+        page = await journeys.list_journeys(
+            tx, services.keyring, caller.account_id, wanted, paging, now=services.clock.now()
+        )
     return ZaloJourneyPage([ZaloJourney.of(row) for row in page.items], page.next and to_cursor(page.next))
 
 
@@ -108,7 +110,9 @@ async def get_journey(
 ) -> ZaloJourney:
     """One journey, by Zalo's id or ours."""
     async with services.db.transaction() as tx:
-        row = await journeys.get_journey(tx, services.keyring, caller.account_id, journey_id, oa_id)
+        row = await journeys.get_journey(
+            tx, services.keyring, caller.account_id, journey_id, oa_id, now=services.clock.now()
+        )
     return ZaloJourney.of(row)
 
 
