@@ -8,11 +8,12 @@ qualities, always are.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
 from tongdai.domain.contacts import shown
+from tongdai.domain.zalo import rules
 from tongdai.domain.zalo.model import (
     Journey,
     JourneyState,
@@ -142,7 +143,9 @@ def message(row: ZnsMessage, *, capitals: bool = False) -> dict[str, Any]:
 
 
 def template(row: ZnsTemplate, *, capitals: bool = False) -> dict[str, Any]:
-    """A template. Of types Zalo only tells that of one-time codes; a quota that there is none of is null."""
+    """A template. Of types only that of one-time codes can be told; a quota that there is none of is null."""
+    timeout = timedelta(milliseconds=row.timeout_ms) if row.timeout_ms is not None else None
+    one_time = rules.is_one_time_code(row.tag, row.params, timeout)
     return {
         "apply_template_quota": row.apply_quota or False,
         "created_at": time_text(row.created_at),
@@ -169,7 +172,7 @@ def template(row: ZnsTemplate, *, capitals: bool = False) -> dict[str, Any]:
         "template_status": row.status,
         "template_tag": row.tag,
         "timeout": row.timeout_ms or 0,
-        "type": word("otp" if row.tag == "OTP" else "unknown", capitals),
+        "type": word("otp" if one_time else "unknown", capitals),
         "updated_at": time_text(row.updated_at),
     }
 

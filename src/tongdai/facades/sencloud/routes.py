@@ -306,6 +306,9 @@ def refuse_path(request: Request[Any, Any, Any], error: HTTPException) -> Respon
     return Response(body, status_code=failure.http, media_type=JSON, headers=headers)
 
 
+refuse_method = refuse_path
+
+
 def _paths() -> frozenset[str]:
     return frozenset(f"/v1/{side}.{method}" for side in ("shop", "partner") for method in METHODS)
 
