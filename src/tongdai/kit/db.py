@@ -7,15 +7,17 @@ connection inside a transaction; they never commit.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, LiteralString
+from typing import Any, LiteralString, TypeVar
 
 from psycopg import AsyncConnection, InterfaceError, OperationalError
 from psycopg import Error as DatabaseError
 from psycopg.errors import IdleInTransactionSessionTimeout, TransactionTimeout
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
+
+from tongdai.kit.batching import Batches
 
 __all__ = ["TRANSIENT_ERRORS", "Database", "DatabaseError", "Sql", "Tx"]
 
@@ -33,6 +35,9 @@ Tx = AsyncConnection[TupleRow]
 Sql = LiteralString
 """SQL is written, never built from values: the type checker refuses a computed string."""
 
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 KEEPALIVES: dict[str, Any] = {
     "keepalives_idle": 10,
@@ -69,6 +74,7 @@ class Database:
         )
 
         self._check: asyncio.Task[None] | None = None
+        self._batches: dict[object, Batches[Any, Any]] = {}
 
     @property
     def url(self) -> str:
@@ -93,6 +99,25 @@ class Database:
         """A connection where each statement is a transaction of its own: for single statements."""
         async with self._connection() as connection:
             yield connection
+
+    async def together(
+        self, work: Callable[[Tx, Sequence[Item]], Awaitable[Sequence[Result]]], item: Item
+    ) -> Result:
+        """The result of `work` for this item, in one transaction with what other tasks ask for meanwhile.
+
+        `work` is a function of a module, by which the others are found. It is given the items in the order in
+        which they came and returns a result for each. Raises what it raises for this item.
+        """
+        batches = self._batches.get(work)
+        if batches is None:
+
+            async def in_one_transaction(items: Sequence[Item]) -> Sequence[Result]:
+                async with self.transaction() as tx:
+                    return await work(tx, items)
+
+            batches = self._batches[work] = Batches(in_one_transaction)
+        result: Result = await batches.do(item)
+        return result
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Tx]:

@@ -169,31 +169,8 @@ class JourneyRow:
     updated_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class NewRow:
-    """A journey to be written. Its fields are the columns of `ADD`, in their order."""
-
-    account_id: int
-    oa_ref: int
-    oa_id: int
-    user_id: int
-    phone: str
-    token_type: str
-    state: str
-    journey_id: str | None
-    token: bytes | None
-    error_code: int
-    error_message: str
-    held: Decimal
-    net: Decimal
-    vat: Decimal
-    vat_percent: Decimal | None
-    created_at: datetime
-    expires_at: datetime | None
-
-
-async def add(tx: Tx, rows: Sequence[NewRow]) -> list[int]:
-    """Their ids, in the same order."""
+async def add(tx: Tx, rows: Sequence[JourneyRow]) -> list[int]:
+    """Their ids, in the same order. What they have of an id is not looked at."""
     values = {
         "account_ids": [row.account_id for row in rows],
         "oa_refs": [row.oa_ref for row in rows],
