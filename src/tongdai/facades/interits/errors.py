@@ -98,13 +98,21 @@ _CUSTOMERS_FAULT: Final = frozenset({Refusal.REQUEST, Refusal.RECIPIENT})
 def failure_of(error: Exception) -> Failure | None:
     """How an error is told; None: it is our fault."""
     if isinstance(error, InvalidError) and type(error) not in FAILURES:
-        return Failure(HTTPStatus.BAD_REQUEST, f"Tham số không hợp lệ: {error.message}")
+        return Failure(HTTPStatus.BAD_REQUEST, f"Tham số không hợp lệ: {_faults(error)}")
     if isinstance(error, ZaloRefusedError):
         return _refused(error)
     found = next((FAILURES[kind] for kind in type(error).__mro__ if kind in FAILURES), None)
     if found is None and isinstance(error, TongdaiError) and error.retryable:
         return UNAVAILABLE
     return found
+
+
+def _faults(error: InvalidError) -> str:
+    """Where it is wrong, as far as the error says."""
+    places = error.facts.get("errors")
+    if not isinstance(places, list) or not places:
+        return error.message
+    return "; ".join(f"{place} {fault}" for place, fault in places)
 
 
 def _refused(error: ZaloRefusedError) -> Failure:
