@@ -32,7 +32,7 @@ ABOUT = (
 
 
 def create_app(services: Services, *, metrics: bool = True) -> Litestar:
-    """The whole web side over `services`. Its lifespan starts and ends the pool, the hinter and Zalo's client."""
+    """The whole web side over `services`. Its lifespan starts and ends pool, hinter and Zalo's client."""
     vendors = [*aicallcenter.routes(services), *vbot.routes(services), *interits.routes(services)]
     handlers = [*api.routes(services), *vendors, front, healthz, readyz]
     app = MeteredLitestar(
