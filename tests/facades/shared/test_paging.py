@@ -17,8 +17,13 @@ def asked(**paging: Any) -> Paging:
 
 
 def test_without_paging_the_newest_twenty_are_asked_for() -> None:
-    empty: list[dict[str, Any]] = [{}, {"limit": 0, "after": "", "sort": ""}]
-    for body in ({}, {"paging": None}, *({"paging": paging} for paging in empty)):
+    nothing: list[dict[str, Any]] = [
+        {},
+        {"paging": None},
+        {"paging": {}},
+        {"paging": {"limit": 0, "after": "", "sort": ""}},
+    ]
+    for body in nothing:
         assert read_paging(Fields(body)) == Paging(None, None, DEFAULT_LIMIT, newest_first=True)
 
 

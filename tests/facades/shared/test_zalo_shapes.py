@@ -323,7 +323,12 @@ def test_a_template_has_the_fields_of_the_page() -> None:
         "type": "unknown",
         "updated_at": LATER_TEXT,
     }
+
+
+def test_a_template_of_one_time_codes_is_known_by_its_tag_or_by_its_promised_time() -> None:
     assert zalo_shapes.template(replace(TEMPLATE, tag="OTP"))["type"] == "otp"
+    assert zalo_shapes.template(replace(TEMPLATE, timeout_ms=15_000))["type"] == "otp"
+    assert zalo_shapes.template(replace(TEMPLATE, timeout_ms=None))["type"] == "unknown"
 
 
 def test_words_are_in_capitals_where_that_is_asked_for() -> None:
