@@ -13,6 +13,7 @@ import procrastinate
 
 from tongdai.bootstrap import RENDERERS, Platform
 from tongdai.domain import campaigns, compliance, dialer, scripts, webhooks
+from tongdai.domain.zalo import following
 from tongdai.domain.zalo.bridge import Bridge
 from tongdai.kit import upkeep
 from tongdai.kit.db import TRANSIENT_ERRORS
@@ -66,11 +67,12 @@ def dialer_config(settings: Settings) -> dialer.DialerConfig:
 
 
 async def run_jobs(platform: Platform, stop: asyncio.Event) -> None:
-    """Run jobs, the periodic ones among them, read contact files, and send webhooks, until told to stop.
+    """Run jobs, the periodic ones among them, read contact files, send webhooks, and follow Zalo's messages,
+    until told to stop.
 
     Raises SchemaFaultError.
     """
-    async with _database(platform), _hints(platform), _bridge(platform):
+    async with _database(platform), _hints(platform), _bridge(platform) as bridge:
         app = job_app(platform)
         async with app.open_async():
             jobs = app.run_worker_async(
@@ -79,9 +81,12 @@ async def run_jobs(platform: Platform, stop: asyncio.Event) -> None:
                 install_signal_handlers=False,
                 shutdown_graceful_timeout=GRACE_S,
             )
-            await _until_stopped(
-                stop, jobs, told=[file_importer(platform).run(stop), webhook_sender(platform).run(stop)]
-            )
+            told = [
+                file_importer(platform).run(stop),
+                webhook_sender(platform).run(stop),
+                following.Follower(bridge).run(stop),
+            ]
+            await _until_stopped(stop, jobs, told=told)
 
 
 async def _until_stopped(

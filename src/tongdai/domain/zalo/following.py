@@ -53,17 +53,23 @@ class Follower:
     async def run(self, stop: asyncio.Event) -> None:
         """Follow until told to stop. What is under way then is taken up again a minute later."""
         while not stop.is_set():
-            more = False
-            try:
-                followed = await self.follow_due()
-                bridge = self._bridge
-                await journeys.expire_due_journeys(bridge.db, bridge.clock.now())
-                more = followed == self._config.batch
-            except TRANSIENT_ERRORS:
-                logger.warning("messages could not be followed", exc_info=True)
-            if not more:
+            if not await self._pass():
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), self._config.poll_s)
+
+    async def _pass(self) -> bool:
+        """Whether more is due already."""
+        bridge = self._bridge
+        try:
+            followed = await self.follow_due()
+            await journeys.expire_due_journeys(bridge.db, bridge.clock.now())
+        except TRANSIENT_ERRORS:
+            logger.warning("messages could not be followed", exc_info=True)
+        except Exception:
+            logger.exception("messages could not be followed")
+        else:
+            return followed == self._config.batch
+        return False
 
     async def follow_due(self) -> int:
         """One pass. Returns how many messages were due, `FollowerConfig.batch` at most."""

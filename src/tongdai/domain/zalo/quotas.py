@@ -113,7 +113,7 @@ async def refused_by_zalo(tx: Tx, place: Place, code: int) -> None:
     elif code == rules.PROMOTION_QUOTA:
         await store.empty_of_promotion(tx, place.account_id, place.oa_ref)
     elif code == rules.TEMPLATE_QUOTA:
-        await store.empty_of_template(tx, place.account_id, place.oa_ref, place.template_id)
+        await store.empty_of_template(tx, place.account_id, place.oa_ref, place.template_id, place.day)
 
 
 async def mark(tx: Tx, account_id: int, oa_ref: int) -> int:

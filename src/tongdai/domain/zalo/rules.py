@@ -104,9 +104,10 @@ def storable_id(number: int) -> bool:
 # ---------------------------------------------------------------- whether it may go now
 
 
-def check_status(status: str, quality: str) -> Refused | None:
-    """A template goes out only while it is approved; -146: it was stopped for its quality."""
-    if status == "ENABLE":
+def check_status(status: str, quality: str, *, development: bool) -> Refused | None:
+    """A template goes out only while it is approved, and to testers while it waits for that; -146: it was
+    stopped for its quality."""
+    if status == "ENABLE" or (development and status == "PENDING_REVIEW"):
         return None
     if status == "DISABLE" and quality == "LOW":
         return Refused(LOW_QUALITY, "Template is disabled because of its low quality")

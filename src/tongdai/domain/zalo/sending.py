@@ -174,7 +174,7 @@ def _verdict(asked: _Asked, known: Known, now: datetime) -> dict[str, str | None
     """What is sent, or why nothing may be. In the order in which Zalo looks."""
     template, request = known.template, asked.request
     return (
-        rules.check_status(template.status, template.quality)
+        rules.check_status(template.status, template.quality, development=request.development)
         or rules.check_hour(template.tag, now)
         or rules.check_mode(template.tag, request.over_quota)
         or _check_journey(asked)

@@ -88,18 +88,20 @@ NEXT_DAY_OF_TEMPLATE: Sql = """
     UPDATE zalo_templates SET quota_day = %(day)s, remaining_quota = greatest(daily_quota - in_flight, 0)
      WHERE oa_ref = %(oa_ref)s AND template_id = %(template_id)s AND quota_day < %(day)s"""
 RESERVE_OF_TEMPLATE: Sql = """
-    UPDATE zalo_templates SET remaining_quota = remaining_quota - 1, in_flight = in_flight + 1
+    UPDATE zalo_templates
+       SET remaining_quota = remaining_quota - CASE WHEN apply_quota THEN 1 ELSE 0 END,
+           in_flight = in_flight + 1
      WHERE oa_ref = %(oa_ref)s AND template_id = %(template_id)s AND account_id = %(account_id)s
        AND (apply_quota IS NOT TRUE OR remaining_quota IS NULL OR remaining_quota > 0)"""
 SETTLE_OF_TEMPLATE: Sql = """
     UPDATE zalo_templates
        SET in_flight = greatest(in_flight - 1, 0), settled = settled + 1,
            remaining_quota =
-               remaining_quota + CASE WHEN quota_day IS NULL OR quota_day = %(day)s THEN %(back)s ELSE 0 END
+               remaining_quota + CASE WHEN apply_quota AND quota_day = %(day)s THEN %(back)s ELSE 0 END
      WHERE oa_ref = %(oa_ref)s AND template_id = %(template_id)s AND account_id = %(account_id)s"""
 EMPTY_OF_TEMPLATE: Sql = """
-    UPDATE zalo_templates SET remaining_quota = 0
-     WHERE oa_ref = %s AND template_id = %s AND account_id = %s AND apply_quota"""
+    UPDATE zalo_templates SET remaining_quota = 0, apply_quota = true, quota_day = %(day)s
+     WHERE oa_ref = %(oa_ref)s AND template_id = %(template_id)s AND account_id = %(account_id)s"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,5 +196,6 @@ async def settle_of_template(
     await tx.execute(SETTLE_OF_TEMPLATE, values | {"day": day, "back": back})
 
 
-async def empty_of_template(tx: Tx, account_id: int, oa_ref: int, template_id: int) -> None:
-    await tx.execute(EMPTY_OF_TEMPLATE, (oa_ref, template_id, account_id))
+async def empty_of_template(tx: Tx, account_id: int, oa_ref: int, template_id: int, day: date) -> None:
+    values = {"account_id": account_id, "oa_ref": oa_ref, "template_id": template_id, "day": day}
+    await tx.execute(EMPTY_OF_TEMPLATE, values)

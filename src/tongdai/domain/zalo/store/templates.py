@@ -101,8 +101,8 @@ PUT_DETAILS: Sql = """
            apply_quota = coalesce(excluded.apply_quota, t.apply_quota),
            daily_quota = coalesce(excluded.daily_quota, t.daily_quota),
            remaining_quota = excluded.remaining_quota,
-           quota_day = excluded.quota_day, one_time = excluded.one_time, listed_at = excluded.listed_at,
-           detailed_at = excluded.detailed_at,
+           quota_day = coalesce(excluded.quota_day, t.quota_day),
+           one_time = excluded.one_time, listed_at = excluded.listed_at, detailed_at = excluded.detailed_at,
            updated_at = CASE WHEN (t.name, t.status, t.quality, t.tag, t.params, t.price, t.reason)
                                   IS DISTINCT FROM (excluded.name, excluded.status, excluded.quality,
                                       excluded.tag, excluded.params, excluded.price, excluded.reason)
