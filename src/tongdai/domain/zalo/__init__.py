@@ -18,6 +18,7 @@ from tongdai.domain.zalo.errors import (
     PermissionUnknownError,
     TemplateNotFoundError,
 )
+from tongdai.domain.zalo.following import Follower, FollowerConfig
 from tongdai.domain.zalo.journey_making import create_journey, forget_journey_keys
 from tongdai.domain.zalo.journeys import (
     enable_journey,
@@ -25,6 +26,13 @@ from tongdai.domain.zalo.journeys import (
     expire_journey,
     get_journey,
     list_journeys,
+)
+from tongdai.domain.zalo.messages import (
+    get_message,
+    list_messages,
+    message_arrived,
+    message_rated,
+    message_seen,
 )
 from tongdai.domain.zalo.model import (
     App,
@@ -43,6 +51,9 @@ from tongdai.domain.zalo.model import (
     ZnsRequest,
     ZnsTemplate,
 )
+from tongdai.domain.zalo.quotas import quota_changed
+from tongdai.domain.zalo.sending import send_zns
+from tongdai.domain.zalo.templates import get_template, list_templates, template_changed
 
 __all__ = [
     "App",
@@ -50,6 +61,8 @@ __all__ = [
     "AppNotFoundError",
     "Bridge",
     "ConsentLapsedError",
+    "Follower",
+    "FollowerConfig",
     "Journey",
     "JourneyFilter",
     "JourneyInvalidError",
@@ -82,5 +95,15 @@ __all__ = [
     "expire_journey",
     "forget_journey_keys",
     "get_journey",
+    "get_message",
+    "get_template",
     "list_journeys",
+    "list_messages",
+    "list_templates",
+    "message_arrived",
+    "message_rated",
+    "message_seen",
+    "quota_changed",
+    "send_zns",
+    "template_changed",
 ]
