@@ -17,8 +17,8 @@ from tongdai.domain.zalo import model
 from tongdai.domain.zalo.model import JourneyState, MessageState, OaState, Pkce
 from tongdai.ports.zalo import DEFAULT_TOKEN_TYPE, TokenType
 
-Secret = Annotated[str, Meta(min_length=1, max_length=200)]
-Verifier = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~-]{43}$")]
+Secret = Annotated[str, Meta(pattern=r"^[!-~]{1,200}$")]
+Verifier = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}$")]
 Code = Annotated[str, Meta(min_length=1, max_length=2000)]
 State = Annotated[int, Meta(ge=1, le=2**53 - 1)]
 RedirectUri = Annotated[str, Meta(min_length=1, max_length=2000)]

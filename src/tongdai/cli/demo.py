@@ -149,7 +149,7 @@ def _emulator(settings: Settings, opened: Credentials, extra: dict[str, str], lo
     port = urlsplit(settings.zalo_oauth_url).port
     assert port is not None
     return emulator_spec(
-        None, extra, port=port, data=data / "zalo-emulator.db", fixtures=fixtures, logs=logs_folder
+        None, extra, port=port, data=data / "zalo-emulator.sqlite", fixtures=fixtures, logs=logs_folder
     )
 
 
@@ -184,7 +184,9 @@ async def _seed(settings: Settings, url: str) -> Credentials:
 def _all_answer(settings: Settings) -> bool:
     """Whether the platform says that it is ready, and its stand-in for Zalo answers."""
     emulator = urlsplit(settings.zalo_oauth_url).port
-    return _answers(settings.port, "/readyz") and emulator is not None and _answers(emulator, "/")
+    return (
+        _answers(settings.port, "/readyz") and emulator is not None and _answers(emulator, "/emulator/state")
+    )
 
 
 def _answers(port: int, path: str) -> bool:

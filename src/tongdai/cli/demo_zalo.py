@@ -159,6 +159,7 @@ def _app(sencloud: SenCloud, zalo: ZaloTenant, base_url: str) -> dict[str, Any]:
         "webhook_secret": zalo.webhook_secret,
         "callback_urls": [base_url + CALLBACK],
         "webhook_url": f"{base_url}{WEBHOOK}/{zalo.hook}",
+        "webhook_enabled": True,  # whatever became of it in an earlier run
         "admins": [international(zalo.facts.linked_phone)],
     }
 
