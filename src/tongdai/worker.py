@@ -13,6 +13,7 @@ import procrastinate
 
 from tongdai.bootstrap import RENDERERS, Platform
 from tongdai.domain import campaigns, compliance, dialer, scripts, webhooks
+from tongdai.domain.zalo import events as zalo_events
 from tongdai.domain.zalo import following
 from tongdai.domain.zalo.bridge import Bridge
 from tongdai.kit import upkeep
@@ -185,6 +186,11 @@ def _add_forgetting(app: procrastinate.App, platform: Platform) -> None:
         gone = await webhooks.forget_old(platform.db, before)
         if gone:
             logger.info("forgot webhook deliveries", extra={"gone": gone})
+
+    @app.periodic(cron=HOURLY)
+    @app.task(name="forget_zalo_events", queueing_lock="forget_zalo_events", retry=SOON_AGAIN)
+    async def forget_zalo_events(timestamp: int) -> None:
+        await zalo_events.forget_events(platform.db, platform.clock.now())
 
     @app.periodic(cron=HOURLY)
     @app.task(name="purge_rings", queueing_lock="purge_rings", retry=SOON_AGAIN)

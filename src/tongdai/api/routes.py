@@ -36,6 +36,7 @@ from tongdai.api import (
     wallet,
     webhooks,
     zalo_callback,
+    zalo_hook,
 )
 from tongdai.api.bodies import JsonBody, receiving_within, refuse_nul_in_query
 from tongdai.ports.services import Services
@@ -117,6 +118,7 @@ def routes(services: Services) -> list[ControllerRouterHandler]:
             services, [*contacts.HANDLERS, *do_not_call.LIST_HANDLERS], max_body_bytes=services.max_body_bytes
         ),
         zalo_callback.zalo_callback,
+        zalo_hook.zalo_hook,
     ]
 
 

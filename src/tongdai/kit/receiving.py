@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from tongdai.kit.errors import InvalidError, TongdaiError
 
@@ -13,6 +13,9 @@ IDLE_S: Final = 15.0
 
 SLOWEST_BYTES_PER_S: Final = 16 * 1024
 """A sender that keeps this pace is never late, however long its body is."""
+
+_PATIENCE: Final = 4
+_LONGEST_LENGTH: Final = 19
 
 # A message of ASGI, as whichever framework spells it.
 M = TypeVar("M", bound=Mapping[str, object])
@@ -67,3 +70,61 @@ class TimelyBody(Generic[M]):
         self._until = until + arrived / SLOWEST_BYTES_PER_S
         self._complete = not message.get("more_body")
         return message
+
+
+async def read_body(
+    scope: Mapping[str, Any], receive: Callable[[], Awaitable[M]], *, max_bytes: int, timeout_s: float
+) -> bytes | bytearray | None:
+    """The whole body; None when it is longer than `max_bytes`, breaks off, or does not arrive in time.
+
+    A longer one is received all the same, up to `_PATIENCE` times the limit, and thrown away: a client that
+    is still sending when it is answered often sees a broken connection instead of the answer. One that is
+    announced as still longer is not begun. Its time is as `TimelyBody` says.
+    """
+    try:
+        return await _received(scope, TimelyBody(receive, timeout_s), max_bytes)
+    except (BodyBrokenError, BodyLateError):
+        return None
+
+
+async def _received(
+    scope: Mapping[str, Any], receive: Callable[[], Awaitable[M]], max_bytes: int
+) -> bytes | bytearray | None:
+    body: bytes | bytearray = b""
+    declared = _declared_length(scope)
+    if declared > _PATIENCE * max_bytes:
+        return None
+    size, fits = 0, declared <= max_bytes
+    while size <= _PATIENCE * max_bytes:
+        chunk, more = await _next_chunk(receive)
+        size += len(chunk)
+        if fits and size <= max_bytes:
+            body = _joined(body, chunk)
+        else:
+            body, fits = b"", False
+        if not more:
+            return body if fits else None
+    return None
+
+
+async def _next_chunk(receive: Callable[[], Awaitable[Mapping[str, Any]]]) -> tuple[bytes, bool]:
+    message = await receive()
+    assert message["type"] == "http.request"
+    return message.get("body", b""), message.get("more_body", False)
+
+
+def _joined(body: bytes | bytearray, chunk: bytes) -> bytes | bytearray:
+    """Nearly every body is one chunk, which is not copied; the others grow in place."""
+    if not body:
+        return chunk
+    joined = bytearray(body) if isinstance(body, bytes) else body
+    joined += chunk
+    return joined
+
+
+def _declared_length(scope: Mapping[str, Any]) -> int:
+    """The length that the head announces; 0 when it says none that is a number."""
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value) if value.isdigit() and len(value) <= _LONGEST_LENGTH else 0
+    return 0

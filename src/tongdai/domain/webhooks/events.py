@@ -27,9 +27,9 @@ ZaloEventType = Literal[
 EventType = Literal[CallEventType, ZaloEventType]
 Format = Literal["vbot_auto_call", "vbot_call_history", "aicallcenter", "tongdai", "zalo"]
 
-ATTEMPT_ENDED: Final[EventType] = "attempt.ended"
-CALL_REFUSED: Final[EventType] = "call.refused"
-ZALO_RECEIVED: Final[EventType] = "zalo.received"
+ATTEMPT_ENDED: Final[CallEventType] = "attempt.ended"
+CALL_REFUSED: Final[CallEventType] = "call.refused"
+ZALO_RECEIVED: Final[ZaloEventType] = "zalo.received"
 """Something that Zalo told us, passed on as it came."""
 
 OF_CALLS: Final[frozenset[EventType]] = frozenset(get_args(CallEventType))

@@ -11,6 +11,7 @@ import msgspec
 
 from tongdai.domain.webhooks.events import (
     ATTEMPT_ENDED,
+    CALL_REFUSED,
     OF_CALLS,
     ZALO_RECEIVED,
     CallEvent,
@@ -32,7 +33,7 @@ def sample_event(endpoint: Endpoint, now: datetime) -> Event:
 def _of_call(endpoint: Endpoint, now: datetime) -> CallEvent:
     answered = ATTEMPT_ENDED in endpoint.events
     return CallEvent(
-        type="attempt.ended" if answered else "call.refused",
+        type=ATTEMPT_ENDED if answered else CALL_REFUSED,
         account_id=endpoint.account_id,
         campaign_id=0,
         campaign_name="Webhook test",
