@@ -99,7 +99,8 @@ class EmulatedZalo:
     async def requests(self, path: str | None = None) -> list[dict[str, Any]]:
         """What it was asked, oldest first: path, at_ms, app_id, oa_id, error, fault; for tokens refresh_token
         (a digest), was (fresh, consumed, revoked, expired, unknown) and minted (a digest)."""
-        asked: list[dict[str, Any]] = await self.control("requests", **({"path": path} if path else {}))
+        query: dict[str, Any] = {"path": path} if path else {}
+        asked: list[dict[str, Any]] = await self.control("requests", None, **query)
         return asked
 
     async def state(self) -> dict[str, Any]:

@@ -27,11 +27,7 @@ class FixtureError(InvalidError):
     """The fixtures are not valid."""
 
 
-class _Fixture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class App(_Fixture):
+class App(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     app_id: int
     name: str = "Ứng dụng"
     secret: str = "app-secret"  # noqa: S105 - of an app that exists nowhere
@@ -63,7 +59,7 @@ class App(_Fixture):
     """Where a refused consent leads: Zalo documents nothing."""
 
 
-class Oa(_Fixture):
+class Oa(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     oa_id: int
     name: str = "Official Account"
     description: str = ""
@@ -100,7 +96,7 @@ class Oa(_Fixture):
     """Which may be let in; None: all."""
 
 
-class Param(_Fixture):
+class Param(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: str
     require: bool = True
     type: str = "STRING"
@@ -109,13 +105,13 @@ class Param(_Fixture):
     accept_null: bool = False
 
 
-class Button(_Fixture):
+class Button(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     type: int = 1
     title: str = ""
     content: str = ""
 
 
-class Template(_Fixture):
+class Template(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     template_id: int
     oa_id: int
     name: str = "Mẫu tin"
@@ -141,7 +137,7 @@ class Template(_Fixture):
     sample: dict[str, Any] = {}
 
 
-class Recipient(_Fixture):
+class Recipient(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     phone: str
     """`84…`"""
     refusal: int = 0

@@ -23,7 +23,7 @@ from tongdai.adapters.zaloemulator.store import Store
 SAVE: Final = "INSERT OR REPLACE INTO fixtures VALUES (?, ?, ?)"
 
 K = TypeVar("K", int, str)
-V = TypeVar("V", App, Oa, Template, Recipient)
+V = TypeVar("V", bound=App | Oa | Template | Recipient)
 
 
 class Shelf(Generic[K, V]):
