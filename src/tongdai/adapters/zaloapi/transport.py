@@ -25,7 +25,12 @@ NAMES_KEPT_S: Final = 60
 _CONNECTING_SHARE: Final = 0.8
 _TOO_MANY_REQUESTS: Final = 429
 
-_NEVER_SENT = (aiohttp.InvalidURL, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+_NEVER_SENT = (
+    aiohttp.InvalidURL,
+    aiohttp.NonHttpUrlClientError,
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+)
 """No address, no name, no connection, no encryption: all before the first byte of a request."""
 
 
