@@ -60,7 +60,7 @@ def next_refresh(now: datetime, life: timedelta) -> datetime:
 
 def pause_after(failures: int) -> timedelta:
     """How long to wait after so many failures in a row, 1 or more."""
-    longest = min(SHORTEST_PAUSE * 2 ** min(failures - 1, 10), LONGEST_PAUSE)
+    longest: timedelta = min(SHORTEST_PAUSE * 2 ** min(failures - 1, 10), LONGEST_PAUSE)
     return longest * random.uniform(0.8, 1.0)  # noqa: S311 - no secret
 
 

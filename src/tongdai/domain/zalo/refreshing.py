@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from tongdai.domain.zalo.attempting import (
     PROBE_AFTER,
@@ -65,7 +65,7 @@ async def refresh_due(bridge: Bridge, *, at_once: int = AT_ONCE, stop: asyncio.E
     async def run(one: tuple[Begun, float]) -> None:
         await attempt(bridge, *one)
 
-    return await _all(begin, run, at_once, stop)
+    return await run_all(begin, run, at_once, stop)
 
 
 async def probe_due(bridge: Bridge, *, at_once: int = AT_ONCE, stop: asyncio.Event | None = None) -> int:
@@ -78,12 +78,12 @@ async def probe_due(bridge: Bridge, *, at_once: int = AT_ONCE, stop: asyncio.Eve
     async def run(begun: Begun) -> None:
         await _probe(bridge, begun)
 
-    return await _all(begin, run, at_once, stop)
+    return await run_all(begin, run, at_once, stop)
 
 
-async def _all(
+async def run_all(
     begin: Callable[[], Awaitable[T | None]],
-    run: Callable[[T], Awaitable[None]],
+    run: Callable[[T], Coroutine[Any, Any, None]],
     at_once: int,
     stop: asyncio.Event | None,
 ) -> int:
@@ -111,7 +111,7 @@ async def _sound(work: Awaitable[None]) -> None:
     try:
         await work
     except Exception:
-        log.exception("an Official Account's tokens could not be looked after")
+        log.exception("one of many Official Accounts could not be looked after")
 
 
 # ---------------------------------------------------------------- unknown outcomes

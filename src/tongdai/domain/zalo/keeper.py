@@ -1,0 +1,73 @@
+"""The keeper of Official Accounts: one process that renews their tokens and asks what Zalo says of them. Any
+number may run on one database, and any of them may be killed at any moment."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from tongdai.domain.zalo import facts, permissions, refreshing
+from tongdai.domain.zalo.attempting import settled
+from tongdai.domain.zalo.bridge import Bridge
+from tongdai.kit.db import DatabaseError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class KeeperConfig:
+    poll_s: float = 1.0
+    """Between looks for tokens to be renewed and for unknown outcomes."""
+    facts_poll_s: float = 5.0
+    forget_every_s: float = 3600.0
+    """Between looks for states that nobody came back with."""
+    grace_s: float = 11.0
+    """At a stop, how long requests under way and what comes of them may take."""
+
+
+class Keeper:
+    """`run` until told to stop."""
+
+    def __init__(self, bridge: Bridge, config: KeeperConfig | None = None) -> None:
+        self._bridge = bridge
+        self._config = config or KeeperConfig()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Keep until `stop` is set; what was asked of Zalo is waited for then. The database may be away."""
+        config = self._config
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_every(config.poll_s, stop, self._renew))
+            group.create_task(_every(config.facts_poll_s, stop, self._freshen))
+            group.create_task(_every(config.forget_every_s, stop, self._forget))
+        await settled(config.grace_s)
+
+    async def _renew(self, stop: asyncio.Event) -> None:
+        begun = await refreshing.refresh_due(self._bridge, stop=stop)
+        seen = await refreshing.probe_due(self._bridge, stop=stop)
+        if begun or seen:
+            log.info("looked after tokens", extra={"begun": begun, "looked_into": seen})
+
+    async def _freshen(self, stop: asyncio.Event) -> None:
+        await facts.begin_day(self._bridge)
+        await facts.freshen_due(self._bridge, stop=stop)
+
+    async def _forget(self, stop: asyncio.Event) -> None:
+        await permissions.forget_old(self._bridge)
+
+
+async def _every(
+    pause_s: float, stop: asyncio.Event, work: Callable[[asyncio.Event], Awaitable[None]]
+) -> None:
+    """The edge of a loop: whatever goes wrong in it must not stop the others."""
+    while not stop.is_set():
+        try:
+            await work(stop)
+        except DatabaseError:
+            log.warning("the database did not answer", exc_info=True)
+        except Exception:
+            log.exception("a loop of the keeper failed and goes on")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), pause_s)
