@@ -9,7 +9,7 @@ from typing import Any
 
 from litestar import Litestar, Request, Response
 from litestar.di import Provide
-from litestar.exceptions import MethodNotAllowedException
+from litestar.exceptions import MethodNotAllowedException, NotFoundException
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components
@@ -22,6 +22,7 @@ from tongdai.app.metrics import MeteredLitestar, Metrics, show_metrics
 from tongdai.app.schema_page import SchemaPage
 from tongdai.facades.aicallcenter import routes as aicallcenter
 from tongdai.facades.interits import routes as interits
+from tongdai.facades.sencloud import routes as sencloud
 from tongdai.facades.vbot import routes as vbot
 from tongdai.ports.services import Services
 
@@ -30,10 +31,12 @@ ABOUT = (
     "Times are RFC 3339 in Vietnam's zone, numbers are shown as 0…, lists are paged by cursor."
 )
 
+_VENDORS = (aicallcenter, vbot, interits, sencloud)
+
 
 def create_app(services: Services, *, metrics: bool = True) -> Litestar:
     """The whole web side over `services`. Its lifespan starts and ends pool, hinter and Zalo's client."""
-    vendors = [*aicallcenter.routes(services), *vbot.routes(services), *interits.routes(services)]
+    vendors = [handler for vendor in _VENDORS for handler in vendor.routes(services)]
     handlers = [*api.routes(services), *vendors, front, healthz, readyz]
     app = MeteredLitestar(
         route_handlers=[*handlers, show_metrics] if metrics else handlers,
@@ -42,7 +45,11 @@ def create_app(services: Services, *, metrics: bool = True) -> Litestar:
             "services": Provide(lambda: services, sync_to_thread=False),
             "metrics": Provide(lambda: counters, sync_to_thread=False),
         },
-        exception_handlers={**problems.handlers(), MethodNotAllowedException: _refuse_method},
+        exception_handlers={
+            **problems.handlers(),
+            MethodNotAllowedException: _refuse_method,
+            NotFoundException: _refuse_path,
+        },
         openapi_config=OpenAPIConfig(
             title="tongdai",
             version=version("tongdai"),
@@ -65,8 +72,13 @@ def create_app(services: Services, *, metrics: bool = True) -> Litestar:
 
 def _refuse_method(request: Request[Any, Any, Any], error: MethodNotAllowedException) -> Response[Any]:
     """In the words of whoever's path it is: a wrong method reaches no route, nor its exception handlers."""
-    vendors = (vendor.refuse_method(request, error) for vendor in (aicallcenter, vbot, interits))
+    vendors = (vendor.refuse_method(request, error) for vendor in _VENDORS)
     return next(filter(None, vendors), None) or problems.http_error(request, error)
+
+
+def _refuse_path(request: Request[Any, Any, Any], error: NotFoundException) -> Response[Any]:
+    """Likewise, for the one vendor whose paths have no prefix of their own that a route could take."""
+    return sencloud.refuse_path(request, error) or problems.http_error(request, error)
 
 
 @asynccontextmanager
