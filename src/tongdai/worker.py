@@ -14,7 +14,7 @@ import procrastinate
 from tongdai.bootstrap import RENDERERS, Platform
 from tongdai.domain import campaigns, compliance, dialer, scripts, webhooks
 from tongdai.domain.zalo import events as zalo_events
-from tongdai.domain.zalo import following
+from tongdai.domain.zalo import following, keeper
 from tongdai.domain.zalo.bridge import Bridge
 from tongdai.kit import upkeep
 from tongdai.kit.db import TRANSIENT_ERRORS
@@ -68,8 +68,8 @@ def dialer_config(settings: Settings) -> dialer.DialerConfig:
 
 
 async def run_jobs(platform: Platform, stop: asyncio.Event) -> None:
-    """Run jobs, the periodic ones among them, read contact files, send webhooks, and follow Zalo's messages,
-    until told to stop.
+    """Run jobs, the periodic ones among them, read contact files, send webhooks, follow Zalo's messages, and
+    keep the tokens of Official Accounts good, until told to stop.
 
     Raises SchemaFaultError.
     """
@@ -86,6 +86,7 @@ async def run_jobs(platform: Platform, stop: asyncio.Event) -> None:
                 file_importer(platform).run(stop),
                 webhook_sender(platform).run(stop),
                 following.Follower(bridge).run(stop),
+                keeper.Keeper(bridge).run(stop),
             ]
             await _until_stopped(stop, jobs, told=told)
 

@@ -108,7 +108,7 @@ async def connect(
     again, with the same code and state.
 
     Raises PermissionUnknownError: the state is not one of this user's, or is used or too old.
-    PermissionRefusedError: Zalo does not take the code, or somebody else's consent came. OaTakenError: another
+    PermissionRefusedError: Zalo does not take the code, or it is of somebody else. OaTakenError: another
     account has it. ZaloError: Zalo gave no answer; where nothing was sent, the state may be used again.
     """
     permission = await _spent(bridge, account_id, user_id, code, oa_id, state)
