@@ -105,5 +105,6 @@ def _proof(ask: Ask, app: App, token: str, code: int) -> None:
         if app.require_proof:
             raise RefusedError(code)
         return
-    if not hmac.compare_digest(proof.encode(), proof_of(app.secret, token).encode()):
+    told = proof.encode(errors="surrogateescape")
+    if not hmac.compare_digest(told, proof_of(app.secret, token).encode()):
         raise RefusedError(code)

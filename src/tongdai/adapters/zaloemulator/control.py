@@ -75,7 +75,7 @@ async def _advance(core: Core, sender: Sender, ask: Ask) -> Answer:
     ):
         raise FixtureError("seconds: a number from 0 on")
     core.clock.advance(int(seconds * 1000))
-    sender.wake()
+    sender.catch_up()
     return plain({"now_ms": core.clock.now_ms()})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -10,6 +10,8 @@ from tongdai.adapters.zaloemulator.clock import vietnam_day
 from tongdai.adapters.zaloemulator.core import Core
 from tongdai.adapters.zaloemulator.exchange import encode
 from tongdai.adapters.zaloemulator.fixtures import FixtureError, Oa, Template
+
+T = TypeVar("T")
 
 
 def oa_changed(core: Core, before: Oa | None, after: Oa) -> None:
@@ -53,40 +55,42 @@ def use_up(core: Core, oa_id: int, remaining: object) -> None:
 
 
 def rated(core: Core, told: dict[str, Any]) -> int | None:
-    """A customer rates a message: {"msg_id", "rate", "note", "feedbacks"}. Raises FixtureError."""
+    """A customer rates a message. Raises FixtureError."""
+    rating = _read(_Rating, told)
     row = core.store.one(
         "SELECT app_id, oa_id, template_id, tracking_id FROM messages WHERE msg_id = ?",
-        (str(told.get("msg_id")),),
+        (rating.msg_id,),
     )
     if row is None:
         raise FixtureError("there is no such message")
     app_id, oa_id, template_id, tracking_id = row
     now = core.clock.now_ms()
-    note, rate = str(told.get("note", "")), int(told.get("rate", 5))
-    feedbacks = [str(one) for one in told.get("feedbacks", [])]
-    kept = {"note": note, "rate": rate, "submitDate": now, "msgId": told["msg_id"], "feedbacks": feedbacks}
-    doc = encode({**kept, "trackingId": tracking_id}).decode()
+    said = {"note": rating.note, "rate": rating.rate, "feedbacks": rating.feedbacks}
+    kept = {**said, "submitDate": now, "msgId": rating.msg_id, "trackingId": tracking_id}
     core.store.write(
         "INSERT INTO ratings VALUES (?, ?, ?, ?, ?, ?)",
-        (told["msg_id"], app_id, oa_id, template_id, now, doc),
+        (rating.msg_id, app_id, oa_id, template_id, now, encode(kept).decode()),
     )
-    message = {"note": note, "rate": rate, "submit_time": str(now), "msg_id": told["msg_id"]}
-    message = {**message, "feedbacks": feedbacks, "tracking_id": tracking_id}
+    message = {**said, "submit_time": str(now), "msg_id": rating.msg_id, "tracking_id": tracking_id}
     return core.outbox.post(app_id, "user_feedback", {"oa_id": str(oa_id), "message": message}, zns=True)
 
 
 def posted(core: Core, told: dict[str, Any]) -> int | None:
     """Any event of an app's; a `body` goes out as it is, signed with any `secret`. Raises FixtureError."""
-    try:
-        wish = msgspec.convert(told, _Wish, strict=False)
-    except msgspec.ValidationError as error:
-        raise FixtureError(f"the event: {error}") from None
+    wish = _read(_Wish, told)
     if wish.body is None and not wish.secret:
         return core.outbox.post(wish.app_id, wish.event, wish.fields, zns=wish.zns)
     now = wish.timestamp or core.clock.now_ms()
     fields = {"event_name": wish.event, "app_id": str(wish.app_id), **wish.fields, "timestamp": str(now)}
     body = encode(fields) if wish.body is None else wish.body.encode()
     return core.outbox.add(wish.app_id, wish.event, body, now, zns=wish.zns, key=wish.secret)
+
+
+class _Rating(msgspec.Struct, forbid_unknown_fields=True):
+    msg_id: str
+    rate: Annotated[int, msgspec.Meta(ge=1, le=5)] = 5
+    note: str = ""
+    feedbacks: list[str] = []
 
 
 class _Wish(msgspec.Struct, forbid_unknown_fields=True):
@@ -108,6 +112,13 @@ def replayed(core: Core, webhook_id: int) -> int:
         raise FixtureError("there is no such webhook")
     app_id, event, body, body_ms, zns, key = row
     return core.outbox.add(app_id, event, body, body_ms, zns=bool(zns), key=key)
+
+
+def _read(kind: type[T], told: dict[str, Any]) -> T:
+    try:
+        return msgspec.convert(told, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise FixtureError(f"the event: {error}") from None
 
 
 def _change(before: object, after: object, what: str) -> dict[str, object]:

@@ -10,7 +10,7 @@ from tongdai.adapters.zaloemulator import words
 from tongdai.adapters.zaloemulator.core import Core
 from tongdai.adapters.zaloemulator.exchange import Answer, Ask, encode
 from tongdai.adapters.zaloemulator.fixtures import App
-from tongdai.adapters.zaloemulator.tokens import ACCESS_S, Pair, TokenError, digest
+from tongdai.adapters.zaloemulator.tokens import ACCESS_S, Pair, PkceRule, TokenError, digest
 
 REF_DOC: Final = "https://developers.zalo.me/docs/official-account/phu-luc/cac-loai-ma-su-dung-trong-oauth"
 MOST_FIELDS: Final = 50
@@ -54,7 +54,9 @@ def _app(core: Core, ask: Ask, form: dict[str, str]) -> App:
         raise TokenError(-14002)
     ask.app_id = app.app_id
     secret = ask.headers.get("secret_key", "")
-    if app.check_secret_key and not hmac.compare_digest(secret.encode(), app.secret.encode()):
+    if app.check_secret_key and not hmac.compare_digest(
+        secret.encode(errors="surrogateescape"), app.secret.encode()
+    ):
         raise TokenError(-14004)
     return app
 
@@ -74,7 +76,8 @@ def _exchange(core: Core, ask: Ask, app: App, form: dict[str, str]) -> tuple[int
     ask.detail["code"] = digest(code).hex()
     ask.oa_id = core.tokens.code_owner(code)
     fixed = app.code_challenge if app.pkce == "fixed" else ""
-    return core.tokens.exchange(app.app_id, code, form.get("code_verifier"), fixed, pkce=app.pkce != "none")
+    rule = PkceRule(app.pkce != "none", fixed, required=not app.check_secret_key)
+    return core.tokens.exchange(app.app_id, code, form.get("code_verifier"), rule)
 
 
 def _refresh(core: Core, ask: Ask, app: App, token: str) -> tuple[int, Pair]:

@@ -55,8 +55,10 @@ class Sender:
         if self._session is not None:
             await self._session.close()
 
-    def wake(self) -> None:
-        """Something may be due: the clock was moved."""
+    def catch_up(self) -> None:
+        """Do what is due now that the clock was moved. Webhooks are on their way then, and not waited for."""
+        while self._do_due():
+            pass
         self._next_ms = 0
         self._woken.set()
 

@@ -6,11 +6,11 @@ import asyncio
 import logging
 import socket
 import struct
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
@@ -18,7 +18,7 @@ from tongdai.adapters.zaloemulator import business, control, examples, oauth, op
 from tongdai.adapters.zaloemulator.core import Core, Handler
 from tongdai.adapters.zaloemulator.exchange import Answer, Ask, encode
 from tongdai.adapters.zaloemulator.faults import Fault, spoil
-from tongdai.adapters.zaloemulator.fixtures import Fixtures
+from tongdai.adapters.zaloemulator.fixtures import FixtureError, Fixtures
 from tongdai.adapters.zaloemulator.fixtures import decode as decode_fixtures
 from tongdai.adapters.zaloemulator.sender import Sender
 from tongdai.kit.errors import TongdaiError
@@ -65,14 +65,11 @@ class Emulator:
         """Within a running loop. Raises StoreError, FixtureError."""
         self._options = options
         self.core = Core(options.data)
-        fixtures = options.fixtures
-        if fixtures is None and self.core.world.empty:
-            fixtures = decode_fixtures(encode(examples.fixtures()))
-        if fixtures is not None:
-            self.core.world.load(fixtures)
-        if options.settings:
-            self.core.kept.change(options.settings)
-        self.core.store.commit()
+        try:
+            _load(self.core, options)
+        except FixtureError:
+            self.core.store.abandon()
+            raise
         self.sender = Sender(self.core)
         self._stopping = asyncio.Event()
         self._runner = web.ServerRunner(web.Server(self._serve, access_log=None), shutdown_timeout=SHUTDOWN_S)
@@ -169,6 +166,17 @@ class Emulator:
         _reset(request)
 
 
+def _load(core: Core, options: Options) -> None:
+    fixtures = options.fixtures
+    if fixtures is None and core.world.empty:
+        fixtures = decode_fixtures(encode(examples.fixtures()))
+    if fixtures is not None:
+        core.world.load(fixtures)
+    if options.settings:
+        core.kept.change(options.settings)
+    core.store.commit()
+
+
 def handle(core: Core, ask: Ask) -> Answer:
     """One of Zalo's answers. Nothing waits in it, so that each request is one step of the emulator."""
     handler = ROUTES.get((ask.method, ask.path))
@@ -223,9 +231,10 @@ async def running(options: Options) -> AsyncIterator[Emulator]:
         await emulator.stop()
 
 
-async def run(options: Options, stop: asyncio.Event, on_ready: Any = None) -> None:
+async def run(
+    options: Options, stop: asyncio.Event, on_ready: Callable[[str], None] = lambda url: None
+) -> None:
     """Until `stop` is set. `on_ready` is told the address."""
     async with running(options) as emulator:
-        if on_ready is not None:
-            on_ready(emulator.url)
+        on_ready(emulator.url)
         await stop.wait()

@@ -92,6 +92,12 @@ class Store:
             last = self.one("SELECT max(id) FROM requests")
             self.write(LEAVE_OUT_OLD, ((last[0] if last else 0) - REQUESTS_KEPT,))
 
+    def abandon(self) -> None:
+        """Close, and forget what is not committed yet."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._db.close()
+
     def close(self) -> None:
         self.commit()
         self._db.close()

@@ -45,8 +45,27 @@ class TokenError(Exception):
         self.reason = reason
 
 
+@dataclass(frozen=True, slots=True)
+class PkceRule:
+    """What an app's console says of code challenges."""
+
+    looked_at: bool
+    fixed: str = ""
+    """The console's challenge, which counts instead of the one of the address."""
+    required: bool = False
+
+    def check(self, challenge: str, verifier: str) -> None:
+        """Raises TokenError. The code for it is published nowhere; the reason is ours."""
+        expected = self.fixed or challenge
+        if self.required and not expected:
+            raise TokenError(-14005, "code_challenge is required")
+        if self.looked_at and expected and challenge_of(verifier) != expected:
+            raise TokenError(-14005, "code_verifier does not match code_challenge")
+
+
 def digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    """SHA-256 of whatever a header held, UTF-8 or not."""
+    return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
 
 
 def challenge_of(verifier: str) -> str:
@@ -74,13 +93,10 @@ class Tokens:
         row = self._store.one("SELECT oa_id FROM codes WHERE digest = ?", (digest(code),))
         return row[0] if row else None
 
-    def exchange(
-        self, app_id: int, code: str, verifier: str | None, fixed: str, *, pkce: bool
-    ) -> tuple[int, Pair]:
+    def exchange(self, app_id: int, code: str, verifier: str | None, rule: PkceRule) -> tuple[int, Pair]:
         """The OA that the code is of, and its tokens. Raises TokenError.
 
-        `fixed`: the console's challenge, "" for the one of the request. A code that was sent with a wrong
-        verifier may be sent again.
+        A code that was sent with a wrong verifier may be sent again.
         """
         row = self._store.one(
             "SELECT oa_id, challenge, issued_ms, state FROM codes WHERE digest = ? AND app_id = ?",
@@ -91,9 +107,7 @@ class Tokens:
         oa_id, challenge, issued_ms, _ = row
         if self._clock.now_ms() >= issued_ms + CODE_MS:
             raise TokenError(-14019)
-        expected = fixed or challenge
-        if pkce and expected and challenge_of(verifier or "") != expected:
-            raise TokenError(-14005, "code_verifier does not match code_challenge")
+        rule.check(challenge, verifier or "")
         self._store.write("UPDATE codes SET state = 'used' WHERE digest = ?", (digest(code),))
         return oa_id, self._mint(app_id, oa_id)
 

@@ -42,12 +42,20 @@ class Shelf(Generic[K, V]):
 
     def merge(self, told: dict[str, Any]) -> V:
         """A new one, or changes to the one of this key. Raises FixtureError."""
+        return self.merge_all([told])[0]
+
+    def merge_all(self, told: Iterable[dict[str, Any]]) -> list[V]:
+        """All of them, or none. Raises FixtureError."""
+        every = [self._merged(one) for one in told]
+        for merged in every:
+            self._keep(merged)
+            name = str(getattr(merged, self._key))
+            self._store.write(SAVE, (self._kind.__name__, name, msgspec.json.encode(merged).decode()))
+        return every
+
+    def _merged(self, told: dict[str, Any]) -> V:
         known = self.by_key.get(self._key_of(told))
-        merged = read(self._kind, {**(msgspec.to_builtins(known) if known else {}), **told})
-        self._keep(merged)
-        name = str(getattr(merged, self._key))
-        self._store.write(SAVE, (self._kind.__name__, name, msgspec.json.encode(merged).decode()))
-        return merged
+        return read(self._kind, {**(msgspec.to_builtins(known) if known else {}), **told})
 
     def _keep(self, fixture: V) -> None:
         self.by_key[getattr(fixture, self._key)] = fixture
@@ -71,15 +79,11 @@ class World:
 
     def load(self, fixtures: Fixtures) -> None:
         """Merge them into what there is. Raises FixtureError."""
-        self._merge(self.apps.merge, fixtures.apps)
-        self._merge(self.oas.merge, fixtures.oas)
-        self._merge(self.templates.merge, fixtures.templates)
-        self._merge(self.recipients.merge, fixtures.recipients)
+        self.apps.merge_all(fixtures.apps)
+        self.oas.merge_all(fixtures.oas)
+        self.templates.merge_all(fixtures.templates)
+        self.recipients.merge_all(fixtures.recipients)
         self._by_hash = {hash_of(phone): phone for phone in self.recipients.by_key}
-
-    def _merge(self, merge: Any, told: Iterable[dict[str, Any]]) -> None:
-        for one in told:
-            merge(one)
 
     @property
     def empty(self) -> bool:
