@@ -1,6 +1,7 @@
 """Zalo: Official Accounts and their tokens, journeys, messages and templates."""
 
 from tongdai.domain.zalo.bridge import Bridge
+from tongdai.domain.zalo.connecting import authorize, connect, disconnect, renew_permission
 from tongdai.domain.zalo.errors import (
     AppInvalidError,
     AppNotFoundError,
@@ -89,7 +90,10 @@ __all__ = [
     "ZnsMessage",
     "ZnsRequest",
     "ZnsTemplate",
+    "authorize",
+    "connect",
     "create_journey",
+    "disconnect",
     "enable_journey",
     "expire_due_journeys",
     "expire_journey",
@@ -104,6 +108,7 @@ __all__ = [
     "message_rated",
     "message_seen",
     "quota_changed",
+    "renew_permission",
     "send_zns",
     "template_changed",
 ]
