@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from litestar import Request, Response, post
+from litestar.params import FromPath
 
 from tongdai.api.auth import Wired
 from tongdai.domain.zalo.events import Reception, take_event
@@ -29,7 +30,7 @@ STATUS: Final = {
 
 
 @post(PATH, include_in_schema=False, status_code=HTTPStatus.OK)
-async def zalo_hook(request: Request[Any, Any, Any], services: Wired, hook: str) -> Response[bytes]:
+async def zalo_hook(request: Request[Any, Any, Any], services: Wired, hook: FromPath[str]) -> Response[bytes]:
     """Takes one event in."""
     body = await read_body(
         request.scope, request.receive, max_bytes=MOST_BYTES, timeout_s=services.body_timeout_s
