@@ -153,7 +153,8 @@ async def test_an_account_whose_billing_is_off_pays_nothing(
 ) -> None:
     await zalo_shop.connected(bridge, emulator, cast.owner)
     journey = await make(bridge, cast.owner)
-    assert (journey.state, journey.price) == (JourneyState.OPEN, 0)
+    assert journey.state is JourneyState.OPEN
+    assert journey.price == 0
     async with bridge.db.transaction() as tx:
         charged = await zalo.enable_journey(
             tx, cast.owner.account_id, zalo_id=journey.journey_id, now=bridge.clock.now()
