@@ -1,4 +1,4 @@
-"""A client of SenCloud's API, on the whole app."""
+"""A client of SenCloud's API, on the facade itself or on the whole app."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from litestar import Litestar
+from litestar.exceptions import MethodNotAllowedException, NotFoundException
 from tests.fakes.clock import FakeClock
 from tests.fakes.zalo import APP_ID, APP_SECRET, CALLBACK_URL, OA_ID, EmulatedZalo, grant
 
@@ -13,7 +15,7 @@ from tongdai.adapters.files import FileStorage
 from tongdai.adapters.zaloapi import ZaloClient
 from tongdai.app import create_app
 from tongdai.facades.sencloud.errors import STATUS
-from tongdai.facades.sencloud.routes import METHODS
+from tongdai.facades.sencloud.routes import METHODS, refuse_method, refuse_path, routes
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
 from tongdai.kit.hints import Hinter
@@ -26,10 +28,11 @@ UNLINKED = "0901234404"
 
 
 class Api:
-    """Somebody with a key, or without one. `http` is the whole app, our own API included."""
+    """Somebody with a key, or without one. `whole`: the app with all its APIs, which takes longer to make."""
 
-    def __init__(self, services: Services, key: str | None = None) -> None:
-        transport = httpx.ASGITransport(app=create_app(services, metrics=False))  # type: ignore[arg-type]
+    def __init__(self, services: Services, key: str | None = None, *, whole: bool = False) -> None:
+        app: Any = create_app(services, metrics=False) if whole else _alone(services)
+        transport = httpx.ASGITransport(app=app)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://tongdai.test")
         self.key = key
 
@@ -62,6 +65,11 @@ class Api:
     async def authorize(self) -> str:
         body = {"app_id": str(APP_ID), "app_secret": APP_SECRET, "redirect_uri": CALLBACK_URL}
         return str((await self.done("AuthorizeOA", body))["url"])
+
+
+def _alone(services: Services) -> Litestar:
+    handlers: Any = {MethodNotAllowedException: refuse_method, NotFoundException: refuse_path}
+    return Litestar(routes(services), exception_handlers=handlers, openapi_config=None, logging_config=None)
 
 
 def path_of(method: str) -> str:
