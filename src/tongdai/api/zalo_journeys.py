@@ -12,8 +12,7 @@ from tongdai.api.paging import Cursor, Limit, after, to_cursor
 from tongdai.api.problems import answers
 from tongdai.api.zalo_bridge import TAGS, OfOa, WhichOa, bridge_of, read_id
 from tongdai.api.zalo_shapes import NewZaloJourney, ZaloJourney, ZaloJourneyPage
-from tongdai.domain import contacts
-from tongdai.domain.zalo import journeys
+from tongdai.domain import contacts, zalo
 from tongdai.domain.zalo.model import JourneyFilter, JourneyState, Paging
 from tongdai.kit.errors import InvalidError
 
@@ -54,7 +53,7 @@ async def create_journey(
 ) -> ZaloJourney:
     """Every request makes a journey of its own, unless it has an `Idempotency-Key`. What Zalo refuses is a
     journey in the state `refused` with Zalo's code. 409: the key was used for another request."""
-    row = await journeys.create_journey(
+    row = await zalo.create_journey(
         bridge_of(services),
         caller.account_id,
         caller.user_id,
@@ -92,7 +91,7 @@ async def list_journeys(
     )
     paging = Paging(after=after(cursor) or None, limit=limit)
     async with services.db.transaction() as tx:
-        page = await journeys.list_journeys(
+        page = await zalo.list_journeys(
             tx, services.keyring, caller.account_id, wanted, paging, now=services.clock.now()
         )
     return ZaloJourneyPage([ZaloJourney.of(row) for row in page.items], page.next and to_cursor(page.next))
@@ -110,7 +109,7 @@ async def get_journey(
 ) -> ZaloJourney:
     """One journey, by Zalo's id or ours."""
     async with services.db.transaction() as tx:
-        row = await journeys.get_journey(
+        row = await zalo.get_journey(
             tx, services.keyring, caller.account_id, journey_id, oa_id, now=services.clock.now()
         )
     return ZaloJourney.of(row)

@@ -24,7 +24,7 @@ from litestar.types import Receive, Scope
 
 from tongdai.domain import accounts
 from tongdai.domain.accounts import Caller, Role
-from tongdai.domain.zalo import connecting, journeys, messages, oas, sending, templates
+from tongdai.domain.zalo import connecting, journey_making, journeys, messages, oas, sending, templates
 from tongdai.facades._shared import zalo_shapes
 from tongdai.facades._shared.answers import HEADERS, JSON, RETRY_AFTER, json_answer
 from tongdai.facades._shared.fields import Fields
@@ -162,7 +162,7 @@ async def update_oa(call: Call) -> Answer:
 
 async def create_journey(call: Call) -> Answer:
     """A journey with status Z, or one that was refused, with status N and Zalo's code."""
-    row = await journeys.create_journey(
+    row = await journey_making.create_journey(
         bridge_of(call.services),
         call.account_id,
         call.user_id,
