@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from benchmarks.stage import PROJECT, Bench, Receiver, Tenant
+from benchmarks.stage import Bench, Receiver, Tenant, printed
 from tongdai.domain import webhooks
 from tongdai.domain.webhooks import CallEvent
 
@@ -172,21 +171,4 @@ async def bare(to: Receiver, *, tasks: int, requests: int, body: bytes) -> float
         "BENCH_REQUESTS": str(requests),
         "BENCH_BODY": body.decode(),
     }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "benchmarks.limits",
-        "post",
-        "--parent",
-        str(os.getpid()),
-        cwd=PROJECT,
-        env=environment,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        told, _ = await asyncio.wait_for(process.communicate(), LONGEST_TURN_S)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        raise RuntimeError("the bare loop does not end") from None
-    return float(told)
+    return float(await printed(["-m", "benchmarks.limits", "post"], environment))

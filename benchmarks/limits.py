@@ -13,6 +13,10 @@
   loop: so many tasks as a sender may have requests in flight, each of which posts the same body with the same
   headers, which lie ready, to the same receiver as ours, reads the answer, and posts again. It signs nothing,
   looks no address up, reads no database and writes none.
+- `create_journeys`: the client of Zalo's that the platform has, in a process of its own and on the same event
+  loop: so many tasks as customers have requests under way, each of which makes a journey with an access token
+  that lies ready, at the same emulator as ours, and then another. It authenticates nobody, reads no request,
+  no database and no key, and keeps nothing.
 
 Some figures have no limit here, but are compared with our own rate without what is asked about: claims from
 a short queue, the dialer without money and rules, a hundred accounts instead of one, a sender with nothing
@@ -35,6 +39,7 @@ import aiohttp
 from litestar import Litestar, asgi
 from litestar.types import Receive, Scope, Send
 
+from tongdai.adapters.zaloapi import ZaloClient
 from tongdai.app import server
 from tongdai.domain import compliance
 from tongdai.domain.accounts.store import accounts as account_store
@@ -50,6 +55,7 @@ from tongdai.domain.live.store import EndRow
 from tongdai.kit.db import Database, Tx
 from tongdai.kit.running import run_until_stopped
 from tongdai.kit.supervisor import die_with_parent
+from tongdai.ports.zalo import Access
 
 BATCH = 100
 
@@ -300,6 +306,37 @@ async def post_bare(_: asyncio.Event) -> None:
     print(rate, flush=True)
 
 
+# --------------------------------------------------------------------------- journeys
+
+
+async def create_journeys(_: asyncio.Event) -> None:
+    """Make journeys, and print how many per second. Where and for how long is in the environment."""
+    environ = os.environ
+    url, tasks = environ["BENCH_URL"], int(environ["BENCH_TASKS"])
+    access = Access(environ["BENCH_ACCESS"], int(environ["BENCH_APP"]))
+    client = ZaloClient(oauth_url=url, openapi_url=url, business_url=url)
+    numbers = count()
+    await client.start()
+
+    async def create(until: float) -> int:
+        made = 0
+        while time.perf_counter() < until:
+            phone = f"8490{next(numbers) * 7_368_787 % 9_999_000:07d}"
+            await client.create_journey(access, f"{phone[:-3]}001", "token_logistics_7")
+            made += 1
+        return made
+
+    async def create_all(seconds: float) -> float:
+        began = time.perf_counter()
+        made = await asyncio.gather(*(create(began + seconds) for _ in range(tasks)))
+        return sum(made) / (time.perf_counter() - began)
+
+    await create_all(0.3)  # connections are open, and what is made once is made
+    rate = await create_all(float(environ["BENCH_SECONDS"]))
+    await client.stop()
+    print(rate, flush=True)
+
+
 if __name__ == "__main__":
     die_with_parent(int(sys.argv[sys.argv.index("--parent") + 1]))
-    run_until_stopped({"import": serve_bare, "post": post_bare}[sys.argv[1]])
+    run_until_stopped({"import": serve_bare, "post": post_bare, "journeys": create_journeys}[sys.argv[1]])

@@ -31,6 +31,8 @@ MODULES = (
     "export_depth",
     "webhook_rate",
     "webhook_hanging",
+    "zalo_journeys",
+    "zalo_refresh",
 )
 RESULTS = Path(__file__).parent / "results.json"
 

@@ -205,10 +205,10 @@ class Bench:
         return others | {f"TONGDAI_{key.upper()}": str(value) for key, value in given.items()}
 
     @asynccontextmanager
-    async def api(self) -> AsyncIterator[tuple[int, int]]:
+    async def api(self, **settings: object) -> AsyncIterator[tuple[int, int]]:
         """The web server as a process of its own, ready: (port, process id)."""
         port = free_port()
-        with running([*SERVE, "api"], self.environment(port=port)) as process:
+        with running([*SERVE, "api"], self.environment(port=port, **settings)) as process:
             await answers(port, "/readyz", process)
             yield port, process.pid
 
@@ -301,6 +301,26 @@ def running(words: Sequence[str], environment: Mapping[str, str]) -> Iterator[su
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+async def printed(words: Sequence[str], environment: Mapping[str, str], seconds: float = 120.0) -> str:
+    """What a Python process of ours prints until it ends. Raises RuntimeError when that takes too long."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *words,
+        "--parent",
+        str(os.getpid()),
+        cwd=PROJECT,
+        env=dict(environment),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        told, _ = await asyncio.wait_for(process.communicate(), seconds)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise RuntimeError("a process does not end") from None
+    return told.decode()
 
 
 def free_port() -> int:
