@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -83,9 +83,9 @@ class HeldRow:
     oa_id: int
     app_id: int
     state: str
-    access_token: bytes | None
+    access_token: bytes | None = field(repr=False)
     version: int
-    proof_secret: bytes | None
+    proof_secret: bytes | None = field(repr=False)
 
 
 async def get(tx: Tx, account_id: int, oa_id: int) -> Oa | None:

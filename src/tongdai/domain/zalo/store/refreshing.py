@@ -3,7 +3,7 @@ it was begun: one whose turn is over changes nothing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -114,10 +114,10 @@ class Begun:
     account_id: int
     oa_id: int
     app_id: int
-    secret: bytes
+    secret: bytes = field(repr=False)
     use_proof: bool
-    access_token: bytes
-    refresh_token: bytes
+    access_token: bytes = field(repr=False)
+    refresh_token: bytes = field(repr=False)
     version: int
     begun_at: datetime
     access_expires_at: datetime | None
@@ -146,8 +146,8 @@ class Stand:
 class NewPair:
     """Tokens are sealed. None: there was no new refresh token, and the one before stays."""
 
-    access_token: bytes
-    refresh_token: bytes | None
+    access_token: bytes = field(repr=False)
+    refresh_token: bytes | None = field(repr=False)
     access_expires_at: datetime
     expires_at: datetime | None
     due_at: datetime
