@@ -30,6 +30,7 @@ from tongdai.ports.zalo import ZaloAwayError, ZaloError, ZaloGarbledError, ZaloS
 pytestmark = pytest.mark.anyio
 
 BALANCE = Decimal(1_000_000)
+NOTHING = Decimal(0)
 FEE = Decimal(220)
 """Of a message of 200 đồng, with 10 % VAT."""
 
@@ -69,16 +70,16 @@ async def test_a_message_is_accepted_then_delivered_and_paid_once(world: Zns) ->
     arrived = await world.arrives(shop, msg_id=sent.msg_id, delivered_at=sent.sent_at + timedelta(seconds=2))
     assert arrived is not None
     assert (arrived.state, arrived.charged, arrived.fee) == ("delivered", True, FEE)
-    assert await world.purse(shop) == (BALANCE - FEE, 0)
+    assert await world.purse(shop) == (BALANCE - FEE, NOTHING)
     again = await world.arrives(shop, msg_id=sent.msg_id, delivered_at=sent.sent_at)
     assert again is None
-    assert await world.purse(shop) == (BALANCE - FEE, 0)
+    assert await world.purse(shop) == (BALANCE - FEE, NOTHING)
 
 
 async def test_an_account_without_billing_sends_for_nothing(world: Zns) -> None:
     shop = await world.shop()
     sent = await world.send(shop)
-    assert (sent.state, sent.fee, sent.price) == ("accepted", 0, Decimal(200))
+    assert (sent.state, sent.fee, sent.price) == (MessageState.ACCEPTED, NOTHING, Decimal(200))
     assert sent.msg_id is not None
     arrived = await world.arrives(shop, msg_id=sent.msg_id)
     assert arrived is not None
@@ -97,9 +98,9 @@ async def test_messages_to_testers_cost_nothing_and_take_no_place(world: Zns) ->
     shop = await world.shop(remaining=0)
     await money.payer(world.db, shop.account_id)
     sent = await world.send(shop, phone="0901000001", development=True)
-    assert (sent.state, sent.development, sent.fee) == ("accepted", True, 0)
+    assert (sent.state, sent.development, sent.fee) == (MessageState.ACCEPTED, True, NOTHING)
     assert refusal(await world.send(shop, development=True)) == -127
-    assert await world.purse(shop) == (BALANCE, 0)
+    assert await world.purse(shop) == (BALANCE, NOTHING)
     assert await world.quota(shop) == (0, 0)
 
 
@@ -175,9 +176,9 @@ async def test_what_zalo_refuses_gives_back_its_place_and_its_money(world: Zns, 
     await money.payer(world.db, shop.account_id)
     await world.emulator.recipient(PHONE, refusal=code)
     refused = await world.send(shop)
-    assert (refusal(refused), refused.fee) == (code, 0)
+    assert (refusal(refused), refused.fee) == (code, NOTHING)
     assert (await world.get(shop, refused)) == refused
-    assert await world.purse(shop) == (BALANCE, 0)
+    assert await world.purse(shop) == (BALANCE, NOTHING)
     assert await world.quota(shop) == (5, 0)
 
 
@@ -218,7 +219,7 @@ async def test_a_wallet_that_is_too_low_refuses_and_keeps_the_place_for_others(w
     payer = await money.payer(world.db, shop.account_id, balance=300)
     assert (await world.send(shop)).state is MessageState.ACCEPTED
     assert refusal(await world.send(shop)) == -137
-    assert await world.purse(shop) == (300, FEE)
+    assert await world.purse(shop) == (Decimal(300), FEE)
     assert await world.quota(shop) == (4, 0)
     await world.rows(
         "UPDATE subscriptions SET valid_until = valid_from WHERE id = %s RETURNING 1", payer.subscription_id
@@ -342,7 +343,7 @@ async def test_a_one_time_code_is_nowhere_in_the_database(
     assert ("zalo_messages",) in tables
     for (table,) in tables:
         async with world.db.autocommit() as connection:
-            found = await connection.execute(f'SELECT t::text FROM "{table}" AS t')  # type: ignore[arg-type]
+            found = await connection.execute(f'SELECT t::text FROM "{table}" AS t')
             assert all(code not in row[0] for row in await found.fetchall()), table
     assert code not in caplog.text
 

@@ -16,7 +16,7 @@ from tongdai.ports.zalo import TemplateParam
 
 
 def param(name: str = "ten", **more: Any) -> TemplateParam:
-    values = {
+    values: dict[str, Any] = {
         "required": True,
         "type": "STRING",
         "min_length": None,
