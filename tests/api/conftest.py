@@ -20,7 +20,10 @@ from tongdai.domain.accounts import Role
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
 from tongdai.kit.hints import Hinter
-from tongdai.ports.services import Services
+from tongdai.ports.services import Services, ZaloOptions
+from tongdai.ports.zalo import Zalo
+
+PUBLIC_URL = "https://tongdai.example.vn"
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,14 @@ class Api:
 
 
 @pytest.fixture
+def zalo() -> Zalo | None:
+    """The way to Zalo; none, unless a module has its own."""
+    return None
+
+
+@pytest.fixture
 async def services(
-    database_url: str, tmp_path: Path, keyring: Keyring, clock: FakeClock
+    database_url: str, tmp_path: Path, keyring: Keyring, clock: FakeClock, zalo: Zalo | None
 ) -> AsyncIterator[Services]:
     db = Database(database_url)
     await db.open()
@@ -66,6 +75,8 @@ async def services(
         hinter=hinter,
         storage=FileStorage(tmp_path / "files"),
         engines=frozenset({"sandbox"}),
+        zalo=zalo,
+        zalo_options=ZaloOptions(public_url=PUBLIC_URL),
     )
     await hinter.stop()
     await db.close()

@@ -6,6 +6,7 @@ The cases come from the OpenAPI document itself, and half of them name things th
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -24,9 +25,11 @@ from schemathesis.core.result import Ok
 from schemathesis.specs.openapi import checks
 from tests import money
 from tests.api.conftest import Api
+from tests.api.shop import client_at, two_shops, with_zalo
 from tests.api.world import World, build
 from tests.factories import cast, joined
 from tests.fakes.clock import FakeClock
+from tests.fakes.zalo import zalo_emulator
 
 from tongdai.adapters.files import FileStorage
 from tongdai.app import create_app
@@ -88,7 +91,11 @@ def as_bytes(body: Any) -> bytes:
 
 @pytest.fixture
 def fuzzed(database_url: str, keyring: Keyring, clock: FakeClock, tmp_path: Path) -> Iterator[Fuzzed]:
+    stack = AsyncExitStack()
+
     async def start() -> tuple[Services, Fuzzed]:
+        emulator = await stack.enter_async_context(zalo_emulator(two_shops()))
+        client = await stack.enter_async_context(client_at(emulator.url))
         db = Database(database_url)
         await db.open()
         hinter = Hinter(db)
@@ -100,13 +107,15 @@ def fuzzed(database_url: str, keyring: Keyring, clock: FakeClock, tmp_path: Path
             hinter=hinter,
             storage=FileStorage(tmp_path / "files"),
             engines=frozenset({"sandbox"}),
+            zalo=client,
         )
         app = create_app(services)
         http = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=BASE_URL)  # type: ignore[arg-type]
         people = await cast(db)
         async with joined(db) as tx:
             platform = await accounts.issue_platform_key(tx, "tests")
-        world = await build(Api(http, people.owner, people.owner.api_key))
+        owner = Api(http, people.owner, people.owner.api_key)
+        world = await with_zalo(owner, await build(owner))
         paying = await money.payer(db, people.owner.account_id)
         names = asdict(world) | asdict(paying) | {"user_id": people.owner.user.id}
         document = app.openapi_schema.to_schema()
@@ -116,6 +125,7 @@ def fuzzed(database_url: str, keyring: Keyring, clock: FakeClock, tmp_path: Path
         services, running = portal.call(start)
         yield running
         portal.call(running.http.aclose)
+        portal.call(stack.aclose)
         portal.call(services.hinter.stop)
         portal.call(services.db.close)
 

@@ -63,6 +63,12 @@ class World:
     entry_id: int
     """Of the do-not-call list."""
     attestation_id: int
+    app_id: int = 0
+    """At Zalo, like those that follow; 0: there is none (`shop.with_zalo`)."""
+    oa_id: int = 0
+    journey_id: int = 0
+    message_id: int = 0
+    zalo_template_id: int = 0
 
 
 async def build(api: Api, code: str = "w") -> World:

@@ -35,8 +35,13 @@ from tongdai.api import (
     vendor_keys,
     wallet,
     webhooks,
+    zalo_apps,
     zalo_callback,
+    zalo_connections,
     zalo_hook,
+    zalo_journeys,
+    zalo_messages,
+    zalo_prices,
 )
 from tongdai.api.bodies import JsonBody, receiving_within, refuse_nul_in_query
 from tongdai.ports.services import Services
@@ -101,6 +106,11 @@ _HANDLERS: list[ControllerRouterHandler] = [
     *wallet.HANDLERS,
     *tariffs.HANDLERS,
     *plans.HANDLERS,
+    *zalo_apps.HANDLERS,
+    *zalo_connections.HANDLERS,
+    *zalo_journeys.HANDLERS,
+    *zalo_messages.HANDLERS,
+    *zalo_prices.HANDLERS,
 ]
 
 

@@ -78,6 +78,8 @@ class Page(Generic[T]):
 
 
 class OaState(StrEnum):
+    """Whether an Official Account lets us in."""
+
     CONNECTED = "connected"
     NEEDS_CONSENT = "needs_consent"
     DISCONNECTED = "disconnected"
@@ -164,6 +166,8 @@ class OaFilter:
 
 
 class JourneyState(StrEnum):
+    """Where a journey is in its life."""
+
     OPEN = "open"
     """Made, and not used yet."""
     ENABLED = "enabled"
@@ -215,6 +219,8 @@ class JourneyFilter:
 
 
 class MessageState(StrEnum):
+    """What became of a message."""
+
     SENDING = "sending"
     ACCEPTED = "accepted"
     """Zalo took it."""
