@@ -289,6 +289,18 @@ async def test_the_first_message_of_a_journey_charges_the_journey_and_none_of_th
     assert (enabled.state, enabled.charged) == (JourneyState.ENABLED, True)
 
 
+async def test_a_message_to_a_tester_charges_no_journey(world: Zns, shop: Shop) -> None:
+    tester = "84901000001"
+    journey = await create_journey(
+        world.bridge, shop.account_id, shop.person.user.id, oa_id=shop.oa_id, phone=tester
+    )
+    sent = await world.send(
+        shop, zalo.JOURNEY_TEMPLATE, phone=tester, journey_id=journey.journey_id, development=True
+    )
+    assert sent.state is MessageState.ACCEPTED
+    assert await world.purse(shop) == (BALANCE, journey.price)
+
+
 async def test_a_journey_goes_to_its_own_number_and_only_while_it_lasts(
     world: Zns, shop: Shop, clock: FakeClock
 ) -> None:

@@ -150,7 +150,6 @@ CREATE TABLE zalo_templates (
     PRIMARY KEY (oa_ref, template_id)
 ) WITH (fillfactor = 70);
 CREATE UNIQUE INDEX zalo_templates_listed ON zalo_templates (account_id, id);
-CREATE INDEX zalo_templates_of_oa ON zalo_templates (oa_ref, id);
 
 -- When an Official Account's list of templates was last read whole.
 CREATE TABLE zalo_template_lists (
@@ -254,7 +253,6 @@ CREATE TABLE zalo_messages (
     updated_at     timestamptz NOT NULL
 ) WITH (fillfactor = 80);
 CREATE INDEX zalo_messages_listed ON zalo_messages (account_id, id);
-CREATE INDEX zalo_messages_of_oa ON zalo_messages (oa_ref, id);
 CREATE INDEX zalo_messages_phone ON zalo_messages (account_id, phone, id);
 CREATE INDEX zalo_messages_journey_id ON zalo_messages (account_id, journey_id, id) WHERE journey_id IS NOT NULL;
 -- Zalo's events name them by one of these.

@@ -82,13 +82,13 @@ class Follower:
 
     async def _guarded(self, kept: Kept, gate: asyncio.Semaphore) -> None:
         """Whatever goes wrong with one message is its own, and it is taken up again."""
+        facts = {"message_id": kept.id, "account_id": kept.message.account_id}
         async with gate:
             try:
                 await self._follow(kept)
             except TRANSIENT_ERRORS:
-                raise
+                logger.warning("a message was not followed", extra=facts, exc_info=True)
             except Exception:
-                facts = {"message_id": kept.id, "account_id": kept.message.account_id}
                 logger.exception("a message could not be followed", extra=facts)
 
     async def _follow(self, kept: Kept) -> None:

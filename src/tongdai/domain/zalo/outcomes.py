@@ -123,7 +123,8 @@ async def _lock(tx: Tx, kept: Kept) -> Kept:
 
 
 async def _enable_journey(tx: Tx, kept: Kept, now: datetime) -> None:
-    if kept.journey_ref is not None:
+    """A message to a tester charges no journey."""
+    if kept.journey_ref is not None and not kept.message.development:
         await journeys.enable_journey(tx, kept.message.account_id, journey_ref=kept.journey_ref, now=now)
 
 

@@ -31,7 +31,7 @@ GET: Sql = f"""
      WHERE t.oa_ref = %(oa_ref)s AND t.template_id = %(template_id)s AND t.account_id = %(account_id)s"""  # noqa: S608
 
 # Templates of connections that are not given up, but not those that Zalo has no more. Each side of the range
-# is open. Index zalo_templates_listed, and zalo_templates_of_oa where an Official Account is named.
+# is open. Index zalo_templates_listed.
 _LISTED: Sql = f"""
     SELECT {_COLUMNS} FROM zalo_templates AS t JOIN zalo_oas AS o ON o.id = t.oa_ref
      WHERE t.account_id = %(account_id)s AND o.account_id = t.account_id AND o.state <> 'disconnected'
@@ -69,7 +69,7 @@ PUT_SUMMARIES: Sql = """
                                   IS DISTINCT FROM (excluded.name, excluded.status, excluded.quality)
                              THEN excluded.updated_at ELSE t.updated_at END"""
 
-# What the whole list does not hold is not there any more. Index zalo_templates_of_oa.
+# What the whole list does not hold is not there any more. By primary key.
 DROP_UNLISTED: Sql = """
     WITH gone AS (
         SELECT template_id FROM zalo_templates
