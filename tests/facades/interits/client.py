@@ -10,10 +10,15 @@ from uuid import UUID
 import httpx
 from tests.factories import Person
 from tests.fakes.clock import FakeClock
+from tests.fakes.zalo import APP_ID, APP_SECRET, CALLBACK_URL, OA_ID, EmulatedZalo, grant
 
 from tongdai.adapters.files import FileStorage
+from tongdai.adapters.zaloapi import ZaloClient
 from tongdai.app import create_app
 from tongdai.domain import accounts
+from tongdai.domain.zalo import connecting
+from tongdai.domain.zalo.model import Oa
+from tongdai.facades._shared.zalo_bridge import bridge_of
 from tongdai.facades.interits.usecases import USE_CASES
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
@@ -84,4 +89,36 @@ async def key_of(
 def services_on(db: Database, keyring: Keyring, clock: FakeClock, folder: Path, **more: Any) -> Services:
     return Services(
         db=db, keyring=keyring, clock=clock, hinter=Hinter(db), storage=FileStorage(folder), **more
+    )
+
+
+async def connect(services: Services, person: Person, oa_id: int = OA_ID) -> Oa:
+    """This person's shop connects an Official Account of the emulator's."""
+    bridge = bridge_of(services)
+    url = await connecting.authorize(
+        bridge,
+        person.account_id,
+        person.user.id,
+        app_id=APP_ID,
+        secret=APP_SECRET,
+        redirect_uri=CALLBACK_URL,
+    )
+    told = await grant(url, oa_id)
+    return await connecting.connect(
+        bridge,
+        person.account_id,
+        person.user.id,
+        code=told["code"],
+        oa_id=int(told["oa_id"]),
+        state=int(told["state"]),
+    )
+
+
+def zalo_at(emulator: EmulatedZalo, timeout_s: float = 10.0) -> ZaloClient:
+    """A client of the emulator, to be started and stopped."""
+    return ZaloClient(
+        oauth_url=emulator.url,
+        openapi_url=emulator.url,
+        business_url=emulator.url,
+        timeout_s=timeout_s,
     )

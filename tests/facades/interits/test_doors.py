@@ -28,8 +28,8 @@ METHODS = ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "get
 # ---------------------------------------------------------------- keys
 
 
-async def test_a_key_opens_the_api_and_says_whose_shop_it_is(api: Api, cast: Cast) -> None:
-    assert await api.done("current-shop") == {
+async def test_a_key_opens_the_api_and_says_whose_shop_it_is(door: Api, cast: Cast) -> None:
+    assert await door.done("current-shop") == {
         "id": str(cast.owner.account_id),
         "image_url": "",
         "name": "Phòng khám An Bình",
@@ -38,20 +38,20 @@ async def test_a_key_opens_the_api_and_says_whose_shop_it_is(api: Api, cast: Cas
     }
 
 
-async def test_no_path_is_open_without_a_key(api: Api) -> None:
-    api.key = None
+async def test_no_path_is_open_without_a_key(door: Api) -> None:
+    door.key = None
     for name in USE_CASES:
-        assert (await api.refused(401, name))["data"] is None
+        assert (await door.refused(401, name))["data"] is None
 
 
-async def test_an_unknown_key_is_unauthorized(api: Api) -> None:
+async def test_an_unknown_key_is_unauthorized(door: Api) -> None:
     for key in ("", " ", "x", "0" * 48, "a" * 5000, "\x00", "Ä"):
         sent: Any = {"API-KEY": key.encode("latin-1")}
-        answer_of(await api.http.post(f"{PREFIX}/zalo/current-shop", json={}, headers=sent), 401)
+        answer_of(await door.http.post(f"{PREFIX}/zalo/current-shop", json={}, headers=sent), 401)
 
 
-async def test_other_headers_are_no_keys(api: Api, cast: Cast) -> None:
-    key, api.key = str(api.key), None
+async def test_other_headers_are_no_keys(door: Api, cast: Cast) -> None:
+    key, door.key = str(door.key), None
     for headers in (
         {"Authorization": f"Bearer {key}"},
         {"accessToken": key},
@@ -59,74 +59,74 @@ async def test_other_headers_are_no_keys(api: Api, cast: Cast) -> None:
         {"API-KEY": cast.owner.api_key},
         {"API-KEY": cast.owner.secret},
     ):
-        answer_of(await api.http.post(f"{PREFIX}/zalo/current-shop", headers=headers), 401)
+        answer_of(await door.http.post(f"{PREFIX}/zalo/current-shop", headers=headers), 401)
 
 
-async def test_other_headers_beside_a_good_key_do_not_matter(api: Api) -> None:
-    await api.done("current-shop", Authorization="Bearer nonsense", accessToken="nonsense")
+async def test_other_headers_beside_a_good_key_do_not_matter(door: Api) -> None:
+    await door.done("current-shop", Authorization="Bearer nonsense", accessToken="nonsense")
 
 
 async def test_a_key_is_good_until_it_expires(
-    api: Api, db: Database, services: Services, cast: Cast, clock: FakeClock
+    door: Api, db: Database, bare: Services, cast: Cast, clock: FakeClock
 ) -> None:
-    api.key = await key_of(db, services.keyring, clock, cast.owner, clock.now() + timedelta(days=1))
-    await api.done("current-shop")
+    door.key = await key_of(db, bare.keyring, clock, cast.owner, clock.now() + timedelta(days=1))
+    await door.done("current-shop")
     clock.advance(timedelta(days=1))
-    await api.refused(403, "current-shop")
+    await door.refused(403, "current-shop")
 
 
 async def test_a_key_that_its_owner_looks_up_opens_the_api_until_it_is_switched_off(
-    api: Api, cast: Cast
+    door: Api, cast: Cast
 ) -> None:
     ours: Any = {"headers": {"Authorization": f"Bearer {cast.owner.api_key}"}}
-    made = (await api.http.post("/v1/vendor-keys", json={"name": "Kho"}, **ours)).json()
+    made = (await door.http.post("/v1/vendor-keys", json={"name": "Kho"}, **ours)).json()
     at = f"/v1/vendor-keys/{made['vendor_key']['id']}"
 
-    api.key = (await api.http.get(f"{at}/key", **ours)).json()["key"]
-    await api.done("current-shop")
+    door.key = (await door.http.get(f"{at}/key", **ours)).json()["key"]
+    await door.done("current-shop")
 
-    await api.http.patch(at, json={"active": False}, **ours)
-    answer = await api.refused(403, "current-shop")
+    await door.http.patch(at, json={"active": False}, **ours)
+    answer = await door.refused(403, "current-shop")
     assert answer["message"] == "API-KEY đã ngừng hoạt động hoặc hết hạn"
 
-    await api.http.patch(at, json={"active": True}, **ours)
-    await api.done("current-shop")
+    await door.http.patch(at, json={"active": True}, **ours)
+    await door.done("current-shop")
 
 
 async def test_the_key_of_a_user_who_was_shut_out_is_unknown(
-    api: Api, db: Database, services: Services, cast: Cast, clock: FakeClock
+    door: Api, db: Database, bare: Services, cast: Cast, clock: FakeClock
 ) -> None:
-    api.key = await key_of(db, services.keyring, clock, cast.colleague)
-    await api.done("current-shop")
+    door.key = await key_of(db, bare.keyring, clock, cast.colleague)
+    await door.done("current-shop")
     async with db.transaction() as tx:
         await accounts.disable_user(tx, cast.owner.account_id, cast.colleague.user.id)
-    await api.refused(401, "current-shop")
+    await door.refused(401, "current-shop")
 
 
 async def test_a_viewers_key_may_read_and_nothing_else(
-    api: Api, db: Database, services: Services, cast: Cast, clock: FakeClock
+    door: Api, db: Database, bare: Services, cast: Cast, clock: FakeClock
 ) -> None:
     async with db.transaction() as tx:
         account = await accounts.get_account(tx, cast.owner.account_id)
         viewer = await factories.person(tx, account, Role.VIEWER)
-    api.key = await key_of(db, services.keyring, clock, viewer)
+    door.key = await key_of(db, bare.keyring, clock, viewer)
     for name in WRITING:
-        answer = await api.refused(403, name, {"phone": "0912345678", "webhook_url": ""})
+        answer = await door.refused(403, name, {"phone": "0912345678", "webhook_url": ""})
         assert answer["message"] == "API-KEY này chỉ được phép xem"
     for name in ("current-shop", "list-oa", "list-journeys", "list-messages"):
-        await api.done(name)
+        await door.done(name)
 
 
 # ---------------------------------------------------------------- envelopes
 
 
-async def test_each_answer_has_a_referent_of_its_own(api: Api) -> None:
-    answers = [answer_of(await api.post("current-shop")) for _ in range(3)]
+async def test_each_answer_has_a_referent_of_its_own(door: Api) -> None:
+    answers = [answer_of(await door.post("current-shop")) for _ in range(3)]
     assert len({answer["referentId"] for answer in answers}) == 3
 
 
-async def test_the_code_of_a_success_is_what_the_setting_says(api: Api, services: Services) -> None:
-    other = Api(replace(services, zalo_options=ZaloOptions(success_code=200)), api.key)
+async def test_the_code_of_a_success_is_what_the_setting_says(door: Api, bare: Services) -> None:
+    other = Api(replace(bare, zalo_options=ZaloOptions(success_code=200)), door.key)
     async with other.http:
         answer = (await other.post("current-shop")).json()
         assert (answer["code"], answer["message"]) == (200, "OK")
@@ -137,15 +137,15 @@ async def test_the_code_of_a_success_is_what_the_setting_says(api: Api, services
 
 
 @pytest.mark.parametrize("method", METHODS)
-async def test_only_post_is_allowed(api: Api, method: str) -> None:
+async def test_only_post_is_allowed(door: Api, method: str) -> None:
     for path in PATHS:
-        response = await api.http.request(method, path, headers={"API-KEY": str(api.key)})
+        response = await door.http.request(method, path, headers={"API-KEY": str(door.key)})
         answer_of(response, 405)
         assert response.headers["allow"] == "POST"
 
 
 @pytest.mark.parametrize("method", ["POST", *METHODS])
-async def test_any_other_path_is_not_found(api: Api, method: str) -> None:
+async def test_any_other_path_is_not_found(door: Api, method: str) -> None:
     for path in (
         PREFIX,
         f"{PREFIX}/",
@@ -159,12 +159,12 @@ async def test_any_other_path_is_not_found(api: Api, method: str) -> None:
         f"{PREFIX}/zalo/%00",
         f"{PREFIX}/%F0%9F%98%80/%ff",
     ):
-        answer_of(await api.http.request(method, path, headers={"API-KEY": str(api.key)}), 404)
+        answer_of(await door.http.request(method, path, headers={"API-KEY": str(door.key)}), 404)
 
 
-async def test_a_head_request_is_answered_without_a_body(api: Api) -> None:
+async def test_a_head_request_is_answered_without_a_body(door: Api) -> None:
     for path, status in ((PATHS[0], 405), (f"{PREFIX}/zalo/none", 404)):
-        response = await api.http.head(path)
+        response = await door.http.head(path)
         assert (response.status_code, response.content) == (status, b"")
         assert int(response.headers["content-length"]) > 0
 
@@ -190,25 +190,25 @@ NO_OBJECTS = [
 ]
 
 
-async def test_a_body_that_is_no_object_is_a_bad_request(api: Api) -> None:
-    headers = {"API-KEY": str(api.key)}
+async def test_a_body_that_is_no_object_is_a_bad_request(door: Api) -> None:
+    headers = {"API-KEY": str(door.key)}
     for body in NO_OBJECTS:
         for path in PATHS:
-            answer_of(await api.http.post(path, content=body, headers=headers), 400)
+            answer_of(await door.http.post(path, content=body, headers=headers), 400)
 
 
-async def test_the_content_type_does_not_matter_nor_does_an_absent_body(api: Api) -> None:
+async def test_the_content_type_does_not_matter_nor_does_an_absent_body(door: Api) -> None:
     for body in (b"", b"  ", b"{}", b'\xef\xbb\xbf{"x": null}'):
         for kind in ("application/json", "text/plain", "multipart/form-data", "\xff", ""):
-            headers: Any = {"API-KEY": api.key, "content-type": kind.encode("latin-1")}
-            answer_of(await api.http.post(f"{PREFIX}/zalo/current-shop", content=body, headers=headers))
+            headers: Any = {"API-KEY": door.key, "content-type": kind.encode("latin-1")}
+            answer_of(await door.http.post(f"{PREFIX}/zalo/current-shop", content=body, headers=headers))
 
 
 async def test_a_failing_database_is_told_as_unavailable_and_when_to_come_again(
-    services: Services, api: Api
+    bare: Services, door: Api
 ) -> None:
     away = Database("postgresql://127.0.0.1:1/none")
-    broken = Api(replace(services, db=away), api.key)
+    broken = Api(replace(bare, db=away), door.key)
     async with broken.http:
         response: httpx.Response = await broken.post("current-shop")
     answer_of(response, 503)
