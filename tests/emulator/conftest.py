@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import httpx
 import pytest
-from tests.fakes.zalo import EmulatedZalo, zalo_emulator
-
-from emulator.callers import Caller, connect
+from tests.emulator.callers import Caller, connect
+from tests.fakes.zalo import EmulatedZalo, plain_http, zalo_emulator
 
 
 @pytest.fixture
@@ -20,7 +18,7 @@ async def zalo() -> AsyncIterator[EmulatedZalo]:
 
 @pytest.fixture
 async def http(zalo: EmulatedZalo) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=zalo.url, trust_env=False, timeout=10) as client:
+    async with plain_http(zalo.url) as client:
         yield client
 
 
@@ -28,8 +26,3 @@ async def http(zalo: EmulatedZalo) -> AsyncIterator[httpx.AsyncClient]:
 async def caller(zalo: EmulatedZalo, http: httpx.AsyncClient) -> Caller:
     """Of the default app and Official Account."""
     return await connect(http)
-
-
-@pytest.fixture
-def connect_more(http: httpx.AsyncClient) -> Any:
-    return lambda **told: connect(http, **told)

@@ -7,9 +7,9 @@ import hmac
 
 import httpx
 import pytest
+from tests.emulator.callers import Caller
 from tests.fakes.zalo import APP_SECRET, GETOA, OA_ID, EmulatedZalo
 
-from emulator.callers import Caller
 from tongdai.adapters.zaloemulator.access import proof_of
 
 pytestmark = pytest.mark.anyio

@@ -7,9 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from tests.emulator.callers import exchange, permission_url
 from tests.fakes.zalo import APP_ID, CALLBACK_URL, OA_ID, SECOND_OA_ID, EmulatedZalo, grant
-
-from emulator.callers import exchange, permission_url
 
 pytestmark = pytest.mark.anyio
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.emulator.callers import Caller, ask_tokens, connect, exchange, permission_url, refresh
 from tests.fakes.zalo import ACCESS_TOKEN, APP_ID, GETOA, OA_ID, EmulatedZalo, default_fixtures, grant
-
-from emulator.callers import Caller, ask_tokens, connect, exchange, permission_url, refresh
 
 pytestmark = pytest.mark.anyio
 

@@ -45,13 +45,18 @@ def default_fixtures() -> dict[str, Any]:
     return copy.deepcopy(examples.fixtures())
 
 
+def plain_http(base_url: str = "") -> httpx.AsyncClient:
+    """For http:// alone: reading the certificates of the world takes longer than most tests."""
+    return httpx.AsyncClient(base_url=base_url, timeout=30.0, trust_env=False, verify=False)
+
+
 class EmulatedZalo:
     """An emulator by its address: `url` stands for all of Zalo's hosts; the rest is its control surface."""
 
     def __init__(self, url: str, fixtures: dict[str, Any] | None = None) -> None:
         self.url = url
         self.fixtures = fixtures or {}
-        self._http = httpx.AsyncClient(base_url=url, timeout=30.0, trust_env=False)
+        self._http = plain_http(url)
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -161,7 +166,7 @@ class EmulatedZalo:
 
 async def grant(url: str, oa_id: int = OA_ID) -> dict[str, str]:
     """Pass the permission page at `url` by script. The query of the redirect: code, oa_id, state, …"""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with plain_http() as http:
         answer = await http.get(url + f"&consent={oa_id}", follow_redirects=False)
     assert answer.status_code == 302, answer.text
     return {name: values[0] for name, values in parse_qs(urlsplit(answer.headers["location"]).query).items()}

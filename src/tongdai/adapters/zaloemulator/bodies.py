@@ -12,6 +12,9 @@ from tongdai.adapters.zaloemulator.exchange import Ask, RefusedError
 NATIONAL: Final = re.compile(r"84[1-9]\d{8,9}")
 HASHED: Final = re.compile(r"[0-9a-f]{64}")
 
+NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding JSON may raise."""
+
 decode = msgspec.json.Decoder().decode
 
 
@@ -21,7 +24,7 @@ def json_object(ask: Ask) -> dict[str, Any]:
         raise RefusedError(-121)
     try:
         document = decode(ask.body)
-    except (msgspec.DecodeError, RecursionError):
+    except NO_JSON:
         raise RefusedError(-122) from None
     if not isinstance(document, dict):
         raise RefusedError(-122)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from tongdai.adapters.zaloemulator import events
-from tongdai.adapters.zaloemulator.bodies import decode
+from tongdai.adapters.zaloemulator.bodies import NO_JSON, decode
 from tongdai.adapters.zaloemulator.core import Core
 from tongdai.adapters.zaloemulator.exchange import Answer, Ask, plain
 from tongdai.adapters.zaloemulator.fixtures import App, FixtureError, Fixtures
@@ -167,7 +167,7 @@ async def _replay(core: Core, sender: Sender, ask: Ask) -> Answer:
 def _document(ask: Ask) -> dict[str, Any]:
     try:
         document = decode(ask.body or b"{}")
-    except msgspec.DecodeError as error:
+    except NO_JSON as error:
         raise FixtureError(f"the body: {error}") from None
     if not isinstance(document, dict):
         raise FixtureError("the body is no JSON object")

@@ -187,5 +187,5 @@ def decode(text: bytes) -> Fixtures:
     """A fixture file. Raises FixtureError."""
     try:
         return msgspec.json.decode(text, type=Fixtures)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FixtureError(f"the fixtures: {error}") from None
