@@ -256,7 +256,9 @@ async def test_the_endpoints_options_and_auth_header_reach_the_request(
 
 
 @pytest.mark.parametrize("format", RENDERERS)
-@pytest.mark.parametrize("events", [["attempt.ended"], ["call.refused"]])
+@pytest.mark.parametrize(
+    "events", [["attempt.ended"], ["call.refused"], ["zalo.message.rated"], ["zalo.received"]]
+)
 async def test_a_test_event_arrives_in_every_format(
     owner: Api, customer: Customer, sender: None, format: str, events: list[str]
 ) -> None:

@@ -128,6 +128,7 @@ JOBS = (
     "ensure_partitions",
     "forget_contact_files",
     "forget_webhooks",
+    "forget_zalo_events",
     "purge_rings",
     "recount_limits",
 )

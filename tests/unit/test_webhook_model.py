@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tongdai.domain.webhooks.model import FORMATS, endpoint_faults, parse_auth_header, url_faults, webhook_id
+from tongdai.domain.webhooks import FORMATS, OF_CALLS, OF_ZALO
+from tongdai.domain.webhooks.model import endpoint_faults, parse_auth_header, url_faults, webhook_id
 from tongdai.domain.webhooks.rules import HEALTHY, Health, SendingRules, asked_wait, refusal_of
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
@@ -98,8 +99,18 @@ def test_an_auth_header_can_neither_forge_nor_break_a_request(text: str) -> None
     assert parse_auth_header(text) is None
 
 
-def test_every_format_has_a_body_for_an_ended_attempt() -> None:
-    assert all("attempt.ended" in events for events in FORMATS.values())
+def test_every_format_has_a_body_for_an_ended_attempt_but_zalos_own() -> None:
+    assert [name for name, events in FORMATS.items() if "attempt.ended" not in events] == ["zalo"]
+
+
+def test_vendors_of_calls_are_told_of_calls_alone() -> None:
+    vendors = ("vbot_auto_call", "vbot_call_history", "aicallcenter")
+    assert all(FORMATS[name] <= OF_CALLS for name in vendors)
+
+
+def test_our_own_format_tells_everything_but_what_is_passed_on_as_it_came() -> None:
+    assert FORMATS["tongdai"] | FORMATS["zalo"] == OF_CALLS | OF_ZALO
+    assert FORMATS["tongdai"] & FORMATS["zalo"] == frozenset()
 
 
 def test_a_receiver_knows_a_repetition_by_its_id() -> None:
