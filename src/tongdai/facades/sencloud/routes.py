@@ -178,16 +178,22 @@ async def get_journey(call: Call) -> Answer:
     call.fields.require("journey_id")
     journey_id = call.fields.text("journey_id", longest=100).strip()
     oa_id = read_oa_id(call.fields)
-    async with call.services.db.transaction() as tx:
-        row = await journeys.get_journey(tx, call.services.keyring, call.account_id, journey_id, oa_id)
+    services = call.services
+    async with services.db.transaction() as tx:
+        row = await journeys.get_journey(
+            tx, services.keyring, call.account_id, journey_id, oa_id, now=services.clock.now()
+        )
     return zalo_shapes.journey(row)
 
 
 async def list_journeys(call: Call) -> Answer:
     paging = read_paging(call.fields)
     wanted = read_journey_filter(call.fields)
-    async with call.services.db.transaction() as tx:
-        page = await journeys.list_journeys(tx, call.services.keyring, call.account_id, wanted, paging)
+    services = call.services
+    async with services.db.transaction() as tx:
+        page = await journeys.list_journeys(
+            tx, services.keyring, call.account_id, wanted, paging, now=services.clock.now()
+        )
     return responses.listed("journeys", zalo_shapes.journey, paging, page)
 
 
