@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from decimal import Decimal
@@ -178,6 +179,27 @@ async def test_details_are_asked_for_again_after_ten_minutes(
     clock.advance(templates.DETAILS_FRESH)
     assert (await get(world, shop, zalo.CARE_TEMPLATE)).price == 250
     assert await asked(world, DETAILS) == 2
+
+
+async def test_of_many_who_want_details_that_grew_old_one_asks(
+    world: Zns, shop: Shop, clock: FakeClock
+) -> None:
+    await get(world, shop, zalo.CARE_TEMPLATE)
+    clock.advance(templates.DETAILS_FRESH)
+    await asyncio.gather(*(get(world, shop, zalo.CARE_TEMPLATE) for _ in range(10)))
+    assert await asked(world, DETAILS) == 2
+
+
+async def test_whoever_was_to_ask_and_did_not_is_replaced(world: Zns, shop: Shop, clock: FakeClock) -> None:
+    await get(world, shop, zalo.CARE_TEMPLATE)
+    clock.advance(templates.DETAILS_FRESH)
+    await world.emulator.force(DETAILS, {"kind": "error", "code": -100})
+    await get(world, shop, zalo.CARE_TEMPLATE)
+    await get(world, shop, zalo.CARE_TEMPLATE)
+    assert await asked(world, DETAILS) == 2
+    clock.advance(templates.TURN)
+    await get(world, shop, zalo.CARE_TEMPLATE)
+    assert await asked(world, DETAILS) == 3
 
 
 @pytest.mark.parametrize("template_id", [1, 0, -5, 2**63, 2**70])

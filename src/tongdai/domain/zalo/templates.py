@@ -20,6 +20,10 @@ from tongdai.ports.zalo import Access, Template, TemplateSummary, ZaloError, Zal
 
 LIST_FRESH: Final = timedelta(minutes=5)
 DETAILS_FRESH: Final = timedelta(minutes=10)
+DETAILS_STALE: Final = timedelta(hours=1)
+"""After which nobody uses them without having asked."""
+TURN: Final = timedelta(seconds=30)
+"""For how long one asks, and the others use what there is."""
 PAGE: Final = 100
 """Templates that Zalo gives at once."""
 MOST: Final = 10_000
@@ -72,7 +76,7 @@ async def known(bridge: Bridge, held: HeldOa, template_id: int) -> Known:
         raise TemplateNotFoundError(template_id=template_id)
     async with bridge.db.transaction() as tx:
         ours = await store.get(tx, held.account_id, held.oa_ref, template_id)
-    if ours is not None and _fresh(ours.detailed_at, DETAILS_FRESH, bridge.clock.now()):
+    if ours is not None and await _good_enough(bridge, held, ours):
         return ours
     try:
         return await _read_details(bridge, held, template_id)
@@ -101,6 +105,21 @@ async def template_changed(
     if changed is not None:
         await telling.tell_template(tx, account_id, changed, now)
     return changed
+
+
+async def _good_enough(bridge: Bridge, held: HeldOa, ours: Known) -> bool:
+    """Whether Zalo need not be asked: the details are fresh, or not quite any more and somebody asks already.
+    Without the latter every sender of a busy template would ask at the same moment."""
+    now = bridge.clock.now()
+    if _fresh(ours.detailed_at, DETAILS_FRESH, now):
+        return True
+    if not _fresh(ours.detailed_at, DETAILS_STALE, now):
+        return False
+    until, template_id = now + TURN - DETAILS_FRESH, ours.template.template_id
+    async with bridge.db.transaction() as tx:
+        return not await store.take_turn(
+            tx, held.account_id, held.oa_ref, template_id, ours.detailed_at, until
+        )
 
 
 def _findable(where: TemplateFilter) -> bool:

@@ -128,6 +128,12 @@ DOUBT: Sql = """
      WHERE oa_ref = %(oa_ref)s AND template_id = %(template_id)s AND account_id = %(account_id)s
        AND detailed_at IS NOT NULL"""
 
+# Whoever changes it reads the details; for the others they are good for a little longer. By primary key.
+TAKE_TURN: Sql = """
+    UPDATE zalo_templates SET detailed_at = %(until)s
+     WHERE oa_ref = %(oa_ref)s AND template_id = %(template_id)s AND account_id = %(account_id)s
+       AND detailed_at = %(read_at)s"""
+
 # What Zalo's event says of it. Index zalo_oas_account, then the primary key.
 CHANGE: Sql = f"""
     WITH changed AS (
@@ -281,6 +287,14 @@ async def mark(tx: Tx, account_id: int, oa_ref: int, template_id: int) -> int:
 async def drop(tx: Tx, account_id: int, oa_ref: int, template_id: int, now: datetime) -> None:
     values = {"account_id": account_id, "oa_ref": oa_ref, "template_id": template_id, "now": now}
     await tx.execute(DROP, values)
+
+
+async def take_turn(
+    tx: Tx, account_id: int, oa_ref: int, template_id: int, read_at: datetime | None, until: datetime
+) -> bool:
+    """False: another one has taken it. `read_at`: of the details that are to be read again."""
+    values = {"account_id": account_id, "oa_ref": oa_ref, "template_id": template_id}
+    return (await tx.execute(TAKE_TURN, values | {"read_at": read_at, "until": until})).rowcount == 1
 
 
 async def doubt(tx: Tx, account_id: int, oa_ref: int, template_id: int) -> None:
