@@ -105,7 +105,9 @@ class EmulatedZalo:
         """What it was asked, oldest first: path, at_ms, app_id, oa_id, error, fault; for tokens refresh_token
         (a digest), was (fresh, consumed, revoked, expired, unknown) and minted (a digest)."""
         query: dict[str, Any] = {"path": path} if path else {}
-        asked: list[dict[str, Any]] = await self.control("requests", None, **query)
+        asked: list[dict[str, Any]] = []
+        while more := await self.control("requests", None, after=asked[-1]["id"] if asked else 0, **query):
+            asked += more
         return asked
 
     async def state(self) -> dict[str, Any]:

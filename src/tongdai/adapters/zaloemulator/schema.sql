@@ -12,6 +12,7 @@ CREATE TABLE IF NOT EXISTS refresh_tokens (digest BLOB PRIMARY KEY, app_id INTEG
 CREATE INDEX IF NOT EXISTS refresh_fresh ON refresh_tokens (app_id, oa_id) WHERE state = 'fresh';
 CREATE TABLE IF NOT EXISTS grants (app_id INTEGER, oa_id INTEGER, groups TEXT, granted_ms INTEGER,
     PRIMARY KEY (app_id, oa_id)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS grants_of_oa ON grants (oa_id);
 CREATE TABLE IF NOT EXISTS journeys (journey_id INTEGER PRIMARY KEY, digest BLOB UNIQUE, app_id INTEGER,
     oa_id INTEGER, phone TEXT, token_type TEXT, created_ms INTEGER, expires_ms INTEGER, charged_ms INTEGER,
     told_over INTEGER NOT NULL DEFAULT 0);
