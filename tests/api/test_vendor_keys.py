@@ -22,10 +22,9 @@ async def state_of(api: Api, key_id: int) -> str:
 
 
 async def known(services: Services, key: str) -> accounts.KnownKey | None:
-    async with services.db.autocommit() as tx:
-        return await accounts.authenticate_vendor_key(
-            tx, services.keyring, "interits", key, services.clock.now()
-        )
+    return await accounts.authenticate_vendor_key(
+        services.db, services.keyring, "interits", key, services.clock.now()
+    )
 
 
 async def made(api: Api, **more: Any) -> tuple[int, str]:

@@ -44,8 +44,7 @@ def guard(services: Services) -> Guard:
 
     async def authenticate(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         key = _key_of(connection)
-        async with services.db.autocommit() as tx:
-            caller = await accounts.authenticate_key(tx, key)
+        caller = await accounts.authenticate_request(services.db, key)
         if caller is None:
             raise UnauthorizedError("This API key is not valid, or it was revoked.")
         _check(caller, _need(connection, handler))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, LiteralString, TypeVar
 
 from psycopg import AsyncConnection, InterfaceError, OperationalError
@@ -108,14 +108,28 @@ class Database:
         `work` is a function of a module, by which the others are found. It is given the items in the order in
         which they came and returns a result for each. Raises what it raises for this item.
         """
+        return await self._together(work, item, self.transaction)
+
+    async def read_together(
+        self, work: Callable[[Tx, Sequence[Item]], Awaitable[Sequence[Result]]], item: Item
+    ) -> Result:
+        """The same for a single statement that only reads: without a transaction around it."""
+        return await self._together(work, item, self.autocommit)
+
+    async def _together(
+        self,
+        work: Callable[[Tx, Sequence[Item]], Awaitable[Sequence[Result]]],
+        item: Item,
+        connected: Callable[[], AbstractAsyncContextManager[Tx]],
+    ) -> Result:
         batches = self._batches.get(work)
         if batches is None:
 
-            async def in_one_transaction(items: Sequence[Item]) -> Sequence[Result]:
-                async with self.transaction() as tx:
+            async def on_a_connection(items: Sequence[Item]) -> Sequence[Result]:
+                async with connected() as tx:
                     return await work(tx, items)
 
-            batches = self._batches[work] = Batches(in_one_transaction)
+            batches = self._batches[work] = Batches(on_a_connection)
         result: Result = await batches.do(item)
         return result
 

@@ -45,6 +45,7 @@ from tongdai.domain.accounts.passwords import (
 )
 from tongdai.domain.accounts.service import (
     authenticate_key,
+    authenticate_request,
     create_account,
     create_project,
     create_user,
@@ -115,6 +116,7 @@ __all__ = [
     "VendorKind",
     "authenticate_key",
     "authenticate_login",
+    "authenticate_request",
     "authenticate_token",
     "authenticate_vendor_key",
     "cap_faults",

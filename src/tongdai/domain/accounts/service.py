@@ -35,7 +35,7 @@ from tongdai.domain.accounts.model import (
 )
 from tongdai.domain.accounts.passwords import hash_password
 from tongdai.domain.accounts.store import accounts as store
-from tongdai.kit.db import Tx
+from tongdai.kit.db import Database, Tx
 
 _KEY_PREFIX: Final = "td_"
 _HINT_LENGTH: Final = 10
@@ -214,9 +214,19 @@ async def list_api_keys(tx: Tx, account_id: int) -> list[ApiKey]:
 
 async def authenticate_key(tx: Tx, key: str) -> Caller | None:
     """Who this key acts as; None for anything that is not a live key of an enabled user."""
-    if len(key) > _LONGEST_KEY or not key.startswith(_KEY_PREFIX):
+    if not _may_be_key(key):
         return None
-    return await store.find_key(tx, _key_hash(key))
+    [found] = await store.find_keys(tx, [_key_hash(key)])
+    return found
+
+
+async def authenticate_request(db: Database, key: str) -> Caller | None:
+    """The same for a request: looked up together with the keys of other requests that are there."""
+    return await db.read_together(store.find_keys, _key_hash(key)) if _may_be_key(key) else None
+
+
+def _may_be_key(key: str) -> bool:
+    return len(key) <= _LONGEST_KEY and key.startswith(_KEY_PREFIX)
 
 
 def _new_key() -> str:

@@ -14,7 +14,7 @@ from tongdai.domain.accounts.errors import UserNotFoundError, VendorKeyNotFoundE
 from tongdai.domain.accounts.model import Caller, check_texts
 from tongdai.domain.accounts.store import vendor_keys as store
 from tongdai.kit.crypto import Keyring
-from tongdai.kit.db import Tx
+from tongdai.kit.db import Database, Tx
 
 VendorKind = Literal["interits"]
 """Whose API a key opens."""
@@ -138,12 +138,16 @@ async def change_vendor_key(
 
 
 async def authenticate_vendor_key(
-    tx: Tx, keyring: Keyring, kind: VendorKind, key: str, now: datetime
+    db: Database, keyring: Keyring, kind: VendorKind, key: str, now: datetime
 ) -> KnownKey | None:
-    """Whose key this is and in which state; None for any text that is no key of an enabled user."""
+    """Whose key this is and in which state; None for any text that is no key of an enabled user.
+
+    Looked up together with the keys of other requests that are there.
+    """
     if len(key) > _LONGEST_KEY:
         return None
-    found = await store.find_key(tx, kind, keyring.lookup_hash(key, context=_lookup_context(kind)))
+    hash = keyring.lookup_hash(key, context=_lookup_context(kind))
+    found = await db.read_together(store.find_keys, (kind, hash))
     if found is None:
         return None
     caller, active, expires_at = found

@@ -125,10 +125,9 @@ async def _caller(services: Services, key: str) -> Caller:
     """Whoever the key is of. Raises KeyUnknownError or KeyOverError."""
     if not key:
         raise KeyUnknownError
-    async with services.db.autocommit() as tx:
-        known = await accounts.authenticate_vendor_key(
-            tx, services.keyring, KEY_KIND, key, services.clock.now()
-        )
+    known = await accounts.authenticate_vendor_key(
+        services.db, services.keyring, KEY_KIND, key, services.clock.now()
+    )
     if known is None:
         raise KeyUnknownError
     if known.state is not KeyState.ACTIVE:

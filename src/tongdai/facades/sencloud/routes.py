@@ -350,8 +350,7 @@ async def _answer(
 async def _call(services: Services, role: Role, scope: Scope, receive: Receive) -> Call:
     """A request with its body read, so that its sender reads whatever it is answered."""
     fields = await read_fields(services, scope, receive)
-    async with services.db.autocommit() as tx:
-        caller = await accounts.authenticate_key(tx, read_key(scope))
+    caller = await accounts.authenticate_request(services.db, read_key(scope))
     if caller is None or caller.scope != "account":
         raise KeyWrongError
     caller.require(role)

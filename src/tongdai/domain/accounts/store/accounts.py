@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from psycopg.rows import args_row, class_row
@@ -122,11 +123,11 @@ SELECT id, scope, account_id, user_id, name, hint, created_at, revoked_at
 FROM api_keys WHERE account_id = %s ORDER BY id
 """
 
-# Whose key this is (api_keys_key_hash_key). It runs on every request of our own API.
-FIND_KEY = """
-SELECT coalesce(k.account_id, 0), coalesce(k.user_id, 0), coalesce(u.role, 'owner'), k.scope, k.id
+# Whose keys these are (api_keys_key_hash_key). It runs on every request of our own API.
+FIND_KEYS = """
+SELECT k.key_hash, coalesce(k.account_id, 0), coalesce(k.user_id, 0), coalesce(u.role, 'owner'), k.scope, k.id
 FROM api_keys k LEFT JOIN users u ON u.id = k.user_id
-WHERE k.key_hash = %s AND k.revoked_at IS NULL AND u.disabled_at IS NULL
+WHERE k.key_hash = ANY(%s) AND k.revoked_at IS NULL AND u.disabled_at IS NULL
 """
 
 # A user's first secret of a kind; nothing when there is one, or when the user is not of the account.
@@ -276,10 +277,11 @@ async def list_api_keys(tx: Tx, account_id: int) -> list[ApiKey]:
         return await cursor.fetchall()
 
 
-async def find_key(tx: Tx, key_hash: bytes) -> Caller | None:
-    cursor = await tx.execute(FIND_KEY, (key_hash,))
-    row = await cursor.fetchone()
-    return None if row is None else _caller(row[0], row[1], row[2], row[3], row[4])
+async def find_keys(tx: Tx, key_hashes: Sequence[bytes]) -> list[Caller | None]:
+    """Whose each of these is, in their order."""
+    rows = await (await tx.execute(FIND_KEYS, (list(set(key_hashes)),))).fetchall()
+    found = {bytes(hash): _caller(*row) for hash, *row in rows}
+    return [found.get(hash) for hash in key_hashes]
 
 
 async def insert_secret(

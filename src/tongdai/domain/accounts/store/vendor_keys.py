@@ -40,11 +40,11 @@ WHERE id = %(id)s AND account_id = %(account_id)s
 # The sealed text of a key (primary key).
 SELECT_SEALED = "SELECT kind, sealed FROM vendor_keys WHERE id = %s AND account_id = %s"
 
-# Whose key this is (vendor_keys_lookup_hash_key). Whoever shuts a user out shuts out their keys.
-FIND_KEY = """
-SELECT k.account_id, k.user_id, u.role, k.active, k.expires_at
+# Whose keys these are (vendor_keys_lookup_hash_key). Whoever shuts a user out shuts out their keys.
+FIND_KEYS = """
+SELECT k.lookup_hash, k.kind, k.account_id, k.user_id, u.role, k.active, k.expires_at
 FROM vendor_keys k JOIN users u ON u.id = k.user_id
-WHERE k.lookup_hash = %s AND k.kind = %s AND u.disabled_at IS NULL
+WHERE k.lookup_hash = ANY(%s) AND u.disabled_at IS NULL
 """
 
 
@@ -101,8 +101,13 @@ async def get_sealed(tx: Tx, account_id: int, key_id: int) -> tuple[str, bytes] 
     return None if row is None else (str(row[0]), bytes(row[1]))
 
 
-async def find_key(tx: Tx, kind: str, lookup_hash: bytes) -> tuple[Caller, bool, datetime | None] | None:
-    """Whose key it is, whether it is active, and when it expires."""
-    cursor = await tx.execute(FIND_KEY, (lookup_hash, kind))
-    row = await cursor.fetchone()
-    return None if row is None else (Caller(row[0], row[1], Role(row[2]), "account"), row[3], row[4])
+async def find_keys(
+    tx: Tx, keys: Sequence[tuple[str, bytes]]
+) -> list[tuple[Caller, bool, datetime | None] | None]:
+    """Of each (kind, lookup hash), in their order: whose it is, whether it is active, and when it expires."""
+    rows = await (await tx.execute(FIND_KEYS, (list({hash for _, hash in keys}),))).fetchall()
+    found = {
+        (kind, bytes(hash)): (Caller(account_id, user_id, Role(role), "account"), active, expires_at)
+        for hash, kind, account_id, user_id, role, active, expires_at in rows
+    }
+    return [found.get(key) for key in keys]
