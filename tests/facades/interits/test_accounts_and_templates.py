@@ -156,7 +156,7 @@ async def test_templates_are_found_by_each_filter_of_the_page(api: Api, oa: Oa) 
 async def test_one_template_is_shown(api: Api, oa: Oa) -> None:
     for template_id in (OTP_TEMPLATE, str(OTP_TEMPLATE)):
         shown = await api.done("get-template", {"oa_id": oa.oa_id, "template_id": template_id})
-        assert (shown["template_id"], shown["template_quality"]) == (OTP_TEMPLATE, "UNDEFINED")
+        assert (shown["template_id"], shown["template_quality"]) == (OTP_TEMPLATE, "HIGH")
         assert shown["preview_url"].startswith("https://")
     await api.refused(404, "get-template", {"oa_id": oa.oa_id, "template_id": 5})
     await api.refused(400, "get-template", {"oa_id": oa.oa_id})
