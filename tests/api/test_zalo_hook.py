@@ -188,8 +188,8 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )  # fmt: skip
-FIELDS = ("oa_id", "oaId", "app_id", "appId", "timestamp", "journeyId", "journey_id", "template_id", "quality",
-          "reason", "sender", "recipient", "message", "quota", "status", "data")  # fmt: skip
+FIELDS = ("oa_id", "oaId", "app_id", "appId", "timestamp", "journeyId", "journey_id", "template_id",
+          "quality", "reason", "sender", "recipient", "message", "quota", "status", "data")  # fmt: skip
 INNER = ("id", "msg_id", "msg_ids", "tracking_id", "delivery_time", "submit_time", "rate", "note",
          "feedbacks", "new_value", "new_status", "journeyId")  # fmt: skip
 parts = st.dictionaries(st.sampled_from(INNER), anything, max_size=8)

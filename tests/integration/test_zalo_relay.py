@@ -1,4 +1,4 @@
-"""Events of Zalo at customers' servers: who is told, in which bytes, and what an Official Account's own is."""
+"""Events of Zalo at customers' servers: who is told, and in which bytes."""
 
 from __future__ import annotations
 

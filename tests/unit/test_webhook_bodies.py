@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from tests import zalo_events
 from tests.call_events import ANSWERED, CALLED_AT, REFUSED
 
 from tongdai.api import webhook_bodies
 from tongdai.domain.calls import Outcome
-from tongdai.domain.webhooks import CallEvent
+from tongdai.domain.webhooks import FORMATS, OF_ZALO, CallEvent, Endpoint, ZaloEvent
+from tongdai.domain.webhooks.sample import sample_event
+from tongdai.domain.webhooks.store.deliveries import decode_event, encode_event
 from tongdai.facades.aicallcenter import callbacks as aicallcenter
 from tongdai.facades.vbot import callbacks as vbot
 
@@ -449,3 +452,53 @@ def test_our_own_body_of_a_refusal_has_nulls_for_what_never_was() -> None:
         "end_code",
     }
     assert (data["attempt"], data["outcome"], data["note"]) == (0, "blocked", "dnc_account")
+
+
+# ---------------------------------------------------------------- our own, about Zalo
+
+OF_EACH = [zalo_events.OF_OA, zalo_events.OF_JOURNEY, zalo_events.OF_MESSAGE, zalo_events.OF_TEMPLATE]
+each_thing = pytest.mark.parametrize("event", OF_EACH, ids=lambda event: event.type)
+
+
+@each_thing
+def test_ids_are_texts_and_times_vietnams_and_nothing_has_an_order(event: ZaloEvent) -> None:
+    body = read(webhook_bodies.render(event, {}))
+
+    assert (body["version"], body["type"], body["sequence"]) == (1, event.type, 0)
+    assert body["timestamp"] == "2026-12-25T02:06:20+07:00"
+    assert body["data"]["account_id"] == 7
+    for name, value in body["data"].items():
+        if name.endswith("id") and name != "account_id":
+            assert value is None or isinstance(value, str), name
+        if name.endswith("_at"):
+            assert value is None or value.endswith("+07:00"), name
+
+
+@each_thing
+def test_neither_a_token_nor_what_was_filled_in_is_sent(event: ZaloEvent) -> None:
+    body = webhook_bodies.render(event, {}).decode()
+
+    assert "a-token-of-zalos" not in body
+    assert "Nguyễn Văn An" not in body
+
+
+def test_what_zalo_said_is_passed_on_to_the_last_byte() -> None:
+    assert webhook_bodies.render_zalo(zalo_events.RECEIVED, {}) == zalo_events.RAW.encode()
+
+
+@pytest.mark.parametrize("type_", sorted(OF_ZALO & FORMATS["tongdai"]))
+def test_a_test_event_has_the_fields_and_types_of_a_real_one(type_: str) -> None:
+    event = sample_event(_endpoint(type_), CALLED_AT)
+    real = next(one for one in OF_EACH if one.type.split(".")[1] == type_.split(".")[1])
+
+    body = read(webhook_bodies.render(decode_event(type_, encode_event(event)), {}))
+
+    shown = read(webhook_bodies.render(real, {}))["data"]
+    assert body["type"] == type_
+    assert list(body["data"]) == list(shown)
+    assert set(event.data) == set(real.data) if isinstance(event, ZaloEvent) else False
+
+
+def _endpoint(*events: str) -> Endpoint:
+    nothing: dict[str, Any] = dict.fromkeys(Endpoint.__dataclass_fields__)
+    return Endpoint(**nothing | {"account_id": 7, "events": list(events)})

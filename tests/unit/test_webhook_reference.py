@@ -16,23 +16,26 @@ from typing import Any, get_args
 import pytest
 from msgspec.structs import replace
 from standardwebhooks.webhooks import Webhook
+from tests import zalo_events
 from tests.call_events import ANSWERED
 
 from tongdai.api import webhook_bodies
 from tongdai.domain.calls import Outcome
-from tongdai.domain.webhooks import FORMATS, PauseReason
+from tongdai.domain.webhooks import FORMATS, OF_CALLS, OF_ZALO, PauseReason, Renderers, ZaloEvent
 from tongdai.facades.aicallcenter import callbacks as aicallcenter
 from tongdai.facades.aicallcenter.responses import note_of, state_of
 from tongdai.facades.vbot import callbacks as vbot
 from tongdai.ports.posting import PostFailure
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "webhooks.md").read_text()
-RENDERERS = {
+RENDERERS: Renderers = {
     "vbot_auto_call": vbot.render_auto_call,
     "vbot_call_history": vbot.render_call_history,
     "aicallcenter": aicallcenter.render,
     "tongdai": webhook_bodies.render,
+    "zalo": webhook_bodies.render_zalo,
 }
+EXAMPLES = dict.fromkeys(FORMATS, replace(ANSWERED, record_files=[])) | {"zalo": zalo_events.RECEIVED}
 SECRET = "whsec_dG9uZ2RhaS1yZWNlaXZlci1vZi10aGUtcGFnZQ=="
 
 
@@ -59,11 +62,33 @@ def first_columns(text: str) -> list[str]:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_example_of_a_format_is_what_it_renders(name: str) -> None:
-    rendered = RENDERERS[name](replace(ANSWERED, record_files=[]), {})
+    rendered = RENDERERS[name](EXAMPLES[name], {})
 
     # Compared as text, so that the order of the fields and the digits of amounts count too.
     shown = json.loads(code(section(name), "json"), parse_float=str)
     assert json.dumps(shown) == json.dumps(json.loads(rendered, parse_float=str))
+
+
+@pytest.mark.parametrize(
+    ("title", "event"),
+    [
+        ("Of Official Accounts", zalo_events.OF_OA),
+        ("Of journeys", zalo_events.OF_JOURNEY),
+        ("Of messages", zalo_events.OF_MESSAGE),
+        ("Of templates", zalo_events.OF_TEMPLATE),
+    ],
+)
+def test_the_example_of_each_thing_of_zalos_is_what_is_sent(title: str, event: ZaloEvent) -> None:
+    rendered = webhook_bodies.render(event, {})
+
+    shown = json.loads(code(section(title), "json"), parse_float=str)
+    assert json.dumps(shown) == json.dumps(json.loads(rendered, parse_float=str))
+
+
+def test_every_event_is_in_the_table_of_events() -> None:
+    rows = re.findall(r"^\| (`.*?) \|", section("What is sent, and when"), re.MULTILINE)
+
+    assert set(re.findall(r"`([^`]+)`", " ".join(rows))) == OF_CALLS | OF_ZALO
 
 
 def test_the_table_of_outcomes_is_the_one_that_is_followed() -> None:
