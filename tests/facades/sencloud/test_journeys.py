@@ -61,7 +61,7 @@ async def test_a_journey_to_a_linked_number_is_new_and_has_a_token_for_a_week(
         "charged": False,
         "created_at": "2026-11-18T03:00:00.000Z",
         "error_code": 0,
-        "error_message": "",
+        "error_message": "Success",
         "expired_at": "2026-11-25T03:00:00.000Z",
         "is_charged": False,
         "phone": LINKED,

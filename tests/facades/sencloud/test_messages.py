@@ -225,7 +225,11 @@ async def test_pages_of_messages_lead_on(api: Api, oa: dict[str, Any]) -> None:
 
 async def test_a_message_that_there_is_none_of_is_not_found(api: Api, oa: dict[str, Any]) -> None:
     sent = await api.done("SendZNS", zns(oa))
-    for body in ({"msg_id": "abc"}, {"msg_id": "999"}, {"msg_id": sent["msg_id"], "oa_id": str(SECOND_OA_ID)}):
+    for body in (
+        {"msg_id": "abc"},
+        {"msg_id": "999"},
+        {"msg_id": sent["msg_id"], "oa_id": str(SECOND_OA_ID)},
+    ):
         await api.refused("not_found", "GetMessage", body)
     await api.refused("invalid_argument", "GetMessage", {"oa_id": oa["oa_id"]})
 
