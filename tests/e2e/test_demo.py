@@ -154,14 +154,16 @@ def demo(folder: Path) -> Iterator[Demo]:
 def test_the_credentials_are_for_their_owner_alone_and_complete(demo: Demo, folder: Path) -> None:
     assert stat.S_IMODE(demo.file.stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    for secret in (folder / "secret.key", folder / "tenants.json"):
+    for secret in (folder / "secret.key", folder / "tenants.json", folder / "zalo-fixtures.json"):
         assert stat.S_IMODE(secret.stat().st_mode) == 0o600
-    assert demo.credentials.keys() == {"base_url", "admin", "native", "aicallcenter", "vbot", "other_tenant"}
-    assert demo.credentials["other_tenant"].keys() == {"native", "aicallcenter", "vbot"}
-    for vendor in ("aicallcenter", "vbot"):
+    doors = {"native", "interits", "sencloud", "vbot", "aicallcenter", "zalo"}
+    assert demo.credentials.keys() == {"base_url", "admin", "other_tenant", *doors}
+    assert demo.credentials["other_tenant"].keys() == doors
+    for vendor in doors:
         ours, theirs = demo.credentials[vendor], demo.credentials["other_tenant"][vendor]
         assert ours.keys() == theirs.keys()
-        assert not set(ours.values()) & set(theirs.values())
+        alike = {name for name in ours if ours[name] == theirs[name]}
+        assert alike == {"sencloud": {"redirect_uri"}, "zalo": {"emulator_url"}}.get(vendor, set())
 
 
 def test_the_terminal_shows_the_guide_and_no_log(demo: Demo, folder: Path) -> None:
@@ -267,7 +269,7 @@ def test_a_vbot_client_logs_in_and_creates_a_campaign_that_is_dialled_charged_an
     assert left < full
 
 
-@pytest.mark.parametrize("word", ["api", "dialer", "worker", "sandbox-carrier"])
+@pytest.mark.parametrize("word", ["api", "dialer", "worker", "sandbox-carrier", "zalo-emulator"])
 def test_a_process_that_is_killed_comes_back(demo: Demo, word: str) -> None:
     before = demo.child(word)
     before.kill()
@@ -295,6 +297,16 @@ def test_the_database_comes_back_when_it_is_killed(demo: Demo) -> None:
     )
 
 
+def without_addresses(credentials: dict[str, Any]) -> dict[str, Any]:
+    """What stays when everything listens elsewhere."""
+    own = ("base_url", "redirect_uri", "emulator_url")
+    return {
+        name: without_addresses(value) if isinstance(value, dict) else value
+        for name, value in credentials.items()
+        if name not in own
+    }
+
+
 def test_it_stops_cleanly_and_a_second_start_goes_on_with_a_secret_rotated_meanwhile(
     demo: Demo, folder: Path
 ) -> None:
@@ -309,8 +321,7 @@ def test_it_stops_cleanly_and_a_second_start_goes_on_with_a_secret_rotated_meanw
     assert [one for one in family if one.is_running()] == []
 
     with running(folder) as again:
-        without_address = {name: text for name, text in again.credentials.items() if name != "base_url"}
-        assert without_address == {name: text for name, text in before.items() if name != "base_url"}
+        assert without_addresses(again.credentials) == without_addresses(before)
         campaign = again.credentials["aicallcenter"]["campaign_id"]
         page = again.http.get(
             f"/api/campaigns/{campaign}/export", params={"access_token": again.token()}

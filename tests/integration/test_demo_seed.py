@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import json
+import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests import factories
+from tests.api.shop import client_at
 from tests.factories import Cast, Person
+from tests.fakes.zalo import ACCESS_TOKEN, zalo_emulator
 
-from tongdai.cli.demo_seed import seeded
+from tongdai.cli.demo_seed import Tenant, seeded
 from tongdai.cli.demo_vbot import FULL_WALLET, VBot
+from tongdai.cli.demo_zalo import connect_oa, write_fixtures
 from tongdai.domain import accounts, billing, campaigns, contacts
 from tongdai.domain.campaigns import DeclaredField
+from tongdai.domain.zalo import apps, oas
+from tongdai.domain.zalo.bridge import Bridge
+from tongdai.domain.zalo.model import OaState
+from tongdai.kit.clock import SystemClock
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database, Tx
 
 pytestmark = pytest.mark.anyio
+
+BASE_URL = "http://127.0.0.1:1"
+EMULATOR_URL = "http://127.0.0.1:2"
 
 
 @pytest.fixture
@@ -70,7 +81,7 @@ async def test_both_tenants_have_all_of_vbot_and_nothing_in_common(
             await opens_for(tx, tenant.vbot, tenant.native.api_key)
     ours, theirs = (shown_as(tenant.vbot) for tenant in (made.demo, made.other))
     assert not set(ours.values()) & set(theirs.values())
-    shown = json.loads(made.as_file("http://127.0.0.1:1"))
+    shown = json.loads(made.as_file(BASE_URL, EMULATOR_URL))
     assert shown["vbot"] == ours
     assert shown["other_tenant"]["vbot"] == theirs
     assert ours.keys() == {"username", "password", "vbot_id", "project_code", "template_campaign_id"}
@@ -151,7 +162,7 @@ async def test_tenants_of_the_version_before_get_vbot_and_keep_what_they_have(
             tx, cast.owner.account_id, before["demo"]["aicallcenter"]["campaign_id"]
         )
     assert list(template.config.hotline_ids) == running.hotline_ids
-    shown = json.loads(made.as_file("http://127.0.0.1:1"))
+    shown = json.loads(made.as_file(BASE_URL, EMULATOR_URL))
     assert shown["aicallcenter"] == before["demo"]["aicallcenter"]
     assert shown["native"] == before["demo"]["native"]
     assert shown["admin"] == before["admin"]
@@ -166,5 +177,117 @@ async def test_a_tenant_whose_key_was_revoked_stays_without_and_the_other_gets_i
             if cast.owner.api_key.startswith(key.hint):
                 await accounts.revoke_api_key(tx, cast.owner.account_id, key.id)
     made = await seeded(db, keyring, kept)
-    assert made.demo.vbot is None
+    assert (made.demo.vbot, made.demo.zalo) == (None, None)
     assert made.other.vbot is not None
+    assert made.other.zalo is not None
+    shown = json.loads(made.as_file(BASE_URL, EMULATOR_URL))
+    assert shown["sencloud"] is shown["interits"] is shown["zalo"] is None
+
+
+# ---------------------------------------------------------------- Zalo
+
+
+async def sells_by_zalo(db: Database, tx: Tx, keyring: Keyring, tenant: Tenant) -> None:
+    """Both vendors' keys and the app are of the API key's account."""
+    assert tenant.zalo is not None
+    now = datetime.now(UTC)
+    owner = await accounts.authenticate_key(tx, tenant.native.api_key)
+    sencloud = await accounts.authenticate_key(tx, tenant.zalo.sencloud.api_key)
+    interits = await accounts.authenticate_vendor_key(db, keyring, "interits", tenant.zalo.interits_key, now)
+    assert owner is not None
+    assert sencloud is not None
+    assert interits is not None
+    assert (sencloud.account_id, sencloud.user_id) == (owner.account_id, owner.user_id)
+    assert (interits.caller.account_id, interits.state) == (owner.account_id, accounts.KeyState.ACTIVE)
+    [app] = await apps.list_apps(tx, owner.account_id)
+    assert str(app.app_id) == tenant.zalo.sencloud.app_id
+    assert app.hook == tenant.zalo.zalo.hook
+    assert app.has_webhook_secret
+
+
+async def test_both_tenants_have_all_of_zalo_and_nothing_in_common(
+    db: Database, keyring: Keyring, kept: Path
+) -> None:
+    made = await seeded(db, keyring, kept)
+    async with db.transaction() as tx:
+        for tenant in (made.demo, made.other):
+            await sells_by_zalo(db, tx, keyring, tenant)
+    shown = json.loads(made.as_file(BASE_URL, EMULATOR_URL))
+    other = shown["other_tenant"]
+    assert shown["interits"].keys() == {"api_key"}
+    assert shown["sencloud"].keys() == {"api_key", "app_id", "app_secret", "redirect_uri"}
+    assert shown["sencloud"]["redirect_uri"] == f"{BASE_URL}/zalo/callback"
+    assert shown["zalo"].keys() == {
+        "emulator_url",
+        "oa_id",
+        "unconnected_oa_id",
+        "linked_phone",
+        "unlinked_phone",
+    }
+    assert shown["zalo"]["emulator_url"] == EMULATOR_URL
+    for part in ("interits", "sencloud", "zalo"):
+        alike = set(shown[part].values()) & set(other[part].values())
+        assert alike <= {EMULATOR_URL, f"{BASE_URL}/zalo/callback"}
+
+
+async def test_tenants_of_the_version_before_get_zalo_once(
+    db: Database, keyring: Keyring, kept: Path
+) -> None:
+    now = await seeded(db, keyring, kept)
+    before = json.loads(content(kept))
+    for tenant in ("demo", "other"):
+        del before[tenant]["zalo"]
+    write(kept, before)
+
+    made = await seeded(db, keyring, kept)
+
+    assert made.demo.vbot == now.demo.vbot
+    assert made.demo.native == now.demo.native
+    async with db.transaction() as tx:
+        for tenant in (made.demo, made.other):
+            await sells_by_zalo(db, tx, keyring, tenant)
+    assert await seeded(db, keyring, kept) == made
+
+
+async def test_the_emulator_is_told_of_both_tenants_at_the_address_of_now(
+    db: Database, keyring: Keyring, kept: Path, tmp_path: Path
+) -> None:
+    made = await seeded(db, keyring, kept)
+    file = tmp_path / "fixtures.json"
+
+    write_fixtures(file, [(parts.sencloud, parts.zalo) for _, parts in made.at_zalo()], BASE_URL)
+
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    async with zalo_emulator(json.loads(file.read_bytes())) as emulator:
+        for _, parts in made.at_zalo():
+            app = await emulator.change_app(int(parts.sencloud.app_id))
+            assert app["callback_urls"] == [f"{BASE_URL}/zalo/callback"]
+            assert app["webhook_url"] == f"{BASE_URL}/zalo/webhook/{parts.zalo.hook}"
+            assert (app["secret"], app["webhook_secret"]) == (
+                parts.sencloud.app_secret,
+                parts.zalo.webhook_secret,
+            )
+
+
+async def test_the_official_account_is_connected_once_and_again_where_the_emulator_forgot_it(
+    db: Database, keyring: Keyring, kept: Path, tmp_path: Path
+) -> None:
+    made = await seeded(db, keyring, kept)
+    _, parts = made.at_zalo()[0]
+    async with db.transaction() as tx:
+        owner = await accounts.authenticate_key(tx, made.demo.native.api_key)
+    assert owner is not None
+    file = tmp_path / "fixtures.json"
+    write_fixtures(file, [(one.sencloud, one.zalo) for _, one in made.at_zalo()], BASE_URL)
+    told = json.loads(file.read_bytes())
+
+    for _ in ("a first start", "another over an emulator that forgot everything"):
+        async with zalo_emulator(told) as emulator, client_at(emulator.url) as client:
+            bridge = Bridge(db, keyring, SystemClock(), client)
+            await connect_oa(bridge, owner, parts, BASE_URL)
+            asked = await emulator.requests(ACCESS_TOKEN)
+            await connect_oa(bridge, owner, parts, BASE_URL)
+            assert await emulator.requests(ACCESS_TOKEN) == asked
+        async with db.transaction() as tx:
+            oa = await oas.get_oa(tx, owner.account_id, parts.zalo.facts.oa_id)
+        assert oa.state is OaState.CONNECTED
