@@ -12,7 +12,8 @@ from tests.fakes import zalo
 from tests.fakes.clock import FakeClock
 from tests.oas import World
 
-from tongdai.domain.zalo import attempting, refreshing
+from tongdai.domain.zalo import attempting, connecting, refreshing
+from tongdai.domain.zalo.bridge import Bridge
 from tongdai.domain.zalo.model import OaState
 from tongdai.domain.zalo.store import refreshing as store
 from tongdai.kit.crypto import Keyring
@@ -79,7 +80,7 @@ async def test_renewals_of_one_hour_are_spread_over_an_hour() -> None:
 
 async def test_an_official_account_that_is_let_go_is_not_renewed(held: World) -> None:
     async with held.db.transaction() as tx:
-        await oas.connecting.disconnect(tx, held.owner.account_id, zalo.OA_ID, held.clock.now())
+        await connecting.disconnect(tx, held.owner.account_id, zalo.OA_ID, held.clock.now())
     assert await held.refresh() == 0
     assert await held.asked_to_refresh() == []
 
@@ -131,7 +132,7 @@ async def test_a_zalo_that_cannot_be_reached_costs_nothing(held: World) -> None:
     client = oas.client_of("http://127.0.0.1:1")
     await client.start()
     try:
-        away = oas.Bridge(held.db, held.bridge.keyring, held.clock, client)
+        away = Bridge(held.db, held.bridge.keyring, held.clock, client)
         assert await refreshing.refresh_due(away) == 1
     finally:
         await client.stop()
@@ -296,7 +297,7 @@ async def test_new_tokens_are_written_however_long_the_database_is_away(
         one = await store.begin_due(tx, held.clock.now(), attempting.PROBE_AFTER)
     assert one is not None
     away = Database(held.db.url)
-    bridge = oas.Bridge(away, held.bridge.keyring, held.clock, held.bridge.client)
+    bridge = Bridge(away, held.bridge.keyring, held.clock, held.bridge.client)
     trying = asyncio.create_task(attempting.attempt(bridge, one, asyncio.get_running_loop().time()))
     await held.until_asked_to_refresh()
     assert not trying.done()
