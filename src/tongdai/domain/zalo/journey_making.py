@@ -119,8 +119,7 @@ def _number(phone: str) -> str:
 
 
 async def _make(bridge: Bridge, wanted: _Wanted, key: _Key | None) -> Journey:
-    async with bridge.db.autocommit() as connection:
-        held = await tokens.held_oa(connection, bridge.keyring, wanted.account_id, wanted.oa_id)
+    held = await tokens.held_for_request(bridge, wanted.account_id, wanted.oa_id)
     now = bridge.clock.now()
     token = None
     try:

@@ -49,6 +49,18 @@ async def held_oa(tx: Tx, keyring: Keyring, account_id: int, oa_id: int | None) 
     return _opened(found[0], keyring)
 
 
+async def held_for_request(bridge: Bridge, account_id: int, oa_id: int | None) -> HeldOa:
+    """The same for a request: one that is named is looked up together with those of other requests that are
+    there. Raises what `held_oa` does."""
+    if oa_id is None:
+        async with bridge.db.autocommit() as connection:
+            return await held_oa(connection, bridge.keyring, account_id, None)
+    row = await bridge.db.read_together(oas.held_each, (account_id, oa_id))
+    if row is None:
+        raise OaNotFoundError(oa_id=oa_id)
+    return _opened(row, bridge.keyring)
+
+
 async def ask(bridge: Bridge, held: HeldOa, call: Callable[[Access], Awaitable[T]]) -> T:
     """What `call` answers. Where Zalo says that the access token is over, a new one is got, by one process
     for all that wait for it, and `call` is made once more.

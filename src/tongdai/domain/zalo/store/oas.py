@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -67,6 +68,13 @@ _HELD: Sql = """
            o.tokens_version AS version, CASE WHEN a.use_proof THEN a.secret END AS proof_secret
       FROM zalo_oas AS o JOIN zalo_apps AS a ON a.id = o.app_ref"""
 HELD: Sql = _HELD + " WHERE o.account_id = %s AND o.oa_id = %s"
+# Of several, whichever account they are of: each by zalo_oas_account.
+HELD_EACH: Sql = (
+    _HELD
+    + """
+    JOIN unnest(%s::bigint[], %s::bigint[]) AS w (account_id, oa_id)
+      ON o.account_id = w.account_id AND o.oa_id = w.oa_id"""
+)
 # All that may be meant where none is named, the connected ones first.
 HELD_MEANT: Sql = (
     _HELD
@@ -139,3 +147,12 @@ async def held(tx: Tx, account_id: int, oa_id: int | None) -> list[HeldRow]:
         if oa_id is None:
             return await (await cursor.execute(HELD_MEANT, (account_id,))).fetchall()
         return await (await cursor.execute(HELD, (account_id, oa_id))).fetchall()
+
+
+async def held_each(tx: Tx, wanted: Sequence[tuple[int, int]]) -> list[HeldRow | None]:
+    """Of each (account, Zalo's id), in their order."""
+    distinct = list(set(wanted))
+    async with tx.cursor(row_factory=class_row(HeldRow)) as cursor:
+        await cursor.execute(HELD_EACH, ([one for one, _ in distinct], [one for _, one in distinct]))
+        found = {(row.account_id, row.oa_id): row for row in await cursor.fetchall()}
+    return [found.get(one) for one in wanted]
