@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 from litestar import Litestar
 from tests.fakes.clock import FakeClock
+from tests.fakes.raw_server import raw_server, whole
 
 from tongdai.adapters.files import FileStorage
+from tongdai.adapters.zaloapi import ZaloClient
 from tongdai.app import create_app
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
 from tongdai.kit.hints import Hinter
 from tongdai.ports.services import Services
+from tongdai.ports.zalo import Access, ZaloAwayError
 
 pytestmark = pytest.mark.anyio
 
@@ -60,6 +64,17 @@ async def test_a_database_that_is_away_makes_it_unready_not_unhealthy(
     await services.db.close()
     assert (await http.get("/readyz")).status_code == 503
     assert (await http.get("/healthz")).status_code == 200
+
+
+async def test_zalo_s_client_runs_as_long_as_the_app_does(services: Services) -> None:
+    async with raw_server(lambda _: whole(b'{"error": 0, "data": {"dailyQuota": 500}}')) as server:
+        url = server.url
+        zalo = ZaloClient(oauth_url=url, openapi_url=url, business_url=url)
+        made = create_app(replace(services, zalo=zalo))
+        async with made.lifespan():
+            assert (await zalo.quota(Access("token", 1))).daily == 500
+        with pytest.raises(ZaloAwayError):
+            await zalo.quota(Access("token", 1))
 
 
 async def test_an_unexpected_error_is_logged_and_tells_nothing_of_the_inside(

@@ -30,3 +30,16 @@ def test_an_operator_s_own_policy_reaches_the_dialer_and_the_apis(tmp_path: Path
     assert platform.policies().at(now).id == "vn-2026-07+ours"
     assert platform.services.policies is not None
     assert platform.services.policies.at(now).id == "vn-2026-07+ours"
+
+
+def test_zalo_is_asked_where_the_settings_say() -> None:
+    settings = Settings(
+        database_url="postgresql://nowhere",
+        secret_key=bytes(range(32)).hex(),
+        zalo_oauth_url="http://127.0.0.1:9/zalo/",
+    )
+    platform = build(settings)
+    assert platform.services.zalo is not None
+    for zalo in (platform.services.zalo, platform.zalo_client()):
+        page = zalo.permission_url(12, "https://shop.vn/back", "s", None)
+        assert page.startswith("http://127.0.0.1:9/zalo/v4/oa/permission?app_id=12&")
