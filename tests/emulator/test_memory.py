@@ -25,6 +25,7 @@ from tests.fakes.zalo import (
     zalo_emulator,
 )
 
+from tongdai.adapters.zaloemulator import outbox, store
 from tongdai.adapters.zaloemulator.exchange import encode
 from tongdai.adapters.zaloemulator.fixtures import FixtureError
 from tongdai.adapters.zaloemulator.store import StoreError
@@ -116,6 +117,9 @@ async def test_one_file_is_of_one_emulator(tmp_path: Path) -> None:
         with pytest.raises(StoreError):
             async with zalo_emulator(data=data):
                 pass
+    with pytest.raises(StoreError):
+        async with zalo_emulator(data="/proc/nowhere/zalo.sqlite"):
+            pass
 
 
 @pytest.mark.parametrize(
@@ -212,3 +216,33 @@ async def test_no_token_or_secret_is_in_the_log(zalo: EmulatedZalo, caller: Call
 async def test_unsupported_calls_fail_as_http_errors_in_the_test_helper(zalo: EmulatedZalo) -> None:
     with pytest.raises(httpx.HTTPStatusError):
         await zalo.settings(nonsense=1)
+
+
+async def test_the_log_forgets_its_oldest_requests_but_none_about_tokens(
+    monkeypatch: pytest.MonkeyPatch, zalo: EmulatedZalo, caller: Caller
+) -> None:
+    monkeypatch.setattr(store, "TRIM_EVERY", 5)
+    monkeypatch.setattr(store, "REQUESTS_KEPT", 3)
+    before = [one["id"] for one in await zalo.requests(ACCESS_TOKEN)]
+    for _ in range(20):
+        await caller.code_of(GETOA)
+    assert len(await zalo.requests(GETOA)) < 9
+    assert [one["id"] for one in await zalo.requests(ACCESS_TOKEN)] == before
+
+
+async def test_webhooks_that_were_taken_are_forgotten_in_time_and_those_due_never(
+    monkeypatch: pytest.MonkeyPatch, zalo: EmulatedZalo, caller: Caller
+) -> None:
+    monkeypatch.setattr(outbox, "KEPT", 4)
+    async with receiving() as receiver:
+        await zalo.change_app(webhook_url=receiver.url("/hook"))
+        receiver.answers["/hook"] = answer(500)
+        await zalo.change_oa(daily_quota=1)
+        await zalo.settle()
+        receiver.answers["/hook"] = answer(200)
+        for quota in range(2, 20):
+            await zalo.change_oa(daily_quota=quota)
+            await zalo.settle()
+    kept = await zalo.webhooks()
+    assert [one["state"] for one in kept].count("due") == 1
+    assert len(kept) < 10

@@ -51,7 +51,6 @@ def zalo_emulator(
 
     logs.configure("info")
     told = {"delay_ms": delay_ms, "delivery_ms": delivery_ms, "retry_scale": retry_scale}
-    data.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     options = Options(
         data=data,
         host=host,

@@ -37,11 +37,12 @@ class Store:
     def __init__(self, path: Path | str) -> None:
         """Raises StoreError."""
         try:
+            Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, isolation_level=None, cached_statements=256, timeout=1.0)
             for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = NORMAL"):
                 self._db.execute(f"PRAGMA {pragma}")
             self._db.executescript(SCHEMA.read_text())
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
             raise StoreError(f"{path}: {error}") from None
         self._timer: asyncio.TimerHandle | None = None
         self._logged = 0
