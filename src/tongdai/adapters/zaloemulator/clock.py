@@ -21,7 +21,11 @@ class Clock:
         self._ahead_ms = int(store.recall("clock_ahead_ms") or 0)
 
     def now_ms(self) -> int:
-        return time.time_ns() // 1_000_000 + self._ahead_ms
+        return self.machine_ms() + self._ahead_ms
+
+    def machine_ms(self) -> int:
+        """However far the clock was moved: whoever receives a webhook compares its time with their own."""
+        return time.time_ns() // 1_000_000
 
     def advance(self, milliseconds: int) -> None:
         self._ahead_ms += milliseconds

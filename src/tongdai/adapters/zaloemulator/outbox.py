@@ -44,9 +44,9 @@ class Outbox:
         app = self._world.apps.get(app_id)
         if app is None or not takes(app, event):
             return None
-        now = self._clock.now_ms()
-        body = encode({"event_name": event, "app_id": str(app_id), **fields, "timestamp": str(now)})
-        return self.add(app_id, event, body, now, zns=zns)
+        stamp = self._clock.machine_ms()
+        body = encode({"event_name": event, "app_id": str(app_id), **fields, "timestamp": str(stamp)})
+        return self.add(app_id, event, body, stamp, zns=zns)
 
     def add(self, app_id: int, event: str, body: bytes, body_ms: int, *, zns: bool, key: str = "") -> int:
         """`key`: signed with this secret instead of the app's."""
