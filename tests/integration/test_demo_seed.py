@@ -235,8 +235,8 @@ async def test_tenants_of_the_version_before_get_zalo_once(
 ) -> None:
     now = await seeded(db, keyring, kept)
     before = json.loads(content(kept))
-    for tenant in ("demo", "other"):
-        del before[tenant]["zalo"]
+    for name in ("demo", "other"):
+        del before[name]["zalo"]
     write(kept, before)
 
     made = await seeded(db, keyring, kept)

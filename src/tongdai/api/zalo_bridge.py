@@ -6,13 +6,15 @@ texts of digits in bodies and answers.
 
 from __future__ import annotations
 
-from typing import Annotated, overload
+from typing import Annotated, Any, overload
 
 from litestar.params import PathParameter, QueryParameter
 from msgspec import Meta
 
 from tongdai.api.bodies import MAX_ID
+from tongdai.api.paging import to_cursor
 from tongdai.domain.zalo.bridge import Bridge
+from tongdai.domain.zalo.model import Page
 from tongdai.kit.errors import InvalidError
 from tongdai.ports.services import Services
 from tongdai.ports.zalo import ZaloAwayError
@@ -52,3 +54,8 @@ def read_id(text: str | None, field: str) -> int | None:
     if value > MAX_ID:
         raise InvalidError("The request is not valid.", errors=[(field, f"must be at most {MAX_ID}.")])
     return value
+
+
+def further(page: Page[Any]) -> str | None:
+    """The cursor of the page that follows, if there is one."""
+    return None if page.next is None else to_cursor(page.next)

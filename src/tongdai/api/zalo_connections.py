@@ -9,9 +9,9 @@ from litestar.params import JSONBody, QueryParameter
 
 from tongdai.api.auth import CalledBy, Wired
 from tongdai.api.bodies import MAX_ID
-from tongdai.api.paging import Cursor, Limit, after, to_cursor
+from tongdai.api.paging import Cursor, Limit, after
 from tongdai.api.problems import answers
-from tongdai.api.zalo_bridge import TAGS, OaId, OfOa, bridge_of, read_id
+from tongdai.api.zalo_bridge import TAGS, OaId, OfOa, bridge_of, further, read_id
 from tongdai.api.zalo_shapes import (
     NewZaloAuthorization,
     NewZaloConnection,
@@ -95,9 +95,7 @@ async def list_connections(
     paging = Paging(after=after(cursor) or None, limit=limit, newest_first=False)
     async with services.db.transaction() as tx:
         page = await oas.list_oas(tx, caller.account_id, wanted, paging)
-    return ZaloConnectionPage(
-        [ZaloConnection.of(row) for row in page.items], page.next and to_cursor(page.next)
-    )
+    return ZaloConnectionPage([ZaloConnection.of(row) for row in page.items], further(page))
 
 
 @get(

@@ -8,9 +8,9 @@ from litestar import get, post
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
 from tongdai.api.auth import CalledBy, Wired
-from tongdai.api.paging import Cursor, Limit, after, to_cursor
+from tongdai.api.paging import Cursor, Limit, after
 from tongdai.api.problems import answers
-from tongdai.api.zalo_bridge import TAGS, OfOa, WhichOa, bridge_of, read_id
+from tongdai.api.zalo_bridge import TAGS, OfOa, WhichOa, bridge_of, further, read_id
 from tongdai.api.zalo_shapes import NewZaloJourney, ZaloJourney, ZaloJourneyPage
 from tongdai.domain import contacts, zalo
 from tongdai.domain.zalo.model import JourneyFilter, JourneyState, Paging
@@ -94,7 +94,7 @@ async def list_journeys(
         page = await zalo.list_journeys(
             tx, services.keyring, caller.account_id, wanted, paging, now=services.clock.now()
         )
-    return ZaloJourneyPage([ZaloJourney.of(row) for row in page.items], page.next and to_cursor(page.next))
+    return ZaloJourneyPage([ZaloJourney.of(row) for row in page.items], further(page))
 
 
 @get(

@@ -9,9 +9,9 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from tongdai.api.auth import CalledBy, Wired
 from tongdai.api.bodies import MAX_ID
-from tongdai.api.paging import Cursor, Limit, after, to_cursor
+from tongdai.api.paging import Cursor, Limit, after
 from tongdai.api.problems import answers
-from tongdai.api.zalo_bridge import TAGS, OfOa, WhichOa, bridge_of, read_id
+from tongdai.api.zalo_bridge import TAGS, OfOa, WhichOa, bridge_of, further, read_id
 from tongdai.api.zalo_journeys import ToPhone, canonical
 from tongdai.api.zalo_shapes import (
     NewZaloMessage,
@@ -99,7 +99,7 @@ async def list_messages(
     paging = Paging(after=after(cursor) or None, limit=limit)
     async with services.db.transaction() as tx:
         page = await messages.list_messages(tx, caller.account_id, wanted, paging)
-    return ZaloMessagePage([ZaloMessage.of(row) for row in page.items], page.next and to_cursor(page.next))
+    return ZaloMessagePage([ZaloMessage.of(row) for row in page.items], further(page))
 
 
 @get(
@@ -132,7 +132,7 @@ async def list_templates(
     page = await templates.list_templates(
         bridge_of(services), caller.account_id, TemplateFilter(oa_id=oa_id), paging
     )
-    return ZaloTemplatePage([ZaloTemplate.of(row) for row in page.items], page.next and to_cursor(page.next))
+    return ZaloTemplatePage([ZaloTemplate.of(row) for row in page.items], further(page))
 
 
 @get(

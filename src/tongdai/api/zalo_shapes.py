@@ -15,7 +15,7 @@ from tongdai.api.zalo_bridge import ZaloId
 from tongdai.domain.contacts import shown
 from tongdai.domain.zalo import model
 from tongdai.domain.zalo.model import JourneyState, MessageState, OaState, Pkce
-from tongdai.ports.zalo import DEFAULT_TOKEN_TYPE, TokenType
+from tongdai.ports.zalo import DEFAULT_TOKEN_TYPE, TemplateParam, TokenType
 
 Secret = Annotated[str, Meta(pattern=r"^[!-~]{1,200}$")]
 Verifier = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}$")]
@@ -448,7 +448,7 @@ class ZaloTemplate(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def _param(row: model.TemplateParam) -> ZaloTemplateParam:
+def _param(row: TemplateParam) -> ZaloTemplateParam:
     return ZaloTemplateParam(
         name=row.name,
         required=row.required,

@@ -69,7 +69,7 @@ class ZaloPrice:
     id: int
     tariff_id: int | None
     """None: of every tariff that has no price of its own."""
-    item: str
+    item: ZaloItem
     net: Decimal
     valid_from: datetime
     source: str
