@@ -25,13 +25,9 @@ NAMES_KEPT_S: Final = 60
 _CONNECTING_SHARE: Final = 0.8
 _TOO_MANY_REQUESTS: Final = 429
 
-_NEVER_SENT = (
-    aiohttp.InvalidURL,
-    aiohttp.NonHttpUrlClientError,
-    aiohttp.ClientConnectorError,
-    aiohttp.ConnectionTimeoutError,
-)
-"""No address, no name, no connection, no encryption: all before the first byte of a request."""
+_NO_ADDRESS = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)
+_NO_CONNECTION = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+"""No name, no connection, no encryption: all before the first byte of a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +103,7 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
     """The library would ask once more by itself when a connection breaks; tries are counted elsewhere."""
     try:
         return await handler(request)
-    except _NEVER_SENT:
+    except _NO_CONNECTION:
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         raise ZaloSilentError("the connection to Zalo broke") from error
@@ -119,10 +115,13 @@ async def _reply(asked: AbstractAsyncContextManager[aiohttp.ClientResponse]) -> 
             body = await _whole(response)
             _judge(response, body)
             return Reply(response.headers, body)
-    except _NEVER_SENT as error:
+    # The causes that are left out quote the whole address, which may hold a phone number.
+    except _NO_ADDRESS:
+        raise ZaloAwayError("Zalo's address is none") from None
+    except _NO_CONNECTION as error:
         raise ZaloAwayError("Zalo cannot be reached") from error
-    except aiohttp.ClientResponseError as error:  # no HTTP
-        raise ZaloGarbledError("no HTTP") from error
+    except aiohttp.ClientResponseError:
+        raise ZaloGarbledError("no HTTP") from None
     except (aiohttp.ClientError, OSError) as error:
         if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
             raise  # ours: the time is up
