@@ -115,7 +115,7 @@ async def test_every_method_wants_an_object(api: Api) -> None:
     "header", [None, "", "Bearer", "Bearer ", "Bearer td_wrong", "Basic dTpw", "Bearer \u00ff", "td_wrong"]
 )
 async def test_without_a_good_key_nothing_is_open(api: Api, header: str | None) -> None:
-    headers = {} if header is None else {"Authorization": header.encode("latin-1")}
+    headers = {} if header is None else {b"Authorization": header.encode("latin-1")}
     for path in PATHS:
         refused = refusal_of(await api.http.post(path, json={}, headers=headers), "unauthenticated")
         assert "Bearer" in refused["msg"]
