@@ -42,6 +42,14 @@ class Emulator:
     def client(self) -> ZaloClient:
         return ZaloClient(oauth_url=self.url, openapi_url=self.url, business_url=self.url)
 
+    async def answer_after(self, delay_ms: int) -> None:
+        """From now on."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(f"{self.url}/emulator/settings", json={"delay_ms": delay_ms}) as answer,
+        ):
+            answer.raise_for_status()
+
     async def requests(self, path: str) -> list[dict[str, Any]]:
         """What it was asked at a path."""
         async with (

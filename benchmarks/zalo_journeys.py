@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from itertools import count
 
@@ -20,11 +20,12 @@ CONNECTIONS = 32
 """Requests under way at a time: of the customer, and of the bare loop."""
 SECONDS = 3.0
 REPETITIONS = 5
+DELAYS_MS = (0, 50)
+"""How long the emulator takes for an answer: no time, and about as long as a server in the same country."""
 
 
 async def measure(stage: Stage) -> list[Figure]:
-    rates: dict[str, list[float]] = {"Interits": [], "SenCloud": []}
-    bare: list[float] = []
+    figures: list[Figure] = []
     async with stage.database() as bench, zalo.emulator(stage) as to:
         tenant = await bench.tenant()
         await make_prepaid(bench, [tenant])
@@ -33,14 +34,31 @@ async def measure(stage: Stage) -> list[Figure]:
             through = await zalo.access(bridge, tenant)
         requests = await _requests(bench, tenant)
         async with bench.api(**to.settings()) as (port, _):
-            for repetition in range(REPETITIONS + 1):
-                seconds = SECONDS if repetition else 1.0
-                for vendor, make in requests.items():
-                    stage.checkpoint()
-                    rates[vendor].append(await rate(port, make, connections=CONNECTIONS, seconds=seconds))
-                bare.append(await _bare(through, to, seconds))
+            for delay_ms in DELAYS_MS:
+                await to.answer_after(delay_ms)
+                figures += await _compared(stage, to, port, requests, through, delay_ms)
         await require_held(bench, tenant)
-    return [_figure(vendor, rates[vendor][1:], bare[1:]) for vendor in rates]
+    return figures
+
+
+async def _compared(
+    stage: Stage,
+    to: Emulator,
+    port: int,
+    requests: Mapping[str, Callable[[], bytes]],
+    through: Access,
+    delay_ms: int,
+) -> list[Figure]:
+    """Both APIs and the bare loop by turns, while the emulator answers after so long."""
+    rates: dict[str, list[float]] = {vendor: [] for vendor in requests}
+    bare: list[float] = []
+    for repetition in range(REPETITIONS + 1):
+        seconds = SECONDS if repetition else 1.0
+        for vendor, make in requests.items():
+            stage.checkpoint()
+            rates[vendor].append(await rate(port, make, connections=CONNECTIONS, seconds=seconds))
+        bare.append(await _bare(through, to, seconds))
+    return [_figure(vendor, rates[vendor][1:], bare[1:], delay_ms) for vendor in rates]
 
 
 async def _requests(bench: Bench, tenant: Tenant) -> dict[str, Callable[[], bytes]]:
@@ -97,9 +115,10 @@ async def require_held(bench: Bench, tenant: Tenant) -> None:
         raise RuntimeError(f"{open_} of {made} journeys are held for: {audit}")
 
 
-def _figure(vendor: str, ours: list[float], bare: list[float]) -> Figure:
+def _figure(vendor: str, ours: list[float], bare: list[float], delay_ms: int) -> Figure:
+    when = f"{delay_ms} ms" if delay_ms else "at once"
     return Figure(
-        name=f"journeys made through the API of {vendor}",
+        name=f"journeys made through the API of {vendor}, Zalo answering {'after ' * bool(delay_ms)}{when}",
         value=median_of(ours),
         unit="/s",
         limit=median_of(bare),
