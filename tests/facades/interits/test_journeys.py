@@ -111,7 +111,8 @@ async def test_its_kind_says_for_how_long_a_journey_is_good(api: Api, clock: Fak
 
 
 async def test_a_kind_that_does_not_exist_is_a_bad_request(api: Api) -> None:
-    for token_type in ("token_logistics_8", "x", 7, [], {"a": 1}):
+    wrong: list[object] = ["token_logistics_8", "x", 7, [], {"a": 1}]
+    for token_type in wrong:
         await api.refused(400, "create-journey", {"phone": LINKED, "token_type": token_type})
 
 
@@ -122,7 +123,8 @@ async def test_the_only_connected_official_account_need_not_be_named(api: Api, o
 
 
 async def test_an_oa_id_that_is_no_id_is_a_bad_request(api: Api) -> None:
-    for oa_id in ("string", "12a", -5, 1.5, True, [], {}, "9" * 40):
+    wrong: list[object] = ["string", "12a", -5, 1.5, True, [], {}, "9" * 40]
+    for oa_id in wrong:
         await api.refused(400, "create-journey", {"phone": LINKED, "oa_id": oa_id})
 
 
@@ -253,7 +255,8 @@ async def test_an_unknown_journey_is_not_found(api: Api) -> None:
 
 
 async def test_a_journey_has_to_be_named(api: Api) -> None:
-    for journey_id in (None, "", " ", True, [], {}, "1" * 101, "\x00"):
+    wrong: list[object] = [None, "", " ", True, [], {}, "1" * 101, "\x00"]
+    for journey_id in wrong:
         await api.refused(400, "get-journey", {"journey_id": journey_id})
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 from tests.facades.interits.client import Api
+from tests.fakes.clock import FakeClock
 from tests.fakes.zalo import (
     CARE_TEMPLATE,
     OA_ID,
@@ -15,6 +17,8 @@ from tests.fakes.zalo import (
     TRANSACTION_TEMPLATE,
     EmulatedZalo,
 )
+
+from tongdai.kit.clock import VIETNAM
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("oa")]
 
@@ -82,6 +86,15 @@ async def test_a_quota_that_is_used_up_is_told_at_once(api: Api, emulator: Emula
     await emulator.force(SEND, {"kind": "error", "code": -144, "message": "OA has reached its daily limit"})
     message = await api.done("send-zns", asked())
     assert (message["status"], message["error_code"]) == ("N", -144)
+
+
+async def test_a_message_that_may_not_go_at_night_is_refused_at_once(
+    api: Api, clock: FakeClock, emulator: EmulatedZalo
+) -> None:
+    clock.set(datetime(2026, 11, 18, 23, 30, tzinfo=VIETNAM))
+    message = await api.done("send-zns", asked())
+    assert (message["status"], message["error_code"]) == ("N", -133)
+    assert await emulator.requests(SEND) == []
 
 
 async def test_a_one_time_code_is_not_shown_again(api: Api) -> None:
@@ -169,5 +182,6 @@ async def test_an_unknown_message_is_not_found(api: Api) -> None:
 
 
 async def test_a_message_has_to_be_named(api: Api) -> None:
-    for msg_id in (None, "", True, [], "\x00"):
+    nameless: list[object] = [None, "", True, [], "\x00"]
+    for msg_id in nameless:
         await api.refused(400, "message-detail", {"msg_id": msg_id})
