@@ -197,7 +197,7 @@ events = st.fixed_dictionaries(
     {"event_name": st.sampled_from(sorted(EFFECTS))},
     optional=dict.fromkeys(FIELDS, parts | anything),
 )
-HOW = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+HOW = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @HOW
