@@ -85,6 +85,18 @@ def test_what_zalo_refused_carries_its_code() -> None:
     assert failure.meta == {"zalo_code": "-109"}
 
 
+def test_nobody_is_invited_to_repeat_what_may_have_been_done() -> None:
+    for error, repeatable in (
+        (ZaloAwayError(), True),
+        (ZaloRefusedError(-32, "limit", Refusal.TRANSIENT), True),
+        (ZaloGarbledError("html"), False),
+        (ZaloSilentError(), False),
+    ):
+        failure = failure_of(error)
+        assert failure is not None
+        assert failure.repeatable is repeatable
+
+
 def test_a_wrong_field_is_named() -> None:
     told = failure_of(InvalidError("oa_id is required", errors=[("oa_id", "is required")]))
     assert told is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.facades.sencloud.client import LINKED, UNLINKED, Api
+from tests.facades.sencloud.client import LINKED, UNLINKED, Api, refusal_of
 from tests.fakes.zalo import (
     OTP_TEMPLATE,
     PENDING_TEMPLATE,
@@ -176,16 +176,24 @@ async def test_a_lapsed_consent_is_told_in_the_message(
         assert (sent["status"], sent["error_code"]) == ("N", -124)
 
 
-async def test_a_message_whose_fate_is_not_known_is_new(
-    api: Api, emulator: EmulatedZalo, oa: dict[str, Any]
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ("reset", "deadline_exceeded"),
+        ("half_body", "deadline_exceeded"),
+        ("html_504", "unavailable"),
+        ("empty", "unavailable"),
+        ("wrong_types", "unavailable"),
+    ],
+)
+async def test_a_message_whose_fate_is_not_known_is_kept_and_nobody_is_invited_to_repeat_it(
+    api: Api, emulator: EmulatedZalo, oa: dict[str, Any], fault: str, code: str
 ) -> None:
     await api.done("SendZNS", zns(oa))
-    await emulator.force(SEND, "reset", times=10, after=True)
+    await emulator.force(SEND, fault, times=10)
     answer = await api.post("SendZNS", zns(oa, tracking_id="don-2"))
-    await emulator.clear_faults()
-    assert answer.status_code in (200, 408, 503), answer.text
-    if answer.status_code == 200:
-        assert answer.json()["status"] == "Z"
+    refusal_of(answer, code)
+    assert "retry-after" not in answer.headers
     listed = await api.done("ListMessages", {"filter": {"tracking_id": "don-2"}})
     assert [row["status"] for row in listed["messages"]] == ["Z"]
 

@@ -13,7 +13,14 @@ from typing import Final
 from tongdai.domain.zalo.errors import KeyReusedError, OaTakenError
 from tongdai.kit.db import TRANSIENT_ERRORS
 from tongdai.kit.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError, TongdaiError
-from tongdai.ports.zalo import Refusal, ZaloAwayError, ZaloGarbledError, ZaloRefusedError, ZaloSilentError
+from tongdai.ports.zalo import (
+    Refusal,
+    ZaloAwayError,
+    ZaloError,
+    ZaloGarbledError,
+    ZaloRefusedError,
+    ZaloSilentError,
+)
 
 STATUS: Final[Mapping[str, HTTPStatus]] = {
     "invalid_argument": HTTPStatus.BAD_REQUEST,
@@ -51,6 +58,8 @@ class Failure:
     code: str
     msg: str
     meta: Mapping[str, str] = field(default_factory=dict)
+    repeatable: bool = True
+    """False: whether it was done is not known, so nobody is invited to send it again."""
 
     @property
     def http(self) -> HTTPStatus:
@@ -101,7 +110,8 @@ def failure_of(error: Exception) -> Failure | None:
     places = _places(error)
     unsaid = "; ".join(f"{place}: {fault}" for place, fault in places if place not in error.message)
     meta = {"argument": places[0][0]} if places else {}
-    return Failure(code, f"{error.message} {unsaid}".rstrip(), meta)
+    doubtful = isinstance(error, ZaloError) and error.doubtful
+    return Failure(code, f"{error.message} {unsaid}".rstrip(), meta, repeatable=not doubtful)
 
 
 def _places(error: TongdaiError) -> list[tuple[str, str]]:

@@ -358,5 +358,5 @@ async def _call(services: Services, role: Role, scope: Scope, receive: Receive) 
 
 
 def _refuse(request: Request[Any, Any, Any], failure: Failure) -> ASGIResponse:
-    headers = RETRY_AFTER if failure.code == "unavailable" else None
+    headers = RETRY_AFTER if failure.code == "unavailable" and failure.repeatable else None
     return json_answer(_encode(responses.refused(failure)), request, failure.http, headers)
