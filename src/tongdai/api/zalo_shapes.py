@@ -98,7 +98,7 @@ class ZaloAuthorization(msgspec.Struct, frozen=True):
     """A page of Zalo's."""
 
     url: str
-    """Where an administrator of the Official Account lets the app in. It works once, within the hour."""
+    """Where an administrator of the Official Account lets the app in. It works once, within half an hour."""
 
 
 class NewZaloConnection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
