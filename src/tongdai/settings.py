@@ -79,7 +79,7 @@ class Settings:
     zalo_oauth_url: str = "https://oauth.zaloapp.com"
     zalo_openapi_url: str = "https://openapi.zalo.me"
     zalo_business_url: str = "https://business.openapi.zalo.me"
-    zalo_timeout_s: Seconds = 10.0
+    zalo_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=20)] = 10.0
     zalo_connect_timeout_s: Seconds = 3.0
     zalo_capital_enums: bool = False
     interits_success_code: Literal[0, 200] = 0
