@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import resource
 import signal
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 import uvloop
 
+from tongdai.kit.db import DatabaseError
+
+log = logging.getLogger(__name__)
+
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 CANCEL_AGAIN_S = 1.0
+GO_ON_AFTER_S = 0.5
 OPEN_FILES = 65_536
 
 
@@ -47,3 +53,16 @@ async def cancel_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
     await asyncio.gather(*every, return_exceptions=True)
+
+
+async def keep_going(name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a loop again and again, whatever it ends with, until cancelled: neither a database that is away nor
+    one bad row may stop everybody's calls or deliveries."""
+    while True:
+        try:
+            await loop()
+        except DatabaseError:
+            log.warning("the database did not answer", extra={"loop": name}, exc_info=True)
+        except Exception:
+            log.exception("a loop failed and goes on", extra={"loop": name})
+        await asyncio.sleep(GO_ON_AFTER_S)

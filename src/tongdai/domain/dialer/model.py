@@ -13,7 +13,6 @@ from decimal import Decimal
 
 from tongdai.domain.billing.pricing import Price
 from tongdai.domain.campaigns.model import CampaignConfig
-from tongdai.domain.compliance.calling import AgreedTerms
 from tongdai.domain.contacts.model import DialFormat
 from tongdai.domain.routing.model import may_call, network_distance
 from tongdai.kit.clock import VIETNAM
@@ -134,7 +133,6 @@ class Plan:
     purpose: str = "transactional"
     advertiser: str = ""
     attestation_id: int | None = None
-    agreed: AgreedTerms | None = None
     refuses_unpaid: bool = False
     """True: a call that nobody can pay for is refused; False: it waits for the money."""
 

@@ -131,7 +131,7 @@ def _judge(row: CampaignRow, scene: Scene) -> Plan | Waiting:
     usable = [line for line in own if _is_usable(line, row, scene)]
     if not usable:
         return _why_no_line(own, row, scene)
-    return _plan(row, config, scene, own, usable, agreed, opening.until)
+    return _plan(row, config, scene, own, usable, opening.until)
 
 
 def _plan(
@@ -140,7 +140,6 @@ def _plan(
     scene: Scene,
     own: Sequence[LineRow],
     usable: Sequence[LineRow],
-    agreed: AgreedTerms | None,
     closes_at: datetime | None,
 ) -> Plan:
     return Plan(
@@ -160,7 +159,6 @@ def _plan(
         purpose=row.purpose,
         advertiser=row.advertiser,
         attestation_id=row.attestation_id,
-        agreed=agreed,
         refuses_unpaid=_refuses_unpaid(row, config),
     )
 

@@ -25,7 +25,8 @@ from tongdai.domain.dialer.recovery import Recovery
 from tongdai.domain.dialer.store import recovering
 from tongdai.domain.live import LegFacts, Session
 from tongdai.kit.crypto import Keyring
-from tongdai.kit.db import Database, DatabaseError, Tx
+from tongdai.kit.db import Database, Tx
+from tongdai.kit.running import cancel_all, keep_going
 from tongdai.ports.telephony import Engine
 
 log = logging.getLogger(__name__)
@@ -120,11 +121,11 @@ class Dialer:
             self._ender.run(),
             self._driver.run_sending(),
             *(self._driver.run_events(name) for name in self._engines),
-            self._persistent("presence", self._presence.hold),
-            self._persistent("claiming", self._claiming.run),
-            self._persistent("recovery", self._recovering),
-            self._persistent("expiry", self._expiring),
-            self._persistent("upkeep", self._upkeep),
+            keep_going("presence", self._presence.hold),
+            keep_going("claiming", self._claiming.run),
+            keep_going("recovery", self._recovering),
+            keep_going("expiry", self._expiring),
+            keep_going("upkeep", self._upkeep),
         ]
         tasks = [asyncio.create_task(loop) for loop in loops]
         stopping = asyncio.create_task(stop.wait())
@@ -138,21 +139,9 @@ class Dialer:
                 async with asyncio.timeout(self._config.grace_s):
                     await self._ender.drained()
         finally:
-            await _cancel([stopping, *tasks])
+            await cancel_all([stopping, *tasks])
             for engine in self._engines.values():
                 await engine.stop()
-
-    async def _persistent(self, name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Keep a loop going through any failure of the database; other errors are logged and survived too,
-        because one bad row must not stop everybody's calls."""
-        while True:
-            try:
-                await loop()
-            except DatabaseError:
-                log.warning("the database did not answer", extra={"loop": name}, exc_info=True)
-            except Exception:
-                log.exception("a loop of the dialer failed and goes on", extra={"loop": name})
-            await asyncio.sleep(0.5)
 
     async def _recovering(self) -> None:
         while True:
@@ -225,16 +214,3 @@ class Dialer:
 
 
 SCRIPTS_KEPT = 1000
-
-CANCEL_AGAIN_S = 1.0
-
-
-async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
-    """Cancel until they are done: `asyncio.wait_for` before Python 3.12, which the pool of connections uses,
-    loses a cancellation that comes together with what it waits for."""
-    pending = set(tasks)
-    while pending:
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,7 +26,7 @@ from tongdai.domain.webhooks.writer import Outcome, Writer
 from tongdai.kit.clock import Clock
 from tongdai.kit.crypto import Keyring, SealBrokenError
 from tongdai.kit.db import Database, DatabaseError
-from tongdai.kit.running import cancel_all
+from tongdai.kit.running import cancel_all, keep_going
 from tongdai.ports.posting import Poster
 
 log = logging.getLogger(__name__)
@@ -89,8 +89,8 @@ class Sender:
         await self._poster.start()
         loops: list[Coroutine[Any, Any, None]] = [
             self._writer.run(),
-            self._keep_up("looking", self._looking),
-            self._keep_up("claiming", self._claiming),
+            keep_going("looking", self._looking),
+            keep_going("claiming", self._claiming),
         ]
         tasks = [asyncio.create_task(loop) for loop in loops]
         try:
@@ -114,17 +114,6 @@ class Sender:
                 await self._lease.leave()
         except (TimeoutError, DatabaseError):
             log.warning("the sender stopped before everything was written", exc_info=True)
-
-    async def _keep_up(self, name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """The edge of a loop: whatever goes wrong in it must not stop everybody's deliveries."""
-        while True:
-            try:
-                await loop()
-            except DatabaseError:
-                log.warning("the database did not answer", extra={"loop": name}, exc_info=True)
-            except Exception:
-                log.exception("a loop of the sender failed and goes on", extra={"loop": name})
-            await asyncio.sleep(0.5)
 
     # ------------------------------------------------------------------ which endpoints
 
