@@ -66,15 +66,13 @@ async def test_silence_is_a_gateway_time_out(hasty: Api, emulator: EmulatedZalo)
     assert (kept["status"], kept["tracking_id"]) == ("Z", "DH-1")
 
 
-async def test_a_zalo_that_is_too_busy_is_unavailable_or_says_so_in_the_journey(
+async def test_a_limit_of_requests_that_zalo_tells_is_told_in_the_journey(
     api: Api, emulator: EmulatedZalo
 ) -> None:
-    await emulator.force(GET_TOKEN, {"kind": "error", "code": -32, "message": "limit"})
-    response = await api.post("create-journey", {"phone": LINKED})
-    if response.status_code == 200:
-        assert (response.json()["data"]["status"], response.json()["data"]["error_code"]) == ("N", -32)
-    else:
-        answer_of(response, 503)
+    await emulator.force(GET_TOKEN, {"kind": "error", "code": -32, "message": "reached limit call api"})
+    journey = await api.done("create-journey", {"phone": LINKED})
+    assert (journey["status"], journey["error_code"]) == ("N", -32)
+    assert journey["error_message"] == "reached limit call api"
 
 
 async def test_a_zalo_that_cannot_be_reached_is_unavailable_and_nothing_is_kept(
