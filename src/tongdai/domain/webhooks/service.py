@@ -382,10 +382,8 @@ def _found(endpoint: Endpoint | None, endpoint_id: int) -> Endpoint:
 
 
 def _events_in(format: str, old: Endpoint) -> list[str]:
-    """What an endpoint goes on to be told of in another format. With none of it left, all as before, which is
-    then refused."""
-    kept = [event for event in old.events if event in FORMATS.get(format, ())]
-    return kept or old.events
+    """What an endpoint is told of in another format; with nothing left, as before, which is refused."""
+    return [event for event in old.events if event in FORMATS.get(format, ())] or old.events
 
 
 def new_secret() -> str:
