@@ -20,6 +20,7 @@ from tongdai.app.front import front
 from tongdai.app.health import healthz, readyz
 from tongdai.app.metrics import MeteredLitestar, Metrics, show_metrics
 from tongdai.app.schema_page import SchemaPage
+from tongdai.domain.zalo.attempting import settled
 from tongdai.facades.aicallcenter import routes as aicallcenter
 from tongdai.facades.interits import routes as interits
 from tongdai.facades.sencloud import routes as sencloud
@@ -30,6 +31,9 @@ ABOUT = (
     "Voice campaigns and voice OTP. Send `Authorization: Bearer td_…`. "
     "Times are RFC 3339 in Vietnam's zone, numbers are shown as 0…, lists are paged by cursor."
 )
+
+SETTLED_S = 11.0
+"""What renewals of Zalo's tokens get to end at a stop, after whoever waited for them has gone."""
 
 _VENDORS = (aicallcenter, vbot, interits, sencloud)
 
@@ -91,6 +95,7 @@ async def _running(services: Services) -> AsyncIterator[None]:
         yield
     finally:
         if services.zalo is not None:
+            await settled(SETTLED_S)
             await services.zalo.stop()
         await services.hinter.stop()
         await services.db.close()
