@@ -55,7 +55,8 @@ class World:
     async def page(self, person: factories.Person | None = None, **more: Any) -> str:
         """The address of Zalo's page."""
         person = person or self.owner
-        given = {"app_id": zalo.APP_ID, "secret": zalo.APP_SECRET, "redirect_uri": zalo.CALLBACK_URL} | more
+        given: dict[str, Any] = {"app_id": zalo.APP_ID, "secret": zalo.APP_SECRET}
+        given |= {"redirect_uri": zalo.CALLBACK_URL} | more
         return await connecting.authorize(self.bridge, person.account_id, person.user.id, **given)
 
     async def back(

@@ -122,7 +122,7 @@ async def recovered(world: World, killed_at: datetime) -> None:
             """SELECT count(*) FROM zalo_oas
                 WHERE state = 'connected' AND (refresh_begun_at IS NOT NULL OR refresh_due_at <= now())"""
         )
-        return left == 0
+        return bool(left == 0)
 
     await eventually(ended, 60)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -75,7 +76,7 @@ async def test_whose_consent_it_is_need_not_be_said(world: World) -> None:
 async def test_secrets_are_kept_sealed_and_in_no_other_accounts_context(world: World) -> None:
     await world.connected()
     for column in ("access_token", "refresh_token"):
-        sealed = await world.value(f"SELECT {column} FROM zalo_oas")  # type: ignore[arg-type]
+        sealed = await world.value(f"SELECT {column} FROM zalo_oas")
         with pytest.raises(SealBrokenError):
             open_token(world.bridge.keyring, world.cast.stranger.account_id, bytes(sealed))
         assert open_token(world.bridge.keyring, world.owner.account_id, bytes(sealed))
@@ -415,7 +416,7 @@ async def test_a_new_secret_takes_over_when_zalo_has_taken_it(world: World) -> N
         {"redirect_uri": "https://[shop/"},
     ],
 )
-async def test_what_can_be_no_app_is_not_registered(world: World, told: dict[str, object]) -> None:
+async def test_what_can_be_no_app_is_not_registered(world: World, told: dict[str, Any]) -> None:
     with pytest.raises(AppInvalidError):
         await world.page(**told)
     assert await world.value("SELECT count(*) FROM zalo_apps") == 0

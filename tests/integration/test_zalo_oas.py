@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from tests import factories
 from tests import oas as worlds
 from tests.fakes import zalo
 from tests.fakes.clock import FakeClock
@@ -83,7 +84,7 @@ async def test_a_stranger_sees_none_of_them(world: World) -> None:
             await oas.get_oa(tx, world.owner.account_id, None)
 
 
-async def relayed(world: World, url: str, person: worlds.factories.Person | None = None) -> Oa:
+async def relayed(world: World, url: str, person: factories.Person | None = None) -> Oa:
     async with world.db.transaction() as tx:
         return await oas.update_oa(
             tx,
