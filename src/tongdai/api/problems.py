@@ -20,7 +20,13 @@ from tongdai.domain.zalo.errors import KeyBusyError
 from tongdai.kit.db import TRANSIENT_ERRORS
 from tongdai.kit.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError, TongdaiError
 from tongdai.kit.receiving import BodyLateError
-from tongdai.ports.zalo import ZaloAwayError, ZaloGarbledError, ZaloRefusedError, ZaloSilentError
+from tongdai.ports.zalo import (
+    ZaloAwayError,
+    ZaloError,
+    ZaloGarbledError,
+    ZaloRefusedError,
+    ZaloSilentError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -137,11 +143,13 @@ def _answer(
 def _domain_error(_: Request[Any, Any, Any], error: TongdaiError) -> Response[Problem]:
     status = next((status for kind, status in _STATUS_OF if isinstance(error, kind)), 400)
     state = error.facts.get("state")
+    # Whoever repeats what may have been done already may do it twice.
+    doubtful = isinstance(error, ZaloError) and error.doubtful
     return _answer(
         status,
         detail=f"{error.message} It is {state}." if isinstance(state, str) else error.message,
         errors=field_errors(error),
-        retryable=error.retryable,
+        retryable=error.retryable and not doubtful,
         headers={"WWW-Authenticate": "Bearer"} if status == 401 else None,
     )
 
