@@ -265,6 +265,24 @@ async def test_a_refused_journey_is_given_again_by_its_key_too(bridge: Bridge, o
     assert await make(bridge, owner, UNLINKED, key="k") == await make(bridge, owner, UNLINKED, key="k")
 
 
+async def test_a_key_is_tried_anew_when_what_refused_it_may_be_gone(
+    bridge: Bridge, owner: Person, emulator: EmulatedZalo
+) -> None:
+    too_many = {"kind": "error", "code": -32, "message": "Your application reached limit call api"}
+    await emulator.force(fake.GET_TOKEN, too_many)
+    assert (await make(bridge, owner, key="k")).error_code == -32
+    async with bridge.db.transaction() as tx:
+        await billing.adjust(
+            tx, owner.account_id, Decimal(-10_000), by="kế toán", reason="rút", now=money.NOW
+        )
+    assert (await make(bridge, owner, key="k")).error_code == -137
+    async with bridge.db.transaction() as tx:
+        await billing.top_up(tx, owner.account_id, Decimal(500), by="kế toán", reason="nạp", now=money.NOW)
+    journey = await make(bridge, owner, key="k")
+    assert journey.state is JourneyState.OPEN
+    assert await make(bridge, owner, key="k") == journey
+
+
 async def test_a_key_whose_request_failed_may_be_tried_again(
     bridge: Bridge, owner: Person, emulator: EmulatedZalo
 ) -> None:

@@ -32,6 +32,7 @@ from tongdai.ports.zalo import (
     DEFAULT_TOKEN_TYPE,
     JOURNEY_LIFE,
     JourneyToken,
+    Refusal,
     TokenType,
     ZaloRefusedError,
 )
@@ -46,6 +47,8 @@ _KEY_DEAD_AFTER: Final = timedelta(seconds=60)
 _KEY_WAIT_S: Final = 5.0
 _KEY_LOOK_S: Final = 0.05
 _MAX_KEY: Final = 255
+_LASTING: Final = frozenset({Refusal.RECIPIENT, Refusal.REQUEST})
+"""What the same request meets again."""
 _REFUSALS: Final = {
     FeeRefusal.NO_FUNDS: (OUT_OF_MONEY, "The wallet does not cover the price of a journey: top it up"),
     FeeRefusal.NO_PLAN: (NO_BILLING, "The account has no valid plan"),
@@ -81,6 +84,8 @@ class _Kept:
 
     row: JourneyRow
     key: _Key | None
+    passing: bool = False
+    """It was refused for a reason that may be gone when the same request comes again."""
 
 
 async def create_journey(
@@ -97,7 +102,8 @@ async def create_journey(
     Zalo refuses it, where the consent has lapsed, or where the wallet cannot pay.
 
     Every call makes one, but an equal `idempotency_key` with an equal request gives the first one again for
-    48 hours. `oa_id` None: the account's only connected Official Account.
+    48 hours, unless that was refused for a reason that passes (consent, money, a quota): then it is tried
+    anew. `oa_id` None: the account's only connected Official Account.
 
     Raises JourneyInvalidError, KeyReusedError, KeyBusyError, OaNotFoundError, OaNotNamedError, and the
     ZaloErrors that are no refusal: then nothing is kept.
@@ -121,7 +127,7 @@ def _number(phone: str) -> str:
 async def _make(bridge: Bridge, wanted: _Wanted, key: _Key | None) -> Journey:
     held = await tokens.held_for_request(bridge, wanted.account_id, wanted.oa_id)
     now = bridge.clock.now()
-    token = None
+    token, passing = None, False
     try:
         made = await tokens.ask(
             bridge,
@@ -131,10 +137,11 @@ async def _make(bridge: Bridge, wanted: _Wanted, key: _Key | None) -> Journey:
         token = made.token
         row = _open_row(bridge.keyring, held, wanted, made, now)
     except ConsentLapsedError as lapsed:
-        row = _refused(_row(held, wanted, now), ACCESS_GONE, lapsed.message)
+        row, passing = _refused(_row(held, wanted, now), ACCESS_GONE, lapsed.message), True
     except ZaloRefusedError as refused:
         row = _refused(_row(held, wanted, now), refused.code, refused.said)
-    row = await bridge.db.together(_keep, _Kept(row, key))
+        passing = refused.refusal not in _LASTING
+    row = await bridge.db.together(_keep, _Kept(row, key, passing))
     return shown(row, token if row.state == JourneyState.OPEN else None)
 
 
@@ -151,11 +158,20 @@ async def _keep(tx: Tx, journeys: Sequence[_Kept]) -> list[JourneyRow]:
     else:
         rows = [one.row for one in journeys]
     ids = await store.add(tx, rows)
-    for one, id in zip(journeys, ids, strict=True):
+    kept = [replace(row, id=id) for row, id in zip(rows, ids, strict=True)]
+    for one, row in zip(journeys, kept, strict=True):
         if one.key is not None:
-            # Whoever took too long has lost its key to another: there are two journeys, each told to one.
-            await store.end_key(tx, one.row.account_id, one.key.text, one.key.begun_at, id)
-    return [replace(row, id=id) for row, id in zip(rows, ids, strict=True)]
+            await _end_key(tx, one, one.key, row)
+    return kept
+
+
+async def _end_key(tx: Tx, asked: _Kept, key: _Key, row: JourneyRow) -> None:
+    """Whoever took too long has lost its key to another: then there are two journeys, each told to one."""
+    unpaid = row.state == JourneyState.REFUSED and asked.row.state == JourneyState.OPEN
+    if asked.passing or unpaid:
+        await store.drop_key(tx, row.account_id, key.text, key.begun_at)
+    else:
+        await store.end_key(tx, row.account_id, key.text, key.begun_at, row.id)
 
 
 # ---------------------------------------------------------------- once for each key
