@@ -19,11 +19,13 @@ _MOST_WHOLE: Final = 2**63 - 1
 _MOST_COUNT: Final = 2**31 - 1
 _LONGEST_NUMBER: Final = 24
 _LONGEST_ID: Final = 500
+_LONGEST_TEXT: Final = 10_000
 _LONGEST_HEADER: Final = 8_000
 _MOST_PRICE: Final = 10**12
 _NO_AMOUNT: Final = Decimal("NaN")
-_MOST_TIME_MS: Final = 253_402_300_799_999
-"""The end of the year 9999."""
+_MOST_TIME_MS: Final = 4_102_444_800_000
+"""2100: a time can be reckoned with, added to and shown in any zone."""
+_MOST_DURATION_MS: Final = 366 * 86_400_000
 
 
 def pick(answer: Answer, *names: str) -> Any:
@@ -42,6 +44,14 @@ def whole(value: Any, what: str) -> int:
     raise ZaloGarbledError(f"{what} is no number")
 
 
+def id_of(value: Any, what: str) -> int:
+    """An id of Zalo's: a number above zero."""
+    number = whole(value, what)
+    if number > 0:
+        return number
+    raise ZaloGarbledError(f"{what} is none")
+
+
 def _parsed(text: str) -> int | None:
     digits = text.removeprefix("-")
     return int(text) if digits.isascii() and digits.isdigit() else None
@@ -56,13 +66,13 @@ def count(value: Any, what: str) -> int | None:
 
 
 def text(value: Any, what: str) -> str:
-    """ "": absent. Without NUL, which no database keeps."""
+    """ "": absent. Without NUL, which no database keeps, and cut to what lists of it can hold."""
     if value is None:
         return ""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, str):
-        return value.replace("\0", "")
+        return value.replace("\0", "")[:_LONGEST_TEXT]
     raise ZaloGarbledError(f"{what} is no text")
 
 
@@ -110,11 +120,11 @@ def moment(value: Any, what: str) -> datetime | None:
 
 
 def duration(value: Any, what: str) -> timedelta | None:
-    """Milliseconds. None: absent or empty."""
+    """Milliseconds, of a year at most. None: absent or empty."""
     if value in (None, ""):
         return None
     milliseconds = whole(value, what)
-    if not 0 <= milliseconds <= _MOST_TIME_MS:
+    if not 0 <= milliseconds <= _MOST_DURATION_MS:
         raise ZaloGarbledError(f"{what} is no duration")
     return timedelta(milliseconds=milliseconds)
 

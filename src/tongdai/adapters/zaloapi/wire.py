@@ -126,7 +126,7 @@ def profile(body: bytes) -> Profile:
     data = _data(body)
     oa_type = data.get("oa_type")
     return Profile(
-        oa_id=v.whole(pick(data, "oa_id", "oaid"), "the OA's id"),  # Zalo's page and its answers differ
+        oa_id=v.id_of(pick(data, "oa_id", "oaid"), "the OA's id"),  # Zalo's page and its answers differ
         name=v.text(data.get("name"), "the name"),
         description=v.text(data.get("description"), "the description"),
         is_verified=v.flag(data.get("is_verified"), "is_verified"),
