@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import anyio
 import pytest
+from psycopg import AsyncConnection, OperationalError
 
 from tongdai.kit.db import Database, Tx
 
@@ -66,3 +67,31 @@ async def test_one_that_fails_takes_no_other_with_it(table: Database) -> None:
         row = await (await tx.execute("SELECT array_agg(number ORDER BY number) FROM kept")).fetchone()
     assert row is not None
     assert row[0] == sorted(results)
+
+
+async def keep_and_lose_the_server(tx: Tx, numbers: Sequence[int]) -> list[int]:
+    """Written and committed, but the connection dies before anybody hears of it."""
+    await tx.execute("INSERT INTO kept SELECT unnest(%s::int[])", (list(numbers),))
+    await tx.execute("COMMIT")
+    await tx.execute("BEGIN")
+    async with await AsyncConnection.connect(tx.info.dsn, autocommit=True) as other:
+        await other.execute("SELECT pg_terminate_backend(%s, 5000)", (tx.info.backend_pid,))
+    return list(numbers)
+
+
+async def test_what_may_have_been_committed_is_not_written_again(table: Database) -> None:
+    failed = []
+
+    async def one(number: int) -> None:
+        try:
+            await table.together(keep_and_lose_the_server, number)
+        except OperationalError:
+            failed.append(number)
+
+    async with anyio.create_task_group() as group:
+        for number in range(20):
+            group.start_soon(one, number)
+    assert sorted(failed) == list(range(20))
+    async with table.transaction() as tx:
+        rows = await (await tx.execute("SELECT number FROM kept ORDER BY number")).fetchall()
+    assert [number for (number,) in rows] == list(range(20))

@@ -17,12 +17,17 @@ Result = TypeVar("Result")
 MOST_TOGETHER: Final = 100
 
 
+class UnknownOutcomeError(Exception):
+    """The work may be done: it is never done again. Its cause is what the tasks are told."""
+
+
 class Batches(Generic[Item, Result]):
     """Items of one sort, and the work that is done for some of them at once.
 
     `work` is given the items in the order in which they came and returns a result for each. Where it fails
-    for several, each is tried alone, so that a fault reaches whoever caused it and nobody else. What was
-    begun for a task that is cancelled is brought to its end.
+    for several, each is tried alone, so that a fault reaches whoever caused it and nobody else; but after an
+    UnknownOutcomeError all are told its cause. What was begun for a task that is cancelled is brought to its
+    end.
     """
 
     def __init__(
@@ -51,6 +56,10 @@ class Batches(Generic[Item, Result]):
     async def _served(self, batch: Sequence[tuple[Item, asyncio.Future[Result]]], *, alone: bool) -> bool:
         try:
             results = await self._work([item for item, _ in batch])
+        except UnknownOutcomeError as unknown:
+            for _, future in batch:
+                _settle(future, unknown.__cause__ or unknown)
+            return True
         except Exception as error:
             if alone:
                 _settle(batch[0][1], error)
@@ -61,6 +70,6 @@ class Batches(Generic[Item, Result]):
         return True
 
 
-def _settle(future: asyncio.Future[Result], error: Exception) -> None:
+def _settle(future: asyncio.Future[Result], error: BaseException) -> None:
     if not future.done():
         future.set_exception(error)

@@ -17,7 +17,7 @@ from psycopg.errors import IdleInTransactionSessionTimeout, TransactionTimeout
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
-from tongdai.kit.batching import Batches
+from tongdai.kit.batching import Batches, UnknownOutcomeError
 
 __all__ = ["TRANSIENT_ERRORS", "Database", "DatabaseError", "Sql", "Tx"]
 
@@ -106,7 +106,8 @@ class Database:
         """The result of `work` for this item, in one transaction with what other tasks ask for meanwhile.
 
         `work` is a function of a module, by which the others are found. It is given the items in the order in
-        which they came and returns a result for each. Raises what it raises for this item.
+        which they came and returns a result for each. Raises what it raises for this item, and what a failed
+        commit raises, for all of them: whether they were written is not known then, and nothing is repeated.
         """
         return await self._together(work, item, self.transaction)
 
@@ -126,8 +127,16 @@ class Database:
         if batches is None:
 
             async def on_a_connection(items: Sequence[Item]) -> Sequence[Result]:
-                async with connected() as tx:
-                    return await work(tx, items)
+                ending = False
+                try:
+                    async with connected() as tx:
+                        results = await work(tx, items)
+                        ending = True
+                except Exception as error:
+                    if ending:
+                        raise UnknownOutcomeError from error
+                    raise
+                return results
 
             batches = self._batches[work] = Batches(on_a_connection)
         result: Result = await batches.do(item)
