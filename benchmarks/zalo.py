@@ -16,7 +16,7 @@ import msgspec
 from benchmarks.stage import Bench, Stage, Tenant, answers, free_port, running
 from tongdai.adapters.zaloapi import ZaloClient
 from tongdai.domain import zalo
-from tongdai.domain.zalo import Bridge, tokens
+from tongdai.domain.zalo import Bridge
 from tongdai.kit.clock import SystemClock
 from tongdai.ports.zalo import Access
 
@@ -118,6 +118,6 @@ async def connect(through: Bridge, tenant: Tenant, oa_ids: Sequence[int]) -> Non
 async def access(through: Bridge, tenant: Tenant) -> Access:
     """What opens this tenant's first Official Account."""
     async with through.db.transaction() as tx:
-        held = await tokens.held_oa(tx, through.keyring, tenant.account_id, FIRST_OA)
+        held = await zalo.held_oa(tx, through.keyring, tenant.account_id, FIRST_OA)
     assert held.access is not None
     return held.access

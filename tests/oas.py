@@ -16,10 +16,7 @@ from tests.fakes.zalo import EmulatedZalo
 
 from tongdai.adapters.zaloapi import ZaloClient
 from tongdai.domain import webhooks
-from tongdai.domain.zalo import connecting, facts, oas, refreshing
-from tongdai.domain.zalo.bridge import Bridge
-from tongdai.domain.zalo.model import Oa
-from tongdai.domain.zalo.tokens import HeldOa, held_oa
+from tongdai.domain.zalo import Bridge, HeldOa, Oa, authorize, connect, facts, get_oa, held_oa, refreshing
 from tongdai.kit.clock import Clock
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
@@ -57,7 +54,7 @@ class World:
         person = person or self.owner
         given: dict[str, Any] = {"app_id": zalo.APP_ID, "secret": zalo.APP_SECRET}
         given |= {"redirect_uri": zalo.CALLBACK_URL} | more
-        return await connecting.authorize(self.bridge, person.account_id, person.user.id, **given)
+        return await authorize(self.bridge, person.account_id, person.user.id, **given)
 
     async def back(
         self, person: factories.Person | None = None, oa_id: int = zalo.OA_ID, **more: Any
@@ -71,7 +68,7 @@ class World:
     async def come_back(self, back: Back, person: factories.Person | None = None, **more: Any) -> Oa:
         person = person or self.owner
         given: dict[str, Any] = {"code": back.code, "oa_id": back.oa_id, "state": back.state} | more
-        return await connecting.connect(self.bridge, person.account_id, person.user.id, **given)
+        return await connect(self.bridge, person.account_id, person.user.id, **given)
 
     async def connected(self, person: factories.Person | None = None, oa_id: int = zalo.OA_ID) -> Oa:
         return await self.come_back(await self.back(person, oa_id), person)
@@ -80,7 +77,7 @@ class World:
 
     async def oa(self, oa_id: int = zalo.OA_ID, person: factories.Person | None = None) -> Oa:
         async with self.db.transaction() as tx:
-            return await oas.get_oa(tx, (person or self.owner).account_id, oa_id)
+            return await get_oa(tx, (person or self.owner).account_id, oa_id)
 
     async def held(self, oa_id: int = zalo.OA_ID, person: factories.Person | None = None) -> HeldOa:
         async with self.db.transaction() as tx:

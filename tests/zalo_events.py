@@ -11,8 +11,7 @@ from tests.call_events import CALLED_AT
 
 from tongdai.domain.webhooks import ZaloEvent, ZaloEventType
 from tongdai.domain.webhooks.store.deliveries import decode_event, encode_event
-from tongdai.domain.zalo import telling
-from tongdai.domain.zalo.model import (
+from tongdai.domain.zalo import (
     Journey,
     JourneyState,
     MessageState,
@@ -20,6 +19,7 @@ from tongdai.domain.zalo.model import (
     OaState,
     ZnsMessage,
     ZnsTemplate,
+    telling,
 )
 
 BEFORE: Final = CALLED_AT

@@ -9,8 +9,8 @@ from typing import Any
 
 from tests.factories import Person, joined
 
-from tongdai.domain.zalo import apps
-from tongdai.domain.zalo.model import App
+from tongdai.domain import zalo
+from tongdai.domain.zalo import App
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database, Tx
 from tongdai.kit.zalo_signs import event_signature
@@ -47,7 +47,7 @@ async def shop(
 ) -> Shop:
     """`key` None: the app's webhook secret is not known."""
     async with joined(db) as tx:
-        app = await apps.set_app(
+        app = await zalo.set_app(
             tx, keyring, person.account_id, app_id=app_id, secret="app-secret", webhook_secret=key, now=now
         )
         oa_ref = await _value(

@@ -12,10 +12,8 @@ from typing import Any
 import procrastinate
 
 from tongdai.bootstrap import RENDERERS, Platform
-from tongdai.domain import campaigns, compliance, dialer, scripts, webhooks
-from tongdai.domain.zalo import events as zalo_events
-from tongdai.domain.zalo import following, keeper
-from tongdai.domain.zalo.bridge import Bridge
+from tongdai.domain import campaigns, compliance, dialer, scripts, webhooks, zalo
+from tongdai.domain.zalo import Bridge
 from tongdai.kit import upkeep
 from tongdai.kit.db import TRANSIENT_ERRORS
 from tongdai.kit.readiness import schema_fault
@@ -85,8 +83,8 @@ async def run_jobs(platform: Platform, stop: asyncio.Event) -> None:
             told = [
                 file_importer(platform).run(stop),
                 webhook_sender(platform).run(stop),
-                following.Follower(bridge).run(stop),
-                keeper.Keeper(bridge).run(stop),
+                zalo.Follower(bridge).run(stop),
+                zalo.Keeper(bridge).run(stop),
             ]
             await _until_stopped(stop, jobs, told=told)
 
@@ -191,7 +189,7 @@ def _add_forgetting(app: procrastinate.App, platform: Platform) -> None:
     @app.periodic(cron=HOURLY)
     @app.task(name="forget_zalo_events", queueing_lock="forget_zalo_events", retry=SOON_AGAIN)
     async def forget_zalo_events(timestamp: int) -> None:
-        await zalo_events.forget_events(platform.db, platform.clock.now())
+        await zalo.forget_events(platform.db, platform.clock.now())
 
     @app.periodic(cron=HOURLY)
     @app.task(name="purge_rings", queueing_lock="purge_rings", retry=SOON_AGAIN)

@@ -19,7 +19,7 @@ from tests.fakes import zalo
 from tests.fakes.dialling import eventually
 from tests.oas import World
 
-from tongdai.domain.zalo.model import OaState
+from tongdai.domain.zalo import OaState
 from tongdai.domain.zalo.refreshing import AT_ONCE, WAS_LOST
 from tongdai.kit.clock import SystemClock
 from tongdai.kit.crypto import Keyring

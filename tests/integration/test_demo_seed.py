@@ -17,11 +17,9 @@ from tests.fakes.zalo import ACCESS_TOKEN, zalo_emulator
 from tongdai.cli.demo_seed import Tenant, seeded
 from tongdai.cli.demo_vbot import FULL_WALLET, VBot
 from tongdai.cli.demo_zalo import connect_oa, write_fixtures
-from tongdai.domain import accounts, billing, campaigns, contacts
+from tongdai.domain import accounts, billing, campaigns, contacts, zalo
 from tongdai.domain.campaigns import DeclaredField
-from tongdai.domain.zalo import apps, oas
-from tongdai.domain.zalo.bridge import Bridge
-from tongdai.domain.zalo.model import OaState
+from tongdai.domain.zalo import Bridge, OaState
 from tongdai.kit.clock import SystemClock
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database, Tx
@@ -199,7 +197,7 @@ async def sells_by_zalo(db: Database, tx: Tx, keyring: Keyring, tenant: Tenant) 
     assert interits is not None
     assert (sencloud.account_id, sencloud.user_id) == (owner.account_id, owner.user_id)
     assert (interits.caller.account_id, interits.state) == (owner.account_id, accounts.KeyState.ACTIVE)
-    [app] = await apps.list_apps(tx, owner.account_id)
+    [app] = await zalo.list_apps(tx, owner.account_id)
     assert str(app.app_id) == tenant.zalo.sencloud.app_id
     assert app.hook == tenant.zalo.zalo.hook
     assert app.has_webhook_secret
@@ -289,5 +287,5 @@ async def test_the_official_account_is_connected_once_and_again_where_the_emulat
             await connect_oa(bridge, owner, parts, BASE_URL)
             assert await emulator.requests(ACCESS_TOKEN) == asked
         async with db.transaction() as tx:
-            oa = await oas.get_oa(tx, owner.account_id, parts.zalo.facts.oa_id)
+            oa = await zalo.get_oa(tx, owner.account_id, parts.zalo.facts.oa_id)
         assert oa.state is OaState.CONNECTED

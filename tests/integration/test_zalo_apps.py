@@ -8,9 +8,8 @@ import pytest
 from tests import factories
 from tests.fakes.clock import FakeClock
 
-from tongdai.domain.zalo import apps
-from tongdai.domain.zalo.errors import AppInvalidError, AppNotFoundError
-from tongdai.domain.zalo.model import App
+from tongdai.domain import zalo
+from tongdai.domain.zalo import App, AppInvalidError, AppNotFoundError
 from tongdai.domain.zalo.seals import open_app
 from tongdai.kit.crypto import Keyring, SealBrokenError
 from tongdai.kit.db import Database
@@ -30,7 +29,7 @@ async def registered(db: Database, keyring: Keyring, account_id: int, **told: An
     async with db.transaction() as tx:
         given: dict[str, Any] = {"app_id": APP_ID, "now": FakeClock().now()}
         given |= told
-        return await apps.set_app(tx, keyring, account_id, **given)
+        return await zalo.set_app(tx, keyring, account_id, **given)
 
 
 async def kept(db: Database, column: str) -> bytes | None:
@@ -90,7 +89,7 @@ async def test_what_can_be_no_app_is_refused(
 async def test_a_strangers_app_is_unknown(db: Database, keyring: Keyring, cast: factories.Cast) -> None:
     await registered(db, keyring, cast.owner.account_id, secret="one")
     async with db.transaction() as tx:
-        assert [app.app_id for app in await apps.list_apps(tx, cast.owner.account_id)] == [APP_ID]
-        assert await apps.list_apps(tx, cast.stranger.account_id) == []
+        assert [app.app_id for app in await zalo.list_apps(tx, cast.owner.account_id)] == [APP_ID]
+        assert await zalo.list_apps(tx, cast.stranger.account_id) == []
         with pytest.raises(AppNotFoundError):
-            await apps.get_app(tx, cast.stranger.account_id, APP_ID)
+            await zalo.get_app(tx, cast.stranger.account_id, APP_ID)

@@ -14,19 +14,21 @@ from tests.fakes import zalo
 from tests.fakes.clock import FakeClock
 from tests.oas import World
 
-from tongdai.domain.zalo import apps, connecting, permissions
-from tongdai.domain.zalo.bridge import Bridge
-from tongdai.domain.zalo.errors import (
+from tongdai.domain.zalo import (
     AppInvalidError,
+    Bridge,
     ConsentLapsedError,
     OaNotFoundError,
+    OaState,
     OaTakenError,
     PermissionRefusedError,
     PermissionUnknownError,
+    ask,
+    connecting,
+    permissions,
+    set_app,
 )
-from tongdai.domain.zalo.model import OaState
 from tongdai.domain.zalo.seals import open_token
-from tongdai.domain.zalo.tokens import ask
 from tongdai.kit.crypto import Keyring, SealBrokenError
 from tongdai.kit.db import Database
 from tongdai.kit.zalo_signs import pkce_challenge
@@ -107,7 +109,7 @@ async def test_an_app_with_a_fixed_verifier_or_none_is_connected_its_way(world: 
     challenge = pkce_challenge(verifier)
     await world.emulator.change_app(pkce="fixed", code_challenge=challenge)
     async with world.db.transaction() as tx:
-        await apps.set_app(
+        await set_app(
             tx,
             world.bridge.keyring,
             world.owner.account_id,
@@ -122,7 +124,7 @@ async def test_an_app_with_a_fixed_verifier_or_none_is_connected_its_way(world: 
     await world.come_back(await world.agree(page))
     await world.emulator.change_app(pkce="none", code_challenge="")
     async with world.db.transaction() as tx:
-        await apps.set_app(
+        await set_app(
             tx,
             world.bridge.keyring,
             world.owner.account_id,

@@ -16,10 +16,9 @@ from tests.zalo_told import APP_ID, OA_ID, Shop, event, ms, shop, signed
 
 from tongdai.domain import webhooks, zalo
 from tongdai.domain.webhooks import DeliveryDetail, ZaloEvent
+from tongdai.domain.zalo import JourneyState, MessageState, Reception, ZnsMessage, forget_events, take_event
 from tongdai.domain.zalo import events as zalo_events
-from tongdai.domain.zalo import oas
-from tongdai.domain.zalo.events import KEPT_FOR, Reception, forget_events, take_event
-from tongdai.domain.zalo.model import JourneyState, MessageState, ZnsMessage
+from tongdai.domain.zalo.events import KEPT_FOR
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
 from tongdai.kit.zalo_signs import event_signature
@@ -349,7 +348,7 @@ async def test_another_quota_is_known_and_told(
     await zalo_says("change_oa_daily_quota", oaId=str(OA_ID), quota={"prev_value": 500, "new_value": daily})
 
     async with db.transaction() as tx:
-        oa = await oas.get_oa(tx, owner.account_id, OA_ID)
+        oa = await zalo.get_oa(tx, owner.account_id, OA_ID)
     (detail,) = await told(outbox)
     assert oa.daily_quota == 1000
     assert isinstance(detail.event, ZaloEvent)

@@ -11,9 +11,7 @@ from tests import oas
 from tests.fakes.clock import FakeClock
 from tests.oas import World
 
-from tongdai.domain.zalo import facts
-from tongdai.domain.zalo.keeper import Keeper, KeeperConfig
-from tongdai.domain.zalo.model import OaState
+from tongdai.domain.zalo import Keeper, KeeperConfig, OaState, facts
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
 

@@ -15,8 +15,16 @@ from tests.fakes.sending import eventually
 from tests.zns import PHONE, Shop, Zns
 
 from tongdai.domain import webhooks
-from tongdai.domain.zalo import create_journey, following, journeys, outcomes
-from tongdai.domain.zalo.model import Journey, JourneyState, MessageState, ZnsMessage
+from tongdai.domain.zalo import (
+    Journey,
+    JourneyState,
+    MessageState,
+    ZnsMessage,
+    create_journey,
+    following,
+    get_journey,
+    outcomes,
+)
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
 from tongdai.ports.zalo import ZaloGarbledError
@@ -283,7 +291,7 @@ async def test_the_first_message_of_a_journey_charges_the_journey_and_none_of_th
     assert second.state is MessageState.ACCEPTED
     assert await world.purse(shop) == (BALANCE - price, NOTHING)
     async with world.db.transaction() as tx:
-        enabled = await journeys.get_journey(
+        enabled = await get_journey(
             tx, world.bridge.keyring, shop.account_id, str(journey.id), None, now=world.bridge.clock.now()
         )
     assert (enabled.state, enabled.charged) == (JourneyState.ENABLED, True)

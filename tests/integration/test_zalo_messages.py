@@ -13,9 +13,18 @@ from tests.fakes.clock import FakeClock
 from tests.zns import Shop, Zns
 
 from tongdai.domain import webhooks
-from tongdai.domain.zalo import messages
-from tongdai.domain.zalo.errors import MessageNotFoundError
-from tongdai.domain.zalo.model import MessageFilter, MessageState, Page, Paging, ZnsMessage
+from tongdai.domain.zalo import (
+    MessageFilter,
+    MessageNotFoundError,
+    MessageState,
+    Page,
+    Paging,
+    ZnsMessage,
+    get_message,
+    list_messages,
+    message_rated,
+    message_seen,
+)
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
 
@@ -37,7 +46,7 @@ async def listed(
     world: Zns, shop: Shop, where: MessageFilter | None = None, **paging: Any
 ) -> Page[ZnsMessage]:
     async with world.db.transaction() as tx:
-        return await messages.list_messages(tx, shop.account_id, where or MessageFilter(), Paging(**paging))
+        return await list_messages(tx, shop.account_id, where or MessageFilter(), Paging(**paging))
 
 
 async def found(world: Zns, shop: Shop, **where: Any) -> list[int]:
@@ -51,8 +60,8 @@ async def test_a_message_is_found_by_zalos_id_and_by_ours(world: Zns, shop: Shop
     sent = await world.send(shop)
     assert sent.msg_id is not None
     async with world.db.transaction() as tx:
-        by_zalos = await messages.get_message(tx, shop.account_id, sent.msg_id, shop.oa_id)
-        by_ours = await messages.get_message(tx, shop.account_id, str(sent.id), None)
+        by_zalos = await get_message(tx, shop.account_id, sent.msg_id, shop.oa_id)
+        by_ours = await get_message(tx, shop.account_id, str(sent.id), None)
     assert by_zalos == by_ours == sent
 
 
@@ -60,7 +69,7 @@ async def test_a_message_is_found_by_zalos_id_and_by_ours(world: Zns, shop: Shop
 async def test_what_is_no_messages_id_finds_none(world: Zns, shop: Shop, name: str) -> None:
     async with world.db.transaction() as tx:
         with pytest.raises(MessageNotFoundError):
-            await messages.get_message(tx, shop.account_id, name, None)
+            await get_message(tx, shop.account_id, name, None)
 
 
 async def test_a_message_of_another_official_account_is_not_found(world: Zns, shop: Shop) -> None:
@@ -70,9 +79,9 @@ async def test_a_message_of_another_official_account_is_not_found(world: Zns, sh
         for name in (sent.msg_id, str(sent.id)):
             for oa_id in (zalo.SECOND_OA_ID, 2**70):
                 with pytest.raises(MessageNotFoundError):
-                    await messages.get_message(tx, shop.account_id, name, oa_id)
+                    await get_message(tx, shop.account_id, name, oa_id)
         with pytest.raises(MessageNotFoundError):
-            await messages.get_message(tx, world.cast.stranger.account_id, sent.msg_id, None)
+            await get_message(tx, world.cast.stranger.account_id, sent.msg_id, None)
 
 
 # ---------------------------------------------------------------- lists
@@ -103,7 +112,7 @@ async def test_each_filter_gives_what_it_names_and_nothing_else(
     await world.arrives(shop, msg_id=two.msg_id, delivered_at=later)
     assert one.msg_id is not None
     async with world.db.transaction() as tx:
-        await messages.message_seen(tx, shop.account_id, shop.oa_id, msg_id=one.msg_id, now=later)
+        await message_seen(tx, shop.account_id, shop.oa_id, msg_id=one.msg_id, now=later)
 
     assert await found(world, shop) == [three.id, two.id, one.id]
     wanted: list[tuple[dict[str, Any], list[int]]] = [
@@ -146,7 +155,7 @@ async def test_a_message_is_found_by_the_tracking_id_that_zalo_was_given(world: 
 async def test_a_stranger_lists_nothing_of_it(world: Zns, shop: Shop) -> None:
     sent = await world.send(shop)
     async with world.db.transaction() as tx:
-        page = await messages.list_messages(
+        page = await list_messages(
             tx, world.cast.stranger.account_id, MessageFilter(msg_id=sent.msg_id), Paging()
         )
     assert page.items == []
@@ -159,12 +168,8 @@ async def test_a_message_that_was_seen_stays_seen(world: Zns, shop: Shop, clock:
     sent = await world.send(shop)
     assert sent.msg_id is not None
     async with world.db.transaction() as tx:
-        seen = await messages.message_seen(
-            tx, shop.account_id, shop.oa_id, msg_id=sent.msg_id, now=clock.now()
-        )
-        again = await messages.message_seen(
-            tx, shop.account_id, shop.oa_id, msg_id=sent.msg_id, now=clock.now()
-        )
+        seen = await message_seen(tx, shop.account_id, shop.oa_id, msg_id=sent.msg_id, now=clock.now())
+        again = await message_seen(tx, shop.account_id, shop.oa_id, msg_id=sent.msg_id, now=clock.now())
     assert seen is not None
     assert (seen.id, seen.seen, again) == (sent.id, True, None)
 
@@ -184,7 +189,7 @@ async def test_the_last_rating_stays_and_customers_servers_are_told_of_each(
 
     async def rated(rate: int, minutes: int) -> ZnsMessage | None:
         async with world.db.transaction() as tx:
-            return await messages.message_rated(
+            return await message_rated(
                 tx,
                 shop.account_id,
                 msg_id=sent.msg_id or "",
@@ -211,12 +216,9 @@ async def test_events_about_what_nobody_sent_change_nothing(world: Zns, shop: Sh
         assert await world.arrives(shop, msg_id=msg_id, tracking_id="\x00") is None
         assert await world.arrives(shop, msg_id=msg_id, tracking_id=f"td{sent.id + 1}") is None
         async with world.db.transaction() as tx:
+            assert await message_seen(tx, shop.account_id, shop.oa_id, msg_id=msg_id, now=clock.now()) is None
             assert (
-                await messages.message_seen(tx, shop.account_id, shop.oa_id, msg_id=msg_id, now=clock.now())
-                is None
-            )
-            assert (
-                await messages.message_rated(
+                await message_rated(
                     tx,
                     shop.account_id,
                     msg_id=msg_id,

@@ -13,9 +13,17 @@ from tests.fakes.clock import FakeClock
 from tests.oas import World
 
 from tongdai.domain import webhooks
-from tongdai.domain.zalo import oas
-from tongdai.domain.zalo.errors import OaNotFoundError, OaNotNamedError
-from tongdai.domain.zalo.model import Oa, OaFilter, Page, Paging
+from tongdai.domain.zalo import (
+    Oa,
+    OaFilter,
+    OaNotFoundError,
+    OaNotNamedError,
+    Page,
+    Paging,
+    get_oa,
+    list_oas,
+    update_oa,
+)
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
 
@@ -38,7 +46,7 @@ async def listed(
     world: World, paging: Paging | None = None, account_id: int | None = None, **wanted: object
 ) -> Page[Oa]:
     async with world.db.transaction() as tx:
-        return await oas.list_oas(
+        return await list_oas(
             tx,
             account_id or world.owner.account_id,
             OaFilter(**wanted),  # type: ignore[arg-type]
@@ -79,14 +87,14 @@ async def test_a_stranger_sees_none_of_them(world: World) -> None:
         await world.oa(person=world.cast.stranger)
     async with world.db.transaction() as tx:
         with pytest.raises(OaNotNamedError):
-            await oas.get_oa(tx, world.cast.stranger.account_id, None)
+            await get_oa(tx, world.cast.stranger.account_id, None)
         with pytest.raises(OaNotNamedError):
-            await oas.get_oa(tx, world.owner.account_id, None)
+            await get_oa(tx, world.owner.account_id, None)
 
 
 async def relayed(world: World, url: str, person: factories.Person | None = None) -> Oa:
     async with world.db.transaction() as tx:
-        return await oas.update_oa(
+        return await update_oa(
             tx,
             (person or world.owner).account_id,
             zalo.OA_ID,

@@ -12,9 +12,7 @@ from tests.fakes import zalo
 from tests.fakes.clock import FakeClock
 from tests.oas import World
 
-from tongdai.domain.zalo import attempting, connecting, refreshing
-from tongdai.domain.zalo.bridge import Bridge
-from tongdai.domain.zalo.model import OaState
+from tongdai.domain.zalo import Bridge, OaState, attempting, disconnect, refreshing
 from tongdai.domain.zalo.store import refreshing as store
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
@@ -80,7 +78,7 @@ async def test_renewals_of_one_hour_are_spread_over_an_hour() -> None:
 
 async def test_an_official_account_that_is_let_go_is_not_renewed(held: World) -> None:
     async with held.db.transaction() as tx:
-        await connecting.disconnect(tx, held.owner.account_id, zalo.OA_ID, held.clock.now())
+        await disconnect(tx, held.owner.account_id, zalo.OA_ID, held.clock.now())
     assert await held.refresh() == 0
     assert await held.asked_to_refresh() == []
 

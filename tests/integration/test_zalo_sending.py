@@ -16,13 +16,14 @@ from tests.fakes.clock import FakeClock
 from tests.zns import PHONE, Zns
 
 from tongdai.adapters.zaloapi import ZaloClient
-from tongdai.domain.zalo.errors import (
+from tongdai.domain.zalo import (
     JourneyNotFoundError,
     MessageInvalidError,
     MessageNotFoundError,
+    MessageState,
     OaNotFoundError,
+    ZnsMessage,
 )
-from tongdai.domain.zalo.model import MessageState, ZnsMessage
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
 from tongdai.ports.zalo import ZaloAwayError, ZaloError, ZaloGarbledError, ZaloSilentError

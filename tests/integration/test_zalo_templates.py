@@ -15,9 +15,16 @@ from tests.fakes.clock import FakeClock
 from tests.zns import Shop, Zns
 
 from tongdai.domain import webhooks
-from tongdai.domain.zalo import templates
-from tongdai.domain.zalo.errors import ConsentLapsedError, OaNotFoundError, TemplateNotFoundError
-from tongdai.domain.zalo.model import Page, Paging, TemplateFilter, ZnsTemplate
+from tongdai.domain.zalo import (
+    ConsentLapsedError,
+    OaNotFoundError,
+    Page,
+    Paging,
+    TemplateFilter,
+    TemplateNotFoundError,
+    ZnsTemplate,
+    templates,
+)
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
 from tongdai.ports.zalo import ZaloError

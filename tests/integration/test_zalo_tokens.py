@@ -12,11 +12,18 @@ from tests.fakes import zalo
 from tests.fakes.clock import FakeClock
 from tests.oas import World
 
-from tongdai.domain.zalo import attempting, refreshing
-from tongdai.domain.zalo.errors import ConsentLapsedError, OaNotFoundError, OaNotNamedError
-from tongdai.domain.zalo.model import OaState
+from tongdai.domain.zalo import (
+    ConsentLapsedError,
+    HeldOa,
+    OaNotFoundError,
+    OaNotNamedError,
+    OaState,
+    ask,
+    attempting,
+    held_oa,
+    refreshing,
+)
 from tongdai.domain.zalo.store import refreshing as store
-from tongdai.domain.zalo.tokens import HeldOa, ask, held_oa
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
 from tongdai.ports.zalo import Access, Profile, ZaloAwayError, ZaloRefusedError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tongdai.domain.zalo.model import Page, Paging
+from tongdai.domain.zalo import Page, Paging
 
 ROWS = [2, 3, 5, 8, 13, 21, 34]
 

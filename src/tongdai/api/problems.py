@@ -16,7 +16,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import ExceptionHandlersMap
 
-from tongdai.domain.zalo.errors import KeyBusyError
+from tongdai.domain.zalo import KeyBusyError
 from tongdai.kit.db import TRANSIENT_ERRORS
 from tongdai.kit.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError, TongdaiError
 from tongdai.kit.receiving import BodyLateError

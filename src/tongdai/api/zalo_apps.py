@@ -10,14 +10,14 @@ from tongdai.api.bodies import given
 from tongdai.api.problems import answers
 from tongdai.api.zalo_bridge import TAGS, AppId
 from tongdai.api.zalo_shapes import ZaloApp, ZaloAppChange, ZaloAppList
-from tongdai.domain.zalo import apps
+from tongdai.domain import zalo
 
 
 @get("/zalo/apps", operation_id="listZaloApps", summary="List Zalo apps", tags=TAGS, responses=answers())
 async def list_apps(services: Wired, caller: CalledBy) -> ZaloAppList:
     """All apps of the account, with the address that Zalo's events of each go to."""
     async with services.db.transaction() as tx:
-        rows = await apps.list_apps(tx, caller.account_id)
+        rows = await zalo.list_apps(tx, caller.account_id)
     return ZaloAppList([ZaloApp.of(row, services.zalo_options.public_url) for row in rows])
 
 
@@ -31,7 +31,7 @@ async def list_apps(services: Wired, caller: CalledBy) -> ZaloAppList:
 async def get_app(services: Wired, caller: CalledBy, app_id: AppId) -> ZaloApp:
     """One app, by Zalo's id."""
     async with services.db.transaction() as tx:
-        row = await apps.get_app(tx, caller.account_id, app_id)
+        row = await zalo.get_app(tx, caller.account_id, app_id)
     return ZaloApp.of(row, services.zalo_options.public_url)
 
 
@@ -46,7 +46,7 @@ async def get_app(services: Wired, caller: CalledBy, app_id: AppId) -> ZaloApp:
 async def put_app(services: Wired, caller: CalledBy, app_id: AppId, data: JSONBody[ZaloAppChange]) -> ZaloApp:
     """Keeps its secrets, sealed; the app itself is made in Zalo's console. For owners."""
     async with services.db.transaction() as tx:
-        row = await apps.set_app(
+        row = await zalo.set_app(
             tx,
             services.keyring,
             caller.account_id,

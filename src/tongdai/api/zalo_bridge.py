@@ -13,8 +13,7 @@ from msgspec import Meta
 
 from tongdai.api.bodies import MAX_ID
 from tongdai.api.paging import to_cursor
-from tongdai.domain.zalo.bridge import Bridge
-from tongdai.domain.zalo.model import Page
+from tongdai.domain.zalo import Bridge, Page
 from tongdai.kit.errors import InvalidError
 from tongdai.ports.services import Services
 from tongdai.ports.zalo import ZaloAwayError

@@ -19,8 +19,8 @@ from tongdai.api.zalo_shapes import (
     ZaloConnection,
     ZaloConnectionPage,
 )
-from tongdai.domain.zalo import connecting, oas
-from tongdai.domain.zalo.model import OaFilter, Paging
+from tongdai.domain import zalo
+from tongdai.domain.zalo import OaFilter, Paging
 
 OfApp = Annotated[
     int | None, QueryParameter(ge=1, le=MAX_ID, description="Only connected with this app, by Zalo's id.")
@@ -42,7 +42,7 @@ async def authorize(
 ) -> ZaloAuthorization:
     """The page at which an administrator of the Official Account lets the app in. Zalo sends their browser
     to `redirect_uri` with `code`, `state` and `oa_id`: what `connectZalo` wants to be given."""
-    url = await connecting.authorize(
+    url = await zalo.authorize(
         bridge_of(services),
         caller.account_id,
         caller.user_id,
@@ -63,7 +63,7 @@ async def authorize(
 async def connect(services: Wired, caller: CalledBy, data: JSONBody[NewZaloConnection]) -> ZaloConnection:
     """Exchanges the code for tokens, which the platform keeps and renews. The same Official Account again is
     the same connection. 409: another account has it, or Zalo does not let it in."""
-    row = await connecting.connect(
+    row = await zalo.connect(
         bridge_of(services),
         caller.account_id,
         caller.user_id,
@@ -94,7 +94,7 @@ async def list_connections(
     wanted = OaFilter(app_id=app_id, oa_id=oa_id, name=name)
     paging = Paging(after=after(cursor) or None, limit=limit, newest_first=False)
     async with services.db.transaction() as tx:
-        page = await oas.list_oas(tx, caller.account_id, wanted, paging)
+        page = await zalo.list_oas(tx, caller.account_id, wanted, paging)
     return ZaloConnectionPage([ZaloConnection.of(row) for row in page.items], further(page))
 
 
@@ -108,7 +108,7 @@ async def list_connections(
 async def get_connection(services: Wired, caller: CalledBy, oa_id: OaId) -> ZaloConnection:
     """One Official Account, by Zalo's id: its state and why, its quota and qualities."""
     async with services.db.transaction() as tx:
-        return ZaloConnection.of(await oas.get_oa(tx, caller.account_id, oa_id))
+        return ZaloConnection.of(await zalo.get_oa(tx, caller.account_id, oa_id))
 
 
 @post(
@@ -122,7 +122,7 @@ async def get_connection(services: Wired, caller: CalledBy, oa_id: OaId) -> Zalo
 async def disconnect(services: Wired, caller: CalledBy, oa_id: OaId) -> ZaloConnection:
     """Forgets its tokens. Its journeys and messages stay to be read, and it can be connected again."""
     async with services.db.transaction() as tx:
-        row = await connecting.disconnect(tx, caller.account_id, oa_id, services.clock.now())
+        row = await zalo.disconnect(tx, caller.account_id, oa_id, services.clock.now())
     return ZaloConnection.of(row)
 
 
@@ -137,7 +137,7 @@ async def renew(services: Wired, caller: CalledBy, oa_id: OaId) -> ZaloAuthoriza
     """The page as before, for one that `needs_consent`, with the app and the address that it was connected
     with."""
     return ZaloAuthorization(
-        await connecting.renew_permission(bridge_of(services), caller.account_id, caller.user_id, oa_id)
+        await zalo.renew_permission(bridge_of(services), caller.account_id, caller.user_id, oa_id)
     )
 
 

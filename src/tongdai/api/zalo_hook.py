@@ -13,7 +13,7 @@ from litestar import Request, Response, post
 from litestar.params import FromPath
 
 from tongdai.api.auth import Wired
-from tongdai.domain.zalo.events import Reception, take_event
+from tongdai.domain.zalo import Reception, take_event
 from tongdai.kit.receiving import read_body
 
 PATH: Final = "/zalo/webhook/{hook:str}"

@@ -20,8 +20,8 @@ from tongdai.api.zalo_shapes import (
     ZaloTemplate,
     ZaloTemplatePage,
 )
-from tongdai.domain.zalo import messages, sending, templates
-from tongdai.domain.zalo.model import MessageFilter, MessageState, Paging, TemplateFilter, ZnsRequest
+from tongdai.domain import zalo
+from tongdai.domain.zalo import MessageFilter, MessageState, Paging, TemplateFilter, ZnsRequest
 
 MessageId = Annotated[
     str, PathParameter(min_length=1, max_length=100, description="Zalo's id of a message, or ours.")
@@ -64,7 +64,7 @@ async def send_message(services: Wired, caller: CalledBy, data: JSONBody[NewZalo
     oa_id = read_id(data.oa_id, "oa_id")
     bridge = bridge_of(services)
     return ZaloMessage.of(
-        await sending.send_zns(bridge, caller.account_id, caller.user_id, oa_id=oa_id, request=request)
+        await zalo.send_zns(bridge, caller.account_id, caller.user_id, oa_id=oa_id, request=request)
     )
 
 
@@ -98,7 +98,7 @@ async def list_messages(
     )
     paging = Paging(after=after(cursor) or None, limit=limit)
     async with services.db.transaction() as tx:
-        page = await messages.list_messages(tx, caller.account_id, wanted, paging)
+        page = await zalo.list_messages(tx, caller.account_id, wanted, paging)
     return ZaloMessagePage([ZaloMessage.of(row) for row in page.items], further(page))
 
 
@@ -114,7 +114,7 @@ async def get_message(
 ) -> ZaloMessage:
     """One message, by Zalo's id or ours."""
     async with services.db.transaction() as tx:
-        return ZaloMessage.of(await messages.get_message(tx, caller.account_id, message_id, oa_id))
+        return ZaloMessage.of(await zalo.get_message(tx, caller.account_id, message_id, oa_id))
 
 
 @get(
@@ -129,7 +129,7 @@ async def list_templates(
 ) -> ZaloTemplatePage:
     """The templates that Zalo has for the account's Official Accounts, oldest first."""
     paging = Paging(after=after(cursor) or None, limit=limit, newest_first=False)
-    page = await templates.list_templates(
+    page = await zalo.list_templates(
         bridge_of(services), caller.account_id, TemplateFilter(oa_id=oa_id), paging
     )
     return ZaloTemplatePage([ZaloTemplate.of(row) for row in page.items], further(page))
@@ -146,7 +146,7 @@ async def get_template(
     services: Wired, caller: CalledBy, zalo_template_id: ZaloTemplateId, oa_id: WhichOa = None
 ) -> ZaloTemplate:
     """One template with its parameters, as Zalo has it now."""
-    row = await templates.get_template(bridge_of(services), caller.account_id, oa_id, zalo_template_id)
+    row = await zalo.get_template(bridge_of(services), caller.account_id, oa_id, zalo_template_id)
     return ZaloTemplate.of(row)
 
 

@@ -12,9 +12,9 @@ from tongdai.api.bodies import Id
 from tongdai.api.money import shown_price
 from tongdai.api.times import shown_time
 from tongdai.api.zalo_bridge import ZaloId
+from tongdai.domain import zalo
 from tongdai.domain.contacts import shown
-from tongdai.domain.zalo import model
-from tongdai.domain.zalo.model import JourneyState, MessageState, OaState, Pkce
+from tongdai.domain.zalo import JourneyState, MessageState, OaState, Pkce
 from tongdai.ports.zalo import DEFAULT_TOKEN_TYPE, TemplateParam, TokenType
 
 Secret = Annotated[str, Meta(pattern=r"^[!-~]{1,200}$")]
@@ -49,7 +49,7 @@ class ZaloApp(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
     @classmethod
-    def of(cls, row: model.App, public_url: str) -> ZaloApp:
+    def of(cls, row: zalo.App, public_url: str) -> ZaloApp:
         return cls(
             app_id=str(row.app_id),
             has_webhook_secret=row.has_webhook_secret,
@@ -168,7 +168,7 @@ class ZaloConnection(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
     @classmethod
-    def of(cls, row: model.Oa) -> ZaloConnection:
+    def of(cls, row: zalo.Oa) -> ZaloConnection:
         return cls(
             id=row.id,
             oa_id=str(row.oa_id),
@@ -199,7 +199,7 @@ class ZaloConnection(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def _quota(row: model.Oa) -> ZaloQuota:
+def _quota(row: zalo.Oa) -> ZaloQuota:
     return ZaloQuota(
         daily=row.daily_quota,
         remaining=row.remaining_quota,
@@ -260,7 +260,7 @@ class ZaloJourney(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
     @classmethod
-    def of(cls, row: model.Journey) -> ZaloJourney:
+    def of(cls, row: zalo.Journey) -> ZaloJourney:
         return cls(
             id=row.id,
             oa_id=str(row.oa_id),
@@ -353,7 +353,7 @@ class ZaloMessage(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
     @classmethod
-    def of(cls, row: model.ZnsMessage) -> ZaloMessage:
+    def of(cls, row: zalo.ZnsMessage) -> ZaloMessage:
         return cls(
             id=row.id,
             oa_id=str(row.oa_id),
@@ -430,7 +430,7 @@ class ZaloTemplate(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
     @classmethod
-    def of(cls, row: model.ZnsTemplate) -> ZaloTemplate:
+    def of(cls, row: zalo.ZnsTemplate) -> ZaloTemplate:
         return cls(
             template_id=row.template_id,
             oa_id=str(row.oa_id),

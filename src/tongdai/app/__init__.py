@@ -20,7 +20,7 @@ from tongdai.app.front import front
 from tongdai.app.health import healthz, readyz
 from tongdai.app.metrics import MeteredLitestar, Metrics, show_metrics
 from tongdai.app.schema_page import SchemaPage
-from tongdai.domain.zalo.attempting import settled
+from tongdai.domain.zalo import settled
 from tongdai.facades.aicallcenter import routes as aicallcenter
 from tongdai.facades.interits import routes as interits
 from tongdai.facades.sencloud import routes as sencloud

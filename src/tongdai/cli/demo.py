@@ -27,7 +27,7 @@ from tongdai.cli.processes import (
     role_specs,
 )
 from tongdai.domain import accounts
-from tongdai.domain.zalo.bridge import Bridge
+from tongdai.domain.zalo import Bridge
 from tongdai.kit import logs
 from tongdai.kit.clock import SystemClock
 from tongdai.kit.crypto import Keyring

@@ -18,9 +18,16 @@ import msgspec
 
 from tongdai.domain import accounts
 from tongdai.domain.accounts import Account, Caller, User
-from tongdai.domain.zalo import apps, connecting, tokens
-from tongdai.domain.zalo.bridge import Bridge
-from tongdai.domain.zalo.errors import ConsentLapsedError, OaNotFoundError
+from tongdai.domain.zalo import (
+    Bridge,
+    ConsentLapsedError,
+    OaNotFoundError,
+    ask,
+    authorize,
+    connect,
+    held_oa,
+    set_app,
+)
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Tx
 from tongdai.kit.errors import TongdaiError
@@ -128,7 +135,7 @@ async def with_zalo(tx: Tx, keyring: Keyring, account: Account, user: User, shop
     key = await accounts.issue_api_key(tx, account.id, user.id, "SenCloud")
     secret, webhook_secret = secrets.token_urlsafe(15), secrets.token_urlsafe(15)
     app_id = SHOPS[shop].app_id
-    app = await apps.set_app(
+    app = await set_app(
         tx, keyring, account.id, app_id=app_id, secret=secret, webhook_secret=webhook_secret, now=now
     )
     return ZaloParts(
@@ -224,7 +231,7 @@ async def connect_oa(bridge: Bridge, owner: Caller, parts: ZaloParts, base_url: 
     oa_id = parts.zalo.facts.oa_id
     if await _lets_in(bridge, owner.account_id, oa_id):
         return
-    url = await connecting.authorize(
+    url = await authorize(
         bridge,
         owner.account_id,
         owner.user_id,
@@ -234,19 +241,17 @@ async def connect_oa(bridge: Bridge, owner: Caller, parts: ZaloParts, base_url: 
     )
     came = await asyncio.to_thread(consent, url, oa_id)
     state = int(came["state"])
-    await connecting.connect(
-        bridge, owner.account_id, owner.user_id, code=came["code"], oa_id=oa_id, state=state
-    )
+    await connect(bridge, owner.account_id, owner.user_id, code=came["code"], oa_id=oa_id, state=state)
 
 
 async def _lets_in(bridge: Bridge, account_id: int, oa_id: int) -> bool:
     async with bridge.db.transaction() as tx:
         try:
-            held = await tokens.held_oa(tx, bridge.keyring, account_id, oa_id)
+            held = await held_oa(tx, bridge.keyring, account_id, oa_id)
         except OaNotFoundError:
             return False
     try:
-        await tokens.ask(bridge, held, bridge.client.profile)
+        await ask(bridge, held, bridge.client.profile)
     except (ConsentLapsedError, ZaloRefusedError):
         return False
     return True

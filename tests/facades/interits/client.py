@@ -15,9 +15,8 @@ from tests.fakes.zalo import APP_ID, APP_SECRET, CALLBACK_URL, OA_ID, EmulatedZa
 from tongdai.adapters.files import FileStorage
 from tongdai.adapters.zaloapi import ZaloClient
 from tongdai.app import create_app
-from tongdai.domain import accounts
-from tongdai.domain.zalo import connecting
-from tongdai.domain.zalo.model import Oa
+from tongdai.domain import accounts, zalo
+from tongdai.domain.zalo import Oa
 from tongdai.facades._shared.zalo_bridge import bridge_of
 from tongdai.facades.interits.usecases import USE_CASES
 from tongdai.kit.crypto import Keyring
@@ -95,7 +94,7 @@ def services_on(db: Database, keyring: Keyring, clock: FakeClock, folder: Path, 
 async def connect(services: Services, person: Person, oa_id: int = OA_ID) -> Oa:
     """This person's shop connects an Official Account of the emulator's."""
     bridge = bridge_of(services)
-    url = await connecting.authorize(
+    url = await zalo.authorize(
         bridge,
         person.account_id,
         person.user.id,
@@ -104,7 +103,7 @@ async def connect(services: Services, person: Person, oa_id: int = OA_ID) -> Oa:
         redirect_uri=CALLBACK_URL,
     )
     told = await grant(url, oa_id)
-    return await connecting.connect(
+    return await zalo.connect(
         bridge,
         person.account_id,
         person.user.id,

@@ -12,7 +12,7 @@ from tests.factories import Cast
 from tests.fakes.clock import FakeClock
 from tests.fakes.zalo import SECOND_OA_ID, EmulatedZalo, zalo_emulator
 
-from tongdai.domain.zalo.model import Oa
+from tongdai.domain.zalo import Oa
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
 from tongdai.ports.services import Services

@@ -19,7 +19,7 @@ from tests.fakes.zalo import (
     grant,
 )
 
-from tongdai.domain.zalo.model import Oa
+from tongdai.domain.zalo import Oa
 from tongdai.ports.services import Services, ZaloOptions
 
 pytestmark = pytest.mark.anyio

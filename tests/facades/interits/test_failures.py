@@ -10,7 +10,7 @@ import pytest
 from tests.facades.interits.client import Api, answer_of, zalo_at
 from tests.fakes.zalo import CARE_TEMPLATE, GET_TOKEN, SEND, EmulatedZalo
 
-from tongdai.domain.zalo.model import Oa
+from tongdai.domain.zalo import Oa
 from tongdai.facades.interits.errors import CONSENT_LAPSED
 from tongdai.ports.services import Services
 from tongdai.ports.zalo import Zalo

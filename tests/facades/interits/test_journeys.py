@@ -13,7 +13,7 @@ from tests.facades.interits.test_responses import JourneyData
 from tests.fakes.clock import FakeClock
 from tests.fakes.zalo import GET_TOKEN, JOURNEY_TEMPLATE, OA_ID, EmulatedZalo
 
-from tongdai.domain.zalo.model import Oa
+from tongdai.domain.zalo import Oa
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("oa")]
 

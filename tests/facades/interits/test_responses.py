@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tongdai.domain.zalo.model import (
+from tongdai.domain.zalo import (
     Journey,
     JourneyState,
     MessageState,

@@ -8,7 +8,7 @@ import pytest
 from tests.facades.interits.client import Api
 from tests.fakes.zalo import CARE_TEMPLATE, GET_TOKEN, OA_ID, SECOND_OA_ID, SEND, EmulatedZalo
 
-from tongdai.domain.zalo.model import Oa
+from tongdai.domain.zalo import Oa
 from tongdai.facades.interits.usecases import USE_CASES
 
 pytestmark = pytest.mark.anyio

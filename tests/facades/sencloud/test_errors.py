@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tongdai.domain.zalo import errors as zalo
+from tongdai.domain import zalo
 from tongdai.facades.sencloud.errors import (
     STATUS,
     UNAVAILABLE,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tongdai.domain.zalo.model import Page, Paging
+from tongdai.domain.zalo import Page, Paging
 from tongdai.facades._shared.fields import Fields
 from tongdai.facades._shared.paging import DEFAULT_LIMIT, MAX_LIMIT, read_paging, shown_paging
 from tongdai.kit.errors import InvalidError

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tongdai.domain.zalo.model import (
+from tongdai.domain.zalo import (
     JourneyFilter,
     JourneyState,
     MessageFilter,

@@ -8,15 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from tongdai.domain.zalo.model import (
-    Journey,
-    JourneyState,
-    MessageState,
-    Oa,
-    OaState,
-    ZnsMessage,
-    ZnsTemplate,
-)
+from tongdai.domain.zalo import Journey, JourneyState, MessageState, Oa, OaState, ZnsMessage, ZnsTemplate
 from tongdai.facades._shared import zalo_shapes
 from tongdai.ports.zalo import TemplateParam
 

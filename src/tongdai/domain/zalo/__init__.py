@@ -1,5 +1,7 @@
 """Zalo: Official Accounts and their tokens, journeys, messages and templates."""
 
+from tongdai.domain.zalo.apps import get_app, list_apps, set_app
+from tongdai.domain.zalo.attempting import settled
 from tongdai.domain.zalo.bridge import Bridge
 from tongdai.domain.zalo.connecting import authorize, connect, disconnect, renew_permission
 from tongdai.domain.zalo.errors import (
@@ -19,6 +21,7 @@ from tongdai.domain.zalo.errors import (
     PermissionUnknownError,
     TemplateNotFoundError,
 )
+from tongdai.domain.zalo.events import Reception, forget_events, take_event
 from tongdai.domain.zalo.following import Follower, FollowerConfig
 from tongdai.domain.zalo.journey_making import create_journey, forget_journey_keys
 from tongdai.domain.zalo.journeys import (
@@ -28,6 +31,7 @@ from tongdai.domain.zalo.journeys import (
     get_journey,
     list_journeys,
 )
+from tongdai.domain.zalo.keeper import Keeper, KeeperConfig
 from tongdai.domain.zalo.messages import (
     get_message,
     list_messages,
@@ -36,6 +40,7 @@ from tongdai.domain.zalo.messages import (
     message_seen,
 )
 from tongdai.domain.zalo.model import (
+    ACCESS_GONE,
     App,
     Journey,
     JourneyFilter,
@@ -47,16 +52,21 @@ from tongdai.domain.zalo.model import (
     OaState,
     Page,
     Paging,
+    Pkce,
     TemplateFilter,
     ZnsMessage,
     ZnsRequest,
     ZnsTemplate,
 )
+from tongdai.domain.zalo.oas import get_oa, list_oas, update_oa
 from tongdai.domain.zalo.quotas import quota_changed
+from tongdai.domain.zalo.rules import is_one_time_code
 from tongdai.domain.zalo.sending import send_zns
 from tongdai.domain.zalo.templates import get_template, list_templates, template_changed
+from tongdai.domain.zalo.tokens import HeldOa, ask, held_oa
 
 __all__ = [
+    "ACCESS_GONE",
     "App",
     "AppInvalidError",
     "AppNotFoundError",
@@ -64,11 +74,14 @@ __all__ = [
     "ConsentLapsedError",
     "Follower",
     "FollowerConfig",
+    "HeldOa",
     "Journey",
     "JourneyFilter",
     "JourneyInvalidError",
     "JourneyNotFoundError",
     "JourneyState",
+    "Keeper",
+    "KeeperConfig",
     "KeyBusyError",
     "KeyReusedError",
     "MessageFilter",
@@ -85,11 +98,14 @@ __all__ = [
     "Paging",
     "PermissionRefusedError",
     "PermissionUnknownError",
+    "Pkce",
+    "Reception",
     "TemplateFilter",
     "TemplateNotFoundError",
     "ZnsMessage",
     "ZnsRequest",
     "ZnsTemplate",
+    "ask",
     "authorize",
     "connect",
     "create_journey",
@@ -97,12 +113,19 @@ __all__ = [
     "enable_journey",
     "expire_due_journeys",
     "expire_journey",
+    "forget_events",
     "forget_journey_keys",
+    "get_app",
     "get_journey",
     "get_message",
+    "get_oa",
     "get_template",
+    "held_oa",
+    "is_one_time_code",
+    "list_apps",
     "list_journeys",
     "list_messages",
+    "list_oas",
     "list_templates",
     "message_arrived",
     "message_rated",
@@ -110,5 +133,9 @@ __all__ = [
     "quota_changed",
     "renew_permission",
     "send_zns",
+    "set_app",
+    "settled",
+    "take_event",
     "template_changed",
+    "update_oa",
 ]

@@ -10,7 +10,7 @@ import base64
 import binascii
 from typing import Any, Final
 
-from tongdai.domain.zalo.model import Page, Paging
+from tongdai.domain.zalo import Page, Paging
 from tongdai.facades._shared.fields import MAX_INT64, Fields
 
 DEFAULT_LIMIT: Final = 20

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tongdai.domain.zalo.bridge import Bridge
+from tongdai.domain.zalo import Bridge
 from tongdai.ports.services import Services
 from tongdai.ports.zalo import ZaloAwayError
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from tongdai.domain import contacts
-from tongdai.domain.zalo.model import (
+from tongdai.domain.zalo import (
     JourneyFilter,
     JourneyState,
     MessageFilter,

@@ -12,17 +12,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
+from tongdai.domain import zalo
 from tongdai.domain.contacts import shown
-from tongdai.domain.zalo import rules
-from tongdai.domain.zalo.model import (
-    Journey,
-    JourneyState,
-    MessageState,
-    Oa,
-    OaState,
-    ZnsMessage,
-    ZnsTemplate,
-)
+from tongdai.domain.zalo import Journey, JourneyState, MessageState, Oa, OaState, ZnsMessage, ZnsTemplate
 
 NEW: Final = "Z"
 IN_FORCE: Final = "P"
@@ -145,7 +137,7 @@ def message(row: ZnsMessage, *, capitals: bool = False) -> dict[str, Any]:
 def template(row: ZnsTemplate, *, capitals: bool = False) -> dict[str, Any]:
     """A template. Of types only that of one-time codes can be told; a quota that there is none of is null."""
     timeout = timedelta(milliseconds=row.timeout_ms) if row.timeout_ms is not None else None
-    one_time = rules.is_one_time_code(row.tag, row.params, timeout)
+    one_time = zalo.is_one_time_code(row.tag, row.params, timeout)
     return {
         "apply_template_quota": row.apply_quota or False,
         "created_at": time_text(row.created_at),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-from tongdai.domain.zalo.errors import (
+from tongdai.domain.zalo import (
     ConsentLapsedError,
     JourneyNotFoundError,
     KeyBusyError,

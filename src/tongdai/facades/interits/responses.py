@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from tongdai.domain.accounts import Account
-from tongdai.domain.zalo.model import Journey, Oa, Page, Paging, ZnsMessage, ZnsTemplate
+from tongdai.domain.zalo import Journey, Oa, Page, Paging, ZnsMessage, ZnsTemplate
 from tongdai.facades._shared import zalo_shapes as shapes
 from tongdai.facades._shared.paging import shown_paging
 from tongdai.facades.interits.errors import Failure

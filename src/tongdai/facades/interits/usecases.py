@@ -8,10 +8,9 @@ from typing import Any, Final, Protocol
 
 from litestar.types import Scope
 
-from tongdai.domain import accounts
+from tongdai.domain import accounts, zalo
 from tongdai.domain.accounts import Caller, Role
-from tongdai.domain.zalo import connecting, journey_making, journeys, messages, oas, sending, templates
-from tongdai.domain.zalo.model import ACCESS_GONE, JourneyState, MessageState, ZnsMessage
+from tongdai.domain.zalo import ACCESS_GONE, JourneyState, MessageState, ZnsMessage
 from tongdai.facades._shared import zalo_requests as wanted
 from tongdai.facades._shared.fields import Fields
 from tongdai.facades._shared.paging import read_paging
@@ -65,7 +64,7 @@ class UseCase(Protocol):
 async def create_journey(asked: Asked) -> dict[str, Any]:
     """A new one each time, but for an `Idempotency-Key` that was used for the same request before."""
     asked.caller.require(Role.OPERATOR)
-    row = await journey_making.create_journey(
+    row = await zalo.create_journey(
         bridge_of(asked.services),
         asked.account_id,
         asked.caller.user_id,
@@ -85,7 +84,7 @@ async def get_journey(asked: Asked) -> dict[str, Any]:
     journey_id, oa_id = asked.required("journey_id"), wanted.read_oa_id(asked.fields)
     services = asked.services
     async with services.db.transaction() as tx:
-        row = await journeys.get_journey(
+        row = await zalo.get_journey(
             tx, services.keyring, asked.account_id, journey_id, oa_id, now=services.clock.now()
         )
     return responses.journey(row)
@@ -96,7 +95,7 @@ async def list_journeys(asked: Asked) -> dict[str, Any]:
     services = asked.services
     async with services.db.transaction() as tx:
         await _require_oa(tx, asked, chosen.oa_id)
-        page = await journeys.list_journeys(
+        page = await zalo.list_journeys(
             tx, services.keyring, asked.account_id, chosen, paging, now=services.clock.now()
         )
     return responses.page("journeys", [responses.journey(row) for row in page.items], paging, page)
@@ -118,7 +117,7 @@ async def message_detail(asked: Asked) -> dict[str, Any]:
     """By Zalo's id or ours."""
     msg_id, oa_id = asked.required("msg_id"), wanted.read_oa_id(asked.fields)
     async with asked.services.db.transaction() as tx:
-        row = await messages.get_message(tx, asked.account_id, msg_id, oa_id)
+        row = await zalo.get_message(tx, asked.account_id, msg_id, oa_id)
     return responses.message_detail(row, capitals=asked.capitals)
 
 
@@ -126,14 +125,14 @@ async def list_messages(asked: Asked) -> dict[str, Any]:
     chosen, paging = wanted.read_message_filter(asked.fields), read_paging(asked.fields)
     async with asked.services.db.transaction() as tx:
         await _require_oa(tx, asked, chosen.oa_id)
-        page = await messages.list_messages(tx, asked.account_id, chosen, paging)
+        page = await zalo.list_messages(tx, asked.account_id, chosen, paging)
     rows = [responses.message(row, capitals=asked.capitals) for row in page.items]
     return responses.page("messages", rows, paging, page)
 
 
 async def _send(asked: Asked, *, journey: bool) -> dict[str, Any]:
     asked.caller.require(Role.OPERATOR)
-    row: ZnsMessage = await sending.send_zns(
+    row: ZnsMessage = await zalo.send_zns(
         bridge_of(asked.services),
         asked.account_id,
         asked.caller.user_id,
@@ -152,7 +151,7 @@ async def _send(asked: Asked, *, journey: bool) -> dict[str, Any]:
 async def list_oa(asked: Asked) -> dict[str, Any]:
     chosen, paging = wanted.read_oa_filter(asked.fields), read_paging(asked.fields)
     async with asked.services.db.transaction() as tx:
-        page = await oas.list_oas(tx, asked.account_id, chosen, paging)
+        page = await zalo.list_oas(tx, asked.account_id, chosen, paging)
     rows = [responses.oa(row, capitals=asked.capitals) for row in page.items]
     return responses.page("accounts", rows, paging, page)
 
@@ -160,7 +159,7 @@ async def list_oa(asked: Asked) -> dict[str, Any]:
 async def get_shop_oa(asked: Asked) -> dict[str, Any]:
     oa_id = wanted.read_oa_id(asked.fields)
     async with asked.services.db.transaction() as tx:
-        row = await oas.get_oa(tx, asked.account_id, oa_id)
+        row = await zalo.get_oa(tx, asked.account_id, oa_id)
     return responses.shop_oa(row, capitals=asked.capitals)
 
 
@@ -175,7 +174,7 @@ async def update_shop_oa(asked: Asked) -> dict[str, Any]:
         asked.fields.text("webhook_url", longest=LONGEST_URL).strip(),
     )
     async with services.db.transaction() as tx:
-        row = await oas.update_oa(
+        row = await zalo.update_oa(
             tx,
             asked.account_id,
             await _oa_id(tx, asked, oa_id),
@@ -193,7 +192,7 @@ async def refresh_token(asked: Asked) -> dict[str, Any]:
     async with asked.services.db.transaction() as tx:
         meant = await _oa_id(tx, asked, oa_id)
     return {
-        "url": await connecting.renew_permission(
+        "url": await zalo.renew_permission(
             bridge_of(asked.services), asked.account_id, asked.caller.user_id, meant
         )
     }
@@ -201,13 +200,13 @@ async def refresh_token(asked: Asked) -> dict[str, Any]:
 
 async def _oa_id(tx: Tx, asked: Asked, oa_id: int | None) -> int:
     """The one that is meant where none is named. Raises OaNotNamedError."""
-    return oa_id or (await oas.get_oa(tx, asked.account_id, None)).oa_id
+    return oa_id or (await zalo.get_oa(tx, asked.account_id, None)).oa_id
 
 
 async def _require_oa(tx: Tx, asked: Asked, oa_id: int | None) -> None:
     """Raises OaNotFoundError for one that is named and not the account's."""
     if oa_id is not None:
-        await oas.get_oa(tx, asked.account_id, oa_id)
+        await zalo.get_oa(tx, asked.account_id, oa_id)
 
 
 # ---------------------------------------------------------------- templates
@@ -215,7 +214,7 @@ async def _require_oa(tx: Tx, asked: Asked, oa_id: int | None) -> None:
 
 async def list_templates(asked: Asked) -> dict[str, Any]:
     chosen, paging = wanted.read_template_filter(asked.fields), read_paging(asked.fields)
-    page = await templates.list_templates(bridge_of(asked.services), asked.account_id, chosen, paging)
+    page = await zalo.list_templates(bridge_of(asked.services), asked.account_id, chosen, paging)
     rows = [responses.template(row, capitals=asked.capitals) for row in page.items]
     return responses.page("templates", rows, paging, page)
 
@@ -224,7 +223,7 @@ async def get_template(asked: Asked) -> dict[str, Any]:
     oa_id, template_id = wanted.read_oa_id(asked.fields), asked.fields.integer("template_id")
     if template_id is None:
         asked.fields.refuse("template_id", "is required")
-    row = await templates.get_template(bridge_of(asked.services), asked.account_id, oa_id, template_id)
+    row = await zalo.get_template(bridge_of(asked.services), asked.account_id, oa_id, template_id)
     return responses.template(row, capitals=asked.capitals)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
-from tongdai.domain.zalo.errors import KeyReusedError, OaTakenError
+from tongdai.domain.zalo import KeyReusedError, OaTakenError
 from tongdai.kit.db import TRANSIENT_ERRORS
 from tongdai.kit.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError, TongdaiError
 from tongdai.ports.zalo import (

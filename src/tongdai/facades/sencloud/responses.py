@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from tongdai.domain.accounts import Account
-from tongdai.domain.zalo.model import Oa, Page, Paging, T
+from tongdai.domain.zalo import Oa, Page, Paging
 from tongdai.facades._shared import zalo_shapes
 from tongdai.facades._shared.paging import shown_paging
 from tongdai.facades.sencloud.errors import Failure
 from tongdai.ports.services import ZaloOptions
 
 Answer = Mapping[str, Any]
+Row = TypeVar("Row")
 
 
 class Refused(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -46,7 +47,7 @@ def whole_oa(row: Oa, options: ZaloOptions) -> dict[str, Any]:
     return {**oa(row, options), **zalo_shapes.oa_extras(row)}
 
 
-def listed(name: str, shape: Callable[[T], dict[str, Any]], paging: Paging, page: Page[T]) -> Answer:
+def listed(name: str, shape: Callable[[Row], dict[str, Any]], paging: Paging, page: Page[Row]) -> Answer:
     """A page of a list, under the list's own name."""
     return {name: [shape(row) for row in page.items], "paging": shown_paging(paging, page)}
 

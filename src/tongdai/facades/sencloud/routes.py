@@ -22,9 +22,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope
 
-from tongdai.domain import accounts
+from tongdai.domain import accounts, zalo
 from tongdai.domain.accounts import Caller, Role
-from tongdai.domain.zalo import connecting, journey_making, journeys, messages, oas, sending, templates
 from tongdai.facades._shared import zalo_shapes
 from tongdai.facades._shared.answers import HEADERS, JSON, RETRY_AFTER, json_answer
 from tongdai.facades._shared.fields import Fields
@@ -86,7 +85,7 @@ async def authorize_oa(call: Call) -> Answer:
     """The page at which an administrator of an Official Account lets the app in."""
     fields = call.fields
     fields.require("app_id", "app_secret", "redirect_uri")
-    url = await connecting.authorize(
+    url = await zalo.authorize(
         bridge_of(call.services),
         call.account_id,
         call.user_id,
@@ -103,14 +102,14 @@ async def renew_permission(call: Call) -> Answer:
     if oa_id is None:
         call.fields.refuse("oa_id", "is required")
     bridge = bridge_of(call.services)
-    return {"url": await connecting.renew_permission(bridge, call.account_id, call.user_id, oa_id)}
+    return {"url": await zalo.renew_permission(bridge, call.account_id, call.user_id, oa_id)}
 
 
 async def connect_oa(call: Call) -> Answer:
     """What Zalo sent a browser back with becomes a connection."""
     fields = call.fields
     fields.require("code", "state")
-    row = await connecting.connect(
+    row = await zalo.connect(
         bridge_of(call.services),
         call.account_id,
         call.user_id,
@@ -125,7 +124,7 @@ async def list_oas(call: Call) -> Answer:
     paging = read_paging(call.fields)
     wanted = read_oa_filter(call.fields)
     async with call.services.db.transaction() as tx:
-        page = await oas.list_oas(tx, call.account_id, wanted, paging)
+        page = await zalo.list_oas(tx, call.account_id, wanted, paging)
     shape = partial(responses.listed_oa, options=call.services.zalo_options)
     return responses.listed("accounts", shape, paging, page)
 
@@ -133,7 +132,7 @@ async def list_oas(call: Call) -> Answer:
 async def get_oa(call: Call) -> Answer:
     oa_id = read_oa_id(call.fields)
     async with call.services.db.transaction() as tx:
-        row = await oas.get_oa(tx, call.account_id, oa_id)
+        row = await zalo.get_oa(tx, call.account_id, oa_id)
     return responses.whole_oa(row, call.services.zalo_options)
 
 
@@ -145,8 +144,8 @@ async def update_oa(call: Call) -> Answer:
     url = call.fields.text("webhook_url", longest=2000).strip()
     services = call.services
     async with services.db.transaction() as tx:
-        row = await oas.get_oa(tx, call.account_id, oa_id)
-        row = await oas.update_oa(
+        row = await zalo.get_oa(tx, call.account_id, oa_id)
+        row = await zalo.update_oa(
             tx,
             call.account_id,
             row.oa_id,
@@ -162,7 +161,7 @@ async def update_oa(call: Call) -> Answer:
 
 async def create_journey(call: Call) -> Answer:
     """A journey with status Z, or one that was refused, with status N and Zalo's code."""
-    row = await journey_making.create_journey(
+    row = await zalo.create_journey(
         bridge_of(call.services),
         call.account_id,
         call.user_id,
@@ -180,7 +179,7 @@ async def get_journey(call: Call) -> Answer:
     oa_id = read_oa_id(call.fields)
     services = call.services
     async with services.db.transaction() as tx:
-        row = await journeys.get_journey(
+        row = await zalo.get_journey(
             tx, services.keyring, call.account_id, journey_id, oa_id, now=services.clock.now()
         )
     return zalo_shapes.journey(row)
@@ -191,7 +190,7 @@ async def list_journeys(call: Call) -> Answer:
     wanted = read_journey_filter(call.fields)
     services = call.services
     async with services.db.transaction() as tx:
-        page = await journeys.list_journeys(
+        page = await zalo.list_journeys(
             tx, services.keyring, call.account_id, wanted, paging, now=services.clock.now()
         )
     return responses.listed("journeys", zalo_shapes.journey, paging, page)
@@ -202,7 +201,7 @@ async def list_journeys(call: Call) -> Answer:
 
 async def send_zns(call: Call, *, journey: bool) -> Answer:
     """A message, taken by Zalo or refused. With `journey` it is of one."""
-    row = await sending.send_zns(
+    row = await zalo.send_zns(
         bridge_of(call.services),
         call.account_id,
         call.user_id,
@@ -217,7 +216,7 @@ async def get_message(call: Call) -> Answer:
     msg_id = call.fields.text("msg_id", longest=100).strip()
     oa_id = read_oa_id(call.fields)
     async with call.services.db.transaction() as tx:
-        row = await messages.get_message(tx, call.account_id, msg_id, oa_id)
+        row = await zalo.get_message(tx, call.account_id, msg_id, oa_id)
     return zalo_shapes.message(row, capitals=call.services.zalo_options.capital_enums)
 
 
@@ -225,7 +224,7 @@ async def list_messages(call: Call) -> Answer:
     paging = read_paging(call.fields)
     wanted = read_message_filter(call.fields)
     async with call.services.db.transaction() as tx:
-        page = await messages.list_messages(tx, call.account_id, wanted, paging)
+        page = await zalo.list_messages(tx, call.account_id, wanted, paging)
     shape = partial(zalo_shapes.message, capitals=call.services.zalo_options.capital_enums)
     return responses.listed("messages", shape, paging, page)
 
@@ -236,7 +235,7 @@ async def list_messages(call: Call) -> Answer:
 async def list_templates(call: Call) -> Answer:
     paging = read_paging(call.fields)
     wanted = read_template_filter(call.fields)
-    page = await templates.list_templates(bridge_of(call.services), call.account_id, wanted, paging)
+    page = await zalo.list_templates(bridge_of(call.services), call.account_id, wanted, paging)
     shape = partial(zalo_shapes.template, capitals=call.services.zalo_options.capital_enums)
     return responses.listed("templates", shape, paging, page)
 
@@ -245,7 +244,7 @@ async def get_template(call: Call) -> Answer:
     template_id = call.fields.integer("template_id")
     if template_id is None:
         call.fields.refuse("template_id", "is required")
-    row = await templates.get_template(
+    row = await zalo.get_template(
         bridge_of(call.services), call.account_id, read_oa_id(call.fields), template_id
     )
     return zalo_shapes.template(row, capitals=call.services.zalo_options.capital_enums)
