@@ -46,6 +46,8 @@ _KEY_DEAD_AFTER: Final = timedelta(seconds=60)
 """A request that has not ended by then died: another may take its key over. Longer than any request lasts."""
 _KEY_WAIT_S: Final = 5.0
 _KEY_LOOK_S: Final = 0.05
+_KEY_LONGEST_LOOK_S: Final = 1.0
+"""Looked for less and less often, so that a thousand who wait keep the database free for others."""
 _MAX_KEY: Final = 255
 _LASTING: Final = frozenset({Refusal.RECIPIENT, Refusal.REQUEST})
 """What the same request meets again."""
@@ -179,10 +181,12 @@ async def _end_key(tx: Tx, asked: _Kept, key: _Key, row: JourneyRow) -> None:
 
 async def _make_once(bridge: Bridge, wanted: _Wanted, text: str) -> Journey:
     give_up = anyio.current_time() + _KEY_WAIT_S
+    pause_s = _KEY_LOOK_S
     while (found := await _claimed(bridge, wanted, text)) is None:
         if anyio.current_time() > give_up:
             raise KeyBusyError
-        await anyio.sleep(_KEY_LOOK_S)
+        await anyio.sleep(pause_s)
+        pause_s = min(pause_s * 1.5, _KEY_LONGEST_LOOK_S)
     if isinstance(found, Journey):
         return found
     try:

@@ -34,6 +34,8 @@ AT_ONCE: Final = 16
 WAIT_S: Final = 5.0
 """How long a request waits for a renewal that another process began."""
 LOOK_AGAIN_S: Final = 0.1
+LONGEST_LOOK_S: Final = 1.0
+"""It looks less and less often, so that a thousand who wait keep the database free for others."""
 PROBE_AGAIN: Final = timedelta(seconds=15)
 """After a look into an unknown outcome that told nothing."""
 RUNNING_OUT: Final = timedelta(minutes=5)
@@ -171,6 +173,7 @@ async def renew(bridge: Bridge, account_id: int, oa_ref: int, version: int) -> N
     """
     loop = asyncio.get_running_loop()
     until = loop.time() + WAIT_S
+    pause_s = LOOK_AGAIN_S
     tried = False
     while True:
         begun_s = loop.time()
@@ -189,7 +192,8 @@ async def renew(bridge: Bridge, account_id: int, oa_ref: int, version: int) -> N
         elif now_at is None or now_at.begun_at is None or tried or loop.time() > until:
             raise ZaloAwayError("Zalo did not renew the access yet")
         else:
-            await asyncio.sleep(LOOK_AGAIN_S)
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 1.5, LONGEST_LOOK_S)
 
 
 def _is_newer(stand: Stand | None, version: int) -> bool:

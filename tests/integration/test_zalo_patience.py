@@ -1,0 +1,83 @@
+"""Whoever waits for something at Zalo takes little from those who do not: many who wait are no burden."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from tests import oas
+from tests.fakes import zalo as fake
+from tests.fakes.clock import FakeClock
+from tests.oas import World
+
+from tongdai.domain import zalo
+from tongdai.domain.zalo import attempting, journey_making, refreshing
+from tongdai.domain.zalo.store import journeys as journey_store
+from tongdai.domain.zalo.store import refreshing as refresh_store
+from tongdai.kit.crypto import Keyring
+from tongdai.kit.db import Database
+from tongdai.ports.zalo import ZaloAwayError
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def world(db: Database, keyring: Keyring, clock: FakeClock) -> AsyncIterator[World]:
+    async with oas.world(db, keyring, clock) as made:
+        await made.connected()
+        yield made
+
+
+def counted(work: Callable[..., Awaitable[Any]], calls: list[int]) -> Callable[..., Awaitable[Any]]:
+    async def call(*given: Any, **named: Any) -> Any:
+        calls.append(1)
+        return await work(*given, **named)
+
+    return call
+
+
+async def test_who_waits_for_the_renewal_of_another_looks_less_and_less_often(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    monkeypatch.setattr(refreshing, "WAIT_S", 1.2)
+    monkeypatch.setattr(refresh_store, "stand", counted(refresh_store.stand, looks))
+    held = await world.held()
+    async with world.db.transaction() as tx:
+        begun = await refresh_store.begin_one(
+            tx, held.account_id, held.oa_ref, held.version, world.clock.now(), attempting.PROBE_AFTER
+        )
+    assert begun is not None
+    with pytest.raises(ZaloAwayError):
+        await refreshing.renew(world.bridge, held.account_id, held.oa_ref, held.version)
+    assert 2 <= len(looks) <= 7
+
+
+async def test_who_waits_for_the_first_request_of_a_key_looks_less_and_less_often(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    monkeypatch.setattr(journey_making, "_KEY_WAIT_S", 1.0)
+    monkeypatch.setattr(journey_store, "begin_key", counted(journey_store.begin_key, looks))
+    await world.emulator.force(fake.GET_TOKEN, "hang")
+
+    async def make() -> zalo.Journey:
+        return await zalo.create_journey(
+            world.bridge,
+            world.owner.account_id,
+            world.owner.user.id,
+            oa_id=fake.OA_ID,
+            phone="0912345001",
+            idempotency_key="one",
+        )
+
+    first = asyncio.create_task(make())
+    while not looks:
+        await asyncio.sleep(0)
+    second = asyncio.create_task(make())
+    await asyncio.wait([first, second])
+    assert 2 <= len(looks) <= 9
+    for task in (first, second):
+        task.exception()
