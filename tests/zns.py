@@ -13,9 +13,17 @@ from tests import factories, zalo_shop
 from tests.fakes import zalo
 from tests.fakes.zalo import EmulatedZalo
 
-from tongdai.domain.zalo import following, messages, sending, tokens
-from tongdai.domain.zalo.bridge import Bridge
-from tongdai.domain.zalo.model import ZnsMessage, ZnsRequest
+from tongdai.domain.zalo import (
+    Bridge,
+    Follower,
+    ZnsMessage,
+    ZnsRequest,
+    ask,
+    get_message,
+    held_oa,
+    message_arrived,
+    send_zns,
+)
 from tongdai.kit.clock import Clock
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
@@ -64,7 +72,7 @@ class Zns:
 
     async def send(self, shop: Shop, template_id: int = zalo.TRANSACTION_TEMPLATE, **more: Any) -> ZnsMessage:
         values = {"phone": PHONE, "data": data_of(template_id)} | more
-        return await sending.send_zns(
+        return await send_zns(
             self.bridge,
             shop.account_id,
             shop.person.user.id,
@@ -75,7 +83,7 @@ class Zns:
     async def get(self, shop: Shop, message: ZnsMessage | int) -> ZnsMessage:
         id_ = message if isinstance(message, int) else message.id
         async with self.db.transaction() as tx:
-            return await messages.get_message(tx, shop.account_id, str(id_), None)
+            return await get_message(tx, shop.account_id, str(id_), None)
 
     async def arrives(
         self,
@@ -87,7 +95,7 @@ class Zns:
     ) -> ZnsMessage | None:
         """As Zalo's event says it."""
         async with self.db.transaction() as tx:
-            return await messages.message_arrived(
+            return await message_arrived(
                 tx,
                 shop.account_id,
                 shop.oa_id,
@@ -98,7 +106,7 @@ class Zns:
             )
 
     async def follow(self) -> int:
-        return await following.Follower(self.bridge).follow_due()
+        return await Follower(self.bridge).follow_due()
 
     async def rows(self, query: LiteralString, *values: object) -> list[tuple[Any, ...]]:
         async with self.db.autocommit() as connection:
@@ -112,8 +120,8 @@ class Zns:
     async def zalos_quota(self, shop: Shop) -> int | None:
         """What remains by Zalo's count."""
         async with self.db.transaction() as tx:
-            held = await tokens.held_oa(tx, self.bridge.keyring, shop.account_id, shop.oa_id)
-        return (await tokens.ask(self.bridge, held, self.bridge.client.quota)).remaining
+            held = await held_oa(tx, self.bridge.keyring, shop.account_id, shop.oa_id)
+        return (await ask(self.bridge, held, self.bridge.client.quota)).remaining
 
     async def purse(self, shop: Shop) -> tuple[Decimal, Decimal]:
         """(balance, held) of the wallet. The ledger says the same, and so do the messages."""
