@@ -10,6 +10,7 @@ import pytest
 from tests import oas
 from tests.fakes import zalo as fake
 from tests.fakes.clock import FakeClock
+from tests.fakes.dialling import eventually
 from tests.oas import World
 
 from tongdai.domain import zalo
@@ -74,8 +75,11 @@ async def test_who_waits_for_the_first_request_of_a_key_looks_less_and_less_ofte
         )
 
     first = asyncio.create_task(make())
-    while not looks:
-        await asyncio.sleep(0)
+
+    async def begun() -> bool:
+        return bool(looks)
+
+    await eventually(begun)
     second = asyncio.create_task(make())
     await asyncio.wait([first, second])
     assert 2 <= len(looks) <= 9

@@ -21,6 +21,8 @@ Purpose = Literal["transaction", "customer_care", "promotion"]
 MAX_TRACKING: Final = 48
 """Characters of a tracking id (Zalo's page on sending)."""
 MAX_ID: Final = 2**63 - 1
+MAX_VALUE: Final = 4000
+"""Characters of one parameter, whatever its template says or does not say: ten times what Zalo shows."""
 
 DATA_EMPTY: Final = -111
 TOO_LONG: Final = -1121
@@ -66,7 +68,8 @@ Zalo's night is 22:00 to 06:00; what is narrower is our choice.
 # Text that neither Zalo nor the database takes.
 _unstorable: Final = re.compile("[\x00\ud800-\udfff]").search
 _number: Final = re.compile(r"[-+]?\d+(?:[.,]\d+)*").fullmatch
-_otp_word: Final = re.compile(r"(?:^|[^a-z])otp(?:[^a-z]|$)").search
+# At the beginning or end of a word: otpCode and maOTP, but not hotphone.
+_otp_word: Final = re.compile(r"(?:^|[^a-z])otp|otp(?:[^a-z]|$)").search
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +176,9 @@ def _empty(param: TemplateParam) -> str | Refused:
 
 
 def _measured(param: TemplateParam, text: str) -> str | Refused:
-    if param.max_length is not None and len(text) > param.max_length:
-        return Refused(TOO_LONG, f"Parameter {param.name} has more than {param.max_length} characters")
+    longest = MAX_VALUE if param.max_length is None else min(param.max_length, MAX_VALUE)
+    if len(text) > longest:
+        return Refused(TOO_LONG, f"Parameter {param.name} has more than {longest} characters")
     if param.min_length is not None and len(text) < param.min_length:
         return Refused(BAD_FORMAT, f"Parameter {param.name} has fewer than {param.min_length} characters")
     if param.type.upper() == "NUMBER" and not _number(text):
