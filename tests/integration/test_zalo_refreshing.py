@@ -262,6 +262,35 @@ async def test_whoever_comes_late_with_the_new_pair_still_brings_it(held: World)
     assert await held.works()
 
 
+@pytest.mark.parametrize("meanwhile", ["given back", "begun again", "refused"])
+async def test_who_was_stopped_for_minutes_while_asking_still_brings_the_new_pair(
+    held: World, meanwhile: str
+) -> None:
+    """Others saw the old pair work before the question went out, and took the refresh for not done."""
+    async with held.db.transaction() as tx:
+        one = await store.begin_due(tx, held.clock.now(), attempting.PROBE_AFTER)
+    assert one is not None
+    app, refresh_token, _ = attempting.opened(held.bridge, one)
+    assert await held.until_probed() == 1
+    await held.advance(timedelta(seconds=31))
+    other = None
+    if meanwhile != "given back":
+        async with held.db.transaction() as tx:
+            other = await store.begin_due(tx, held.clock.now(), attempting.PROBE_AFTER)
+        assert other is not None
+    pair = await held.bridge.client.refresh(app, refresh_token)
+    if meanwhile == "refused":
+        assert other is not None
+        await attempting.attempt(held.bridge, other, asyncio.get_running_loop().time())
+    async with held.db.transaction() as tx:
+        sealed = attempting.sealed_pair(held.bridge, one.account_id, pair, held.clock.now())
+        assert await store.store(tx, one, sealed, held.clock.now()) is not None
+    assert (await held.oa()).state is OaState.CONNECTED
+    assert not await begun(held)
+    assert await held.works()
+    assert await held.until_probed() == 0
+
+
 async def test_a_pair_of_a_newer_consent_is_not_overwritten_by_an_older_refresh(held: World) -> None:
     async with held.db.transaction() as tx:
         one = await store.begin_due(tx, held.clock.now(), attempting.PROBE_AFTER)

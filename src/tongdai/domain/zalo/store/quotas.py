@@ -20,10 +20,12 @@ MAKE: Sql = """
     ON CONFLICT DO NOTHING"""
 
 # Another day begins with its whole quota; places in flight are counted into the new day, in which Zalo may
-# count them. A month begins with what Zalo says, not with a guess.
+# count them. A month begins with what Zalo says, not with a guess. (`greatest` passes over NULL, and would
+# make 0 of what Zalo did not say.)
 NEXT_DAY: Sql = """
     UPDATE zalo_quotas
-       SET day = %(day)s, remaining = greatest(daily - in_flight, 0), remaining_promotion = daily_promotion
+       SET day = %(day)s, remaining = CASE WHEN daily < in_flight THEN 0 ELSE daily - in_flight END,
+           remaining_promotion = daily_promotion
      WHERE oa_ref = %(oa_ref)s AND account_id = %(account_id)s AND day < %(day)s"""
 
 # One place, if there is one. A message over the quota takes none away. By primary key.
@@ -70,22 +72,26 @@ TELL: Sql = """
            told_at = %(now)s
      WHERE oa_ref = %(oa_ref)s AND account_id = %(account_id)s"""
 
-# Zalo says that there is nothing left. By primary key.
-EMPTY: Sql = "UPDATE zalo_quotas SET remaining = 0 WHERE oa_ref = %s AND account_id = %s"
+# Zalo says that there is nothing left of a day, which may be over. By primary key.
+EMPTY: Sql = "UPDATE zalo_quotas SET remaining = 0 WHERE oa_ref = %s AND account_id = %s AND day = %s"
 EMPTY_OF_PROMOTION: Sql = """
     UPDATE zalo_quotas SET remaining_monthly_promotion = 0 WHERE oa_ref = %s AND account_id = %s"""
 
 # Zalo grants another number of messages a day from now on; as many more or fewer remain of today.
 CHANGE_DAILY: Sql = """
     UPDATE zalo_quotas AS q
-       SET daily = %(daily)s, remaining = greatest(q.remaining + %(daily)s - q.daily, 0), told_at = %(now)s
+       SET daily = %(daily)s, told_at = %(now)s,
+           remaining = CASE WHEN q.remaining + %(daily)s < q.daily THEN 0
+                       ELSE q.remaining + %(daily)s - q.daily END
       FROM zalo_oas AS o
      WHERE o.account_id = %(account_id)s AND o.oa_id = %(oa_id)s AND q.oa_ref = o.id
        AND q.daily IS DISTINCT FROM %(daily)s"""
 
 # The same of a template's own quota. By primary key.
 NEXT_DAY_OF_TEMPLATE: Sql = """
-    UPDATE zalo_templates SET quota_day = %(day)s, remaining_quota = greatest(daily_quota - in_flight, 0)
+    UPDATE zalo_templates
+       SET quota_day = %(day)s,
+           remaining_quota = CASE WHEN daily_quota < in_flight THEN 0 ELSE daily_quota - in_flight END
      WHERE oa_ref = %(oa_ref)s AND template_id = %(template_id)s AND quota_day < %(day)s"""
 RESERVE_OF_TEMPLATE: Sql = """
     UPDATE zalo_templates
@@ -101,7 +107,8 @@ SETTLE_OF_TEMPLATE: Sql = """
      WHERE oa_ref = %(oa_ref)s AND template_id = %(template_id)s AND account_id = %(account_id)s"""
 EMPTY_OF_TEMPLATE: Sql = """
     UPDATE zalo_templates SET remaining_quota = 0, apply_quota = true, quota_day = %(day)s
-     WHERE oa_ref = %(oa_ref)s AND template_id = %(template_id)s AND account_id = %(account_id)s"""
+     WHERE oa_ref = %(oa_ref)s AND template_id = %(template_id)s AND account_id = %(account_id)s
+       AND (quota_day IS NULL OR quota_day <= %(day)s)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +177,8 @@ async def tell(tx: Tx, account_id: int, oa_ref: int, day: date, quota: Quota, no
     await tx.execute(TELL, values)
 
 
-async def empty(tx: Tx, account_id: int, oa_ref: int) -> None:
-    await tx.execute(EMPTY, (oa_ref, account_id))
+async def empty(tx: Tx, account_id: int, oa_ref: int, day: date) -> None:
+    await tx.execute(EMPTY, (oa_ref, account_id, day))
 
 
 async def empty_of_promotion(tx: Tx, account_id: int, oa_ref: int) -> None:

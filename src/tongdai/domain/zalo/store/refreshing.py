@@ -1,5 +1,6 @@
 """SQL of renewing tokens. Every statement that ends a refresh names the pair that it was begun with, and when
-it was begun: one whose turn is over changes nothing."""
+it was begun: one whose turn is over changes nothing. But whoever brings a new pair is welcome at any time, as
+long as nobody has brought another: Zalo gave it for the pair that is there, which is dead by that."""
 
 from __future__ import annotations
 
@@ -59,8 +60,8 @@ PROBE_DUE: Sql = f"""
             ORDER BY coalesce(refresh_probe_at, refresh_due_at) LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
     RETURNING {_BEGUN}"""  # noqa: S608
 
-# The new pair. It comes late where it was given up already, and is welcome. By primary key.
-STORE: Sql = f"""
+# The new pair. It comes late where it was given up already, or begun again by another. By primary key.
+STORE: Sql = """
     UPDATE zalo_oas AS o
        SET access_token = %(access_token)s, refresh_token = coalesce(%(refresh_token)s, %(kept_token)s),
            tokens_version = o.tokens_version + 1, access_expires_at = %(access_expires_at)s,
@@ -69,8 +70,9 @@ STORE: Sql = f"""
            refresh_last_try = false, refresh_failures = 0, refresh_error = NULL,
            state = 'connected', reason = NULL, reason_at = NULL, updated_at = %(now)s
       FROM zalo_oas AS old
-     WHERE old.id = o.id AND {_SAME} AND o.state <> 'disconnected'
-    RETURNING old.state"""  # noqa: S608
+     WHERE old.id = o.id AND o.id = %(oa_ref)s AND o.account_id = %(account_id)s
+       AND o.tokens_version = %(version)s AND o.state <> 'disconnected'
+    RETURNING old.state"""
 
 # Nothing happened at Zalo: to be tried again. By primary key.
 GIVE_BACK: Sql = f"""
@@ -174,7 +176,7 @@ async def probe_due(tx: Tx, now: datetime, again_after: timedelta) -> Begun | No
 
 
 async def store(tx: Tx, begun: Begun, pair: NewPair, now: datetime) -> str | None:
-    """The state before; None: this refresh's turn is over, and the pair is of no use."""
+    """The state before; None: there is another pair by now, or it was disconnected: this one is of no use."""
     values = {
         "access_token": pair.access_token,
         "refresh_token": pair.refresh_token,
