@@ -14,12 +14,12 @@ from tests.fakes.dialling import eventually
 from tests.oas import World
 
 from tongdai.domain import zalo
-from tongdai.domain.zalo import attempting, journey_making, refreshing
+from tongdai.domain.zalo import attempting, journey_making, refreshing, templates
 from tongdai.domain.zalo.store import journeys as journey_store
 from tongdai.domain.zalo.store import refreshing as refresh_store
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
-from tongdai.ports.zalo import ZaloAwayError
+from tongdai.ports.zalo import ZaloAwayError, ZaloSilentError
 
 pytestmark = pytest.mark.anyio
 
@@ -85,3 +85,36 @@ async def test_who_waits_for_the_first_request_of_a_key_looks_less_and_less_ofte
     assert 2 <= len(looks) <= 9
     for task in (first, second):
         task.exception()
+
+
+async def templates_of(world: World) -> zalo.Page[zalo.ZnsTemplate]:
+    return await zalo.list_templates(
+        world.bridge, world.owner.account_id, zalo.TemplateFilter(), zalo.Paging(limit=100)
+    )
+
+
+async def test_a_list_of_templates_waits_for_zalo_once_however_many_it_has(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(templates, "READ_S", 0.6)
+    await world.emulator.settings(delay_ms=200)
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    first = await templates_of(world)
+    assert loop.time() - begun < 2
+    assert len(first.items) > 0
+    await world.emulator.settings(delay_ms=0)
+    second = await templates_of(world)
+    assert all(one.tag for one in second.items)
+
+
+async def test_a_list_of_templates_that_zalo_does_not_end_is_an_error_in_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(templates, "READ_S", 0.3)
+    await world.emulator.settings(delay_ms=900)
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    with pytest.raises(ZaloSilentError):
+        await templates_of(world)
+    assert loop.time() - begun < 0.8

@@ -16,7 +16,7 @@ from tongdai.domain.zalo.store import templates as store
 from tongdai.domain.zalo.store.templates import Known, TemplateList
 from tongdai.domain.zalo.tokens import HeldOa
 from tongdai.kit.db import Tx
-from tongdai.ports.zalo import Access, Template, TemplateSummary, ZaloError, ZaloRefusedError
+from tongdai.ports.zalo import Access, Template, TemplateSummary, ZaloError, ZaloRefusedError, ZaloSilentError
 
 LIST_FRESH: Final = timedelta(minutes=5)
 DETAILS_FRESH: Final = timedelta(minutes=10)
@@ -30,6 +30,9 @@ MOST: Final = 10_000
 """Templates of one Official Account that are read."""
 AT_ONCE: Final = 8
 """Details that one request reads at a time."""
+READ_S: Final = 15.0
+"""How long one request reads lists and details, however many there are and however slow Zalo is. What was
+read by then is kept, and the next request goes on from there."""
 GONE: Final = frozenset({-109, -117})
 """Zalo's codes: there is no such template, or not for this Official Account."""
 
@@ -44,13 +47,14 @@ async def list_templates(
     """
     if not _findable(where):
         return Page([], None, None)
-    failure = await _read_lists(bridge, account_id, where.oa_id)
+    until = asyncio.get_running_loop().time() + READ_S
+    failure = await _read_lists(bridge, account_id, where.oa_id, until)
     async with bridge.db.transaction() as tx:
         found = await store.list_(tx, account_id, where, paging)
     if not found and failure is not None:
         raise failure
     page = paging.page(found, lambda known: known.template.id)
-    shown = await _detailed(bridge, account_id, page.items)
+    shown = await _detailed(bridge, account_id, page.items, until)
     return Page([known.template for known in shown], page.next, page.prev)
 
 
@@ -135,8 +139,9 @@ def _fresh(read_at: datetime | None, for_: timedelta, now: datetime) -> bool:
 # ---------------------------------------------------------------- lists
 
 
-async def _read_lists(bridge: Bridge, account_id: int, oa_id: int | None) -> Exception | None:
-    """Reads the lists that are too old. Returns why one could not be read that never was."""
+async def _read_lists(bridge: Bridge, account_id: int, oa_id: int | None, until: float) -> Exception | None:
+    """Reads the lists that are too old. Returns why one could not be read that never was. `until`: by the
+    loop's time."""
     async with bridge.db.transaction() as tx:
         lists = await store.lists(tx, account_id, oa_id)
     if oa_id is not None and not lists:
@@ -146,10 +151,13 @@ async def _read_lists(bridge: Bridge, account_id: int, oa_id: int | None) -> Exc
         if _fresh(one.listed_at, LIST_FRESH, bridge.clock.now()):
             continue
         try:
-            await _read_list(bridge, account_id, one)
+            async with asyncio.timeout_at(until):
+                await _read_list(bridge, account_id, one)
         except (ZaloError, ConsentLapsedError) as error:
             if one.listed_at is None:
                 failure = error
+        except TimeoutError:
+            return ZaloSilentError("Zalo takes too long to tell all templates")
     return failure
 
 
@@ -174,8 +182,8 @@ async def _read_list(bridge: Bridge, account_id: int, one: TemplateList) -> None
 # ---------------------------------------------------------------- details
 
 
-async def _detailed(bridge: Bridge, account_id: int, shown: Sequence[Known]) -> list[Known]:
-    """With the details of those that never had any, as far as Zalo tells them."""
+async def _detailed(bridge: Bridge, account_id: int, shown: Sequence[Known], until: float) -> list[Known]:
+    """With the details of those that never had any, as far as Zalo tells them by then."""
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(known_: Known) -> Known:
@@ -183,10 +191,11 @@ async def _detailed(bridge: Bridge, account_id: int, shown: Sequence[Known]) -> 
             return known_
         async with gate:
             try:
-                async with bridge.db.transaction() as tx:
-                    held = await tokens.held_oa(tx, bridge.keyring, account_id, known_.template.oa_id)
-                return await _read_details(bridge, held, known_.template.template_id)
-            except (ZaloError, ConsentLapsedError, OaNotFoundError):
+                async with asyncio.timeout_at(until):
+                    async with bridge.db.transaction() as tx:
+                        held = await tokens.held_oa(tx, bridge.keyring, account_id, known_.template.oa_id)
+                    return await _read_details(bridge, held, known_.template.template_id)
+            except (ZaloError, ConsentLapsedError, OaNotFoundError, TimeoutError):
                 return known_
 
     return list(await asyncio.gather(*(one(known_) for known_ in shown)))
