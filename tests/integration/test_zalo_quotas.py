@@ -12,7 +12,7 @@ from tests.fakes import zalo
 from tests.fakes.clock import FakeClock
 from tests.zns import Shop, Zns
 
-from tongdai.domain.zalo import quotas
+from tongdai.domain.zalo import facts, quotas
 from tongdai.domain.zalo.quotas import Place
 from tongdai.domain.zalo.rules import Refused
 from tongdai.kit.crypto import Keyring
@@ -181,3 +181,89 @@ async def test_a_strangers_event_changes_no_quota(world: Zns, shop: Shop, clock:
         stranger = world.cast.stranger.account_id
         assert not await quotas.quota_changed(tx, stranger, shop.oa_id, 1, clock.now())
     assert await world.quota(shop) == (5, 0)
+
+
+# ---------------------------------------------------------------- midnight, and what Zalo never said
+
+
+async def begin_next_day(world: Zns, clock: FakeClock, how: str) -> None:
+    clock.advance(timedelta(days=1))
+    if how == "keeper":
+        await facts.begin_day(world.bridge)
+
+
+@pytest.mark.parametrize("how", ["keeper", "sender"])
+async def test_a_new_day_makes_no_quota_where_zalo_never_said_one(
+    world: Zns, shop: Shop, clock: FakeClock, how: str
+) -> None:
+    await world.rows(
+        "UPDATE zalo_quotas SET daily = NULL, remaining = NULL WHERE oa_ref = %s RETURNING 1", shop.oa_ref
+    )
+    await begin_next_day(world, clock, how)
+    assert isinstance(await take(world, shop), Place)
+    assert await world.quota(shop) == (None, 1)
+
+
+async def test_a_template_that_zalo_stopped_for_a_day_is_asked_for_again_on_the_next(
+    world: Zns, shop: Shop, clock: FakeClock
+) -> None:
+    """Zalo's page on templates tells nothing of a quota of their own."""
+    place = await take(world, shop)
+    assert isinstance(place, Place)
+    async with world.db.transaction() as tx:
+        await quotas.settle(tx, place, back=True)
+        await quotas.refused_by_zalo(tx, place, -147)
+    refused = await take(world, shop)
+    assert isinstance(refused, Refused)
+    assert refused.code == -147
+    clock.advance(timedelta(days=1))
+    assert isinstance(await take(world, shop), Place)
+
+
+async def test_a_daily_quota_that_zalo_begins_to_tell_stops_nothing_today(
+    world: Zns, shop: Shop, clock: FakeClock
+) -> None:
+    await world.rows(
+        "UPDATE zalo_quotas SET daily = NULL, remaining = NULL WHERE oa_ref = %s RETURNING 1", shop.oa_ref
+    )
+    async with world.db.transaction() as tx:
+        assert await quotas.quota_changed(tx, shop.account_id, shop.oa_id, 20_000, clock.now())
+    assert isinstance(await take(world, shop), Place)
+
+
+async def test_what_was_left_of_yesterday_is_not_what_is_left_of_today(
+    world: Zns, shop: Shop, clock: FakeClock
+) -> None:
+    before, asked_at = await mark(world, shop), clock.now()
+    old = await take(world, shop)
+    assert isinstance(old, Place)
+    clock.advance(timedelta(days=1))
+    new = await take(world, shop)
+    assert isinstance(new, Place)
+    left = await world.quota(shop)
+    async with world.db.transaction() as tx:
+        yesterdays = Quota(daily=None, remaining=0)
+        await quotas.told(
+            tx, shop.account_id, shop.oa_ref, yesterdays, mark=before, asked_at=asked_at, now=clock.now()
+        )
+        await quotas.refused_by_zalo(tx, old, -144)
+        await quotas.refused_by_zalo(tx, old, -147)
+    assert await world.quota(shop) == left
+    assert isinstance(await take(world, shop), Place)
+
+
+async def test_a_day_begins_for_all_while_a_sender_holds_one(
+    world: Zns, shop: Shop, clock: FakeClock
+) -> None:
+    """Two keepers that wait for each other's rows would be a deadlock: neither waits for any."""
+    other = await world.shop(world.cast.stranger, zalo.SECOND_OA_ID)
+    days = "SELECT oa_ref FROM zalo_quotas WHERE day = %s ORDER BY oa_ref"
+    clock.advance(timedelta(days=1))
+    today = quotas.day_of(clock.now())
+    async with world.db.transaction() as tx:
+        await quotas.lock(tx, Place(shop.account_id, shop.oa_ref, 1, today, promotion=False))
+        async with asyncio.timeout(2):
+            await facts.begin_day(world.bridge)
+        assert await world.rows(days, today) == [(other.oa_ref,)]
+    await facts.begin_day(world.bridge)
+    assert len(await world.rows(days, today)) == 2

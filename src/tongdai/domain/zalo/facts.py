@@ -43,6 +43,8 @@ class Facts:
     quota: Quota | None
     quota_mark: int
     """Of before the quota was asked for."""
+    asked_at: datetime
+    """Before any of it was asked for."""
     qualities: Qualities | None
     error: str | None
     """Why one of them was not told."""
@@ -89,6 +91,7 @@ async def freshen(
 async def _asked(bridge: Bridge, held: HeldOa, mark: int, profile: Profile | None) -> Facts:
     """Raises ConsentLapsedError, OaNotFoundError."""
     client = bridge.client
+    asked_at = bridge.clock.now()
     errors: list[str] = []
 
     async def told(call: Callable[[Access], Awaitable[T]]) -> T | None:
@@ -104,6 +107,7 @@ async def _asked(bridge: Bridge, held: HeldOa, mark: int, profile: Profile | Non
         profile=profile,
         quota=await told(client.quota),
         quota_mark=mark,
+        asked_at=asked_at,
         qualities=await told(client.qualities),
         error=errors[0] if errors else None,
     )
@@ -124,7 +128,15 @@ async def _write(tx: Tx, held: HeldOa, found: Facts, due_at: datetime, now: date
         await store.set_qualities(tx, account_id, oa_ref, found.qualities)
     await store.set_end(tx, account_id, oa_ref, due_at=due_at, error=found.error, now=now)
     if found.quota is not None:
-        await quotas.told(tx, account_id, oa_ref, found.quota, mark=found.quota_mark, now=now)
+        await quotas.told(
+            tx,
+            account_id,
+            oa_ref,
+            found.quota,
+            mark=found.quota_mark,
+            asked_at=found.asked_at,
+            now=now,
+        )
     await _tell_changes(tx, before, await get_oa(tx, account_id, held.oa_id), now)
 
 

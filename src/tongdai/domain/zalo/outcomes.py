@@ -41,7 +41,15 @@ async def accepted(tx: Tx, kept: Kept, sent: Sent, mark: int | None, now: dateti
         await quotas.settle(tx, quotas.place_of(locked), back=False)
     if sent.quota is not None and mark is not None:
         message = locked.message
-        await quotas.told(tx, message.account_id, message.oa_ref, sent.quota, mark=mark, now=now)
+        await quotas.told(
+            tx,
+            message.account_id,
+            message.oa_ref,
+            sent.quota,
+            mark=mark,
+            asked_at=message.created_at,
+            now=now,
+        )
     sent_at = sent.sent_at or now
     updated = await store.accept(
         tx, locked, sent.msg_id, sent_at, now + timeout_of(locked.message), now

@@ -109,7 +109,7 @@ async def _settle_of_oa(tx: Tx, place: Place, *, back: bool) -> None:
 async def refused_by_zalo(tx: Tx, place: Place, code: int) -> None:
     """Zalo itself says that a quota is used up: we believe it until it says otherwise."""
     if code == rules.OA_QUOTA:
-        await store.empty(tx, place.account_id, place.oa_ref)
+        await store.empty(tx, place.account_id, place.oa_ref, place.day)
     elif code == rules.PROMOTION_QUOTA:
         await store.empty_of_promotion(tx, place.account_id, place.oa_ref)
     elif code == rules.TEMPLATE_QUOTA:
@@ -121,15 +121,25 @@ async def mark(tx: Tx, account_id: int, oa_ref: int) -> int:
     return await store.mark(tx, account_id, oa_ref)
 
 
-async def told(tx: Tx, account_id: int, oa_ref: int, quota: Quota, *, mark: int, now: datetime) -> None:
-    """Take over what Zalo says of an Official Account's quotas. `mark`: of before it was asked.
+async def told(
+    tx: Tx,
+    account_id: int,
+    oa_ref: int,
+    quota: Quota,
+    *,
+    mark: int,
+    asked_at: datetime | None = None,
+    now: datetime,
+) -> None:
+    """Take over what Zalo says of an Official Account's quotas. `mark`: of before it was asked. `asked_at`:
+    when that was, if it may have been yesterday; what was left of a day that is over tells nothing.
 
     Nothing that Zalo leaves out is forgotten: the answer to a message tells of the day's quota alone.
     """
     day = day_of(now)
     await store.make(tx, account_id, oa_ref, day)
     row = await store.held(tx, account_id, oa_ref)
-    if row is None:
+    if row is None or (asked_at is not None and day_of(asked_at) < row.day):
         return
     doubtful = row.in_flight + row.settled - mark
     agreed = Quota(

@@ -38,11 +38,16 @@ SET_END: Sql = """
            updated_at = %(now)s
      WHERE account_id = %(account_id)s AND id = %(oa_ref)s"""
 
-# Another day begins with its whole quota. One row for each Official Account.
+# Another day begins with its whole quota, as in `store.quotas`. One row for each Official Account. Those that
+# somebody holds are passed over: whoever has them waits for nobody, and the next look finds them.
 NEXT_DAY: Sql = """
-    UPDATE zalo_quotas
-       SET day = %(day)s, remaining = greatest(daily - in_flight, 0), remaining_promotion = daily_promotion
-     WHERE day < %(day)s"""
+    WITH over AS MATERIALIZED (
+        SELECT oa_ref FROM zalo_quotas WHERE day < %(day)s ORDER BY oa_ref FOR NO KEY UPDATE SKIP LOCKED
+    )
+    UPDATE zalo_quotas AS q
+       SET day = %(day)s, remaining = CASE WHEN daily < in_flight THEN 0 ELSE daily - in_flight END,
+           remaining_promotion = daily_promotion
+      FROM over WHERE q.oa_ref = over.oa_ref"""
 
 
 @dataclass(frozen=True, slots=True)
