@@ -29,8 +29,9 @@ from tongdai.domain.zalo import (
     set_app,
 )
 from tongdai.domain.zalo.seals import open_token
+from tongdai.domain.zalo.store import permissions as store
 from tongdai.kit.crypto import Keyring, SealBrokenError
-from tongdai.kit.db import Database
+from tongdai.kit.db import Database, Tx
 from tongdai.kit.zalo_signs import pkce_challenge
 from tongdai.ports.zalo import REFRESH_LIFE, ZaloAwayError, ZaloError, ZaloRefusedError
 
@@ -140,13 +141,38 @@ async def test_an_app_with_a_fixed_verifier_or_none_is_connected_its_way(world: 
 # ---------------------------------------------------------------- a state works once, for one
 
 
-async def test_a_state_is_of_no_use_to_a_stranger_or_a_colleague(world: World) -> None:
+async def test_a_state_is_of_no_use_to_a_stranger(world: World) -> None:
     back = await world.back()
-    for person in (world.cast.stranger, world.cast.colleague):
-        with pytest.raises(PermissionUnknownError):
-            await world.come_back(back, person)
+    with pytest.raises(PermissionUnknownError):
+        await world.come_back(back, world.cast.stranger)
     assert await exchanges(world) == 0
     assert (await world.come_back(back)).state is OaState.CONNECTED
+
+
+async def test_a_colleague_may_come_back_and_is_its_owner_then(world: World) -> None:
+    oa = await world.come_back(await world.back(), world.cast.colleague)
+    assert (oa.state, oa.account_id) == (OaState.CONNECTED, world.owner.account_id)
+    assert oa.owner_id == world.cast.colleague.user.id
+
+
+async def test_a_connection_whose_commit_was_not_answered_is_a_connection(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first try goes through, and the connection to the database dies before that is heard."""
+    back = await world.back()
+    written = store.connect
+
+    async def unheard(tx: Tx, *args: Any) -> None:
+        await written(tx, *args)
+        await tx.execute("COMMIT")
+        await tx.execute("BEGIN")
+        async with world.db.autocommit() as other:
+            await other.execute("SELECT pg_terminate_backend(%s, 5000)", (tx.info.backend_pid,))
+
+    monkeypatch.setattr(store, "connect", unheard)
+    oa = await world.come_back(back)
+    assert oa.state is OaState.CONNECTED
+    assert await world.works()
 
 
 async def test_a_state_works_once(world: World) -> None:

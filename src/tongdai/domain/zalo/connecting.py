@@ -107,16 +107,19 @@ async def connect(
     `oa_id`: whose consent it should be; None: whoever gave it. What failed after the exchange may be asked
     again, with the same code and state.
 
-    Raises PermissionUnknownError: the state is not one of this user's, or is used or too old.
+    A state is the account's: who was sent to Zalo's page may be another user than who comes back, and the
+    latter is the connection's owner.
+
+    Raises PermissionUnknownError: the state is not one of this account's, or is used or too old.
     PermissionRefusedError: Zalo does not take the code, or it is of somebody else. OaTakenError: another
     account has it. ZaloError: Zalo gave no answer; where nothing was sent, the state may be used again.
     """
-    permission = await _spent(bridge, account_id, user_id, code, oa_id, state)
+    permission = await _spent(bridge, account_id, code, oa_id, state)
     if permission.step != "exchanged":
         await sheltered(_exchange(bridge, permission, code))
         permission = await _reread(bridge, permission)
     profile = await _whose(bridge, permission, oa_id)
-    await sheltered(_adopt(bridge, permission, profile))
+    await sheltered(_adopt(bridge, permission, user_id, profile))
     with suppress(TimeoutError):  # whoever keeps facts fresh asks for them otherwise
         async with asyncio.timeout(FACTS_S):
             await facts.freshen(bridge, account_id, profile.oa_id, profile=profile)
@@ -134,9 +137,7 @@ async def disconnect(tx: Tx, account_id: int, oa_id: int, now: datetime) -> Oa:
     return await get_oa(tx, account_id, oa_id)
 
 
-async def _spent(
-    bridge: Bridge, account_id: int, user_id: int, code: str, oa_id: int | None, state: int
-) -> Permission:
+async def _spent(bridge: Bridge, account_id: int, code: str, oa_id: int | None, state: int) -> Permission:
     """The permission, whose state works for nobody else now; or one whose tokens wait for this caller."""
     if not 0 < len(code) <= LONGEST_CODE:
         raise PermissionRefusedError(errors=[("code", "is what Zalo sent the browser back with")])
@@ -145,7 +146,7 @@ async def _spent(
     digest = hashlib.sha256(code.encode("utf-8", "surrogatepass")).digest()
     now = bridge.clock.now()
     async with bridge.db.transaction() as tx:
-        permission = await store.get(tx, account_id, user_id, state)
+        permission = await store.get(tx, account_id, state)
         if permission is None:
             raise PermissionUnknownError
         if permission.step == "exchanged" and permission.code_hash == digest:
@@ -162,7 +163,7 @@ async def _spent(
 
 async def _reread(bridge: Bridge, permission: Permission) -> Permission:
     async with bridge.db.transaction() as tx:
-        again = await store.get(tx, permission.account_id, permission.user_id, permission.state)
+        again = await store.get(tx, permission.account_id, permission.state)
     if again is None or again.step != "exchanged":
         raise PermissionUnknownError
     return again
@@ -218,27 +219,36 @@ async def _whose(bridge: Bridge, permission: Permission, oa_id: int | None) -> P
     return profile
 
 
-async def _adopt(bridge: Bridge, permission: Permission, profile: Profile) -> None:
+async def _adopt(bridge: Bridge, permission: Permission, user_id: int, profile: Profile) -> None:
     """Keep the tokens with the connection, and tell its owner."""
+    tries = 0
+
+    async def write(tx: Tx) -> None:
+        nonlocal tries
+        tries += 1
+        if await store.end(tx, permission, "done"):
+            await _adopt_in(tx, bridge, permission, user_id, profile)
+        elif tries == 1 or not await store.is_done(tx, permission):
+            raise PermissionUnknownError
+        # Otherwise a try before this one was committed, and the answer did not arrive.
+
     try:
-        await insisted(bridge, lambda tx: _adopt_in(tx, bridge, permission, profile))
+        await insisted(bridge, write)
     except OaTakenError:
         await _fail(bridge, permission)
         raise
 
 
-async def _adopt_in(tx: Tx, bridge: Bridge, permission: Permission, profile: Profile) -> None:
+async def _adopt_in(tx: Tx, bridge: Bridge, permission: Permission, user_id: int, profile: Profile) -> None:
     now = bridge.clock.now()
     assert permission.access_expires_at is not None
     assert permission.used_at is not None
-    if not await store.end(tx, permission, "done"):
-        raise PermissionUnknownError
     times = ConnectTimes(
         now=now,
         expires_at=permission.used_at + REFRESH_LIFE,
         due_at=next_refresh(now, permission.access_expires_at - now),
     )
-    await store.connect(tx, permission, profile, times)
+    await store.connect(tx, permission, user_id, profile, times)
     if permission.brings_secret:
         await app_store.set_secret(tx, permission.account_id, permission.app_ref, permission.secret, now)
     await tell_oa(tx, "zalo.oa.connected", await get_oa(tx, permission.account_id, profile.oa_id), now)

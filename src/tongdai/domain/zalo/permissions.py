@@ -1,4 +1,4 @@
-"""The way to Zalo's permission page and back: a number that works once, and only for whoever was sent."""
+"""The way to Zalo's permission page and back: a number that works once, for the account that asked."""
 
 from __future__ import annotations
 

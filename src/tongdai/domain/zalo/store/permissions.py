@@ -22,14 +22,14 @@ ADD: Sql = """
     ON CONFLICT (state) DO NOTHING"""
 
 _COLUMNS: Sql = """
-    p.state, p.account_id, p.user_id, p.app_ref, a.app_id, p.oa_id, coalesce(p.secret, a.secret) AS secret,
+    p.state, p.account_id, p.app_ref, a.app_id, p.oa_id, coalesce(p.secret, a.secret) AS secret,
     p.secret IS NOT NULL AS brings_secret, a.use_proof, p.redirect_uri, p.verifier, p.step, p.code_hash,
     p.access_token, p.refresh_token, p.access_expires_at, p.expires_at, p.used_at"""
 
 # By primary key.
 GET: Sql = f"""
     SELECT {_COLUMNS} FROM zalo_permissions AS p JOIN zalo_apps AS a ON a.id = p.app_ref
-     WHERE p.state = %s AND p.account_id = %s AND p.user_id = %s"""  # noqa: S608
+     WHERE p.state = %s AND p.account_id = %s"""  # noqa: S608
 
 # Its one use. By primary key.
 SPEND: Sql = """
@@ -53,6 +53,9 @@ END: Sql = """
     UPDATE zalo_permissions
        SET step = %s, access_token = NULL, refresh_token = NULL, verifier = NULL, secret = NULL
      WHERE state = %s AND account_id = %s AND step IN ('exchanging', 'exchanged')"""
+
+# Whether it came to a connection. By primary key.
+DONE: Sql = "SELECT FROM zalo_permissions WHERE state = %s AND account_id = %s AND step = 'done'"
 
 # Nobody comes back for them. Index zalo_permissions_expiring.
 FORGET: Sql = """
@@ -116,7 +119,6 @@ class Permission:
 
     state: int
     account_id: int
-    user_id: int
     app_ref: int
     app_id: int
     oa_id: int | None
@@ -151,9 +153,9 @@ async def add(tx: Tx, permission: NewPermission) -> bool:
     return (await tx.execute(ADD, values)).rowcount == 1
 
 
-async def get(tx: Tx, account_id: int, user_id: int, state: int) -> Permission | None:
+async def get(tx: Tx, account_id: int, state: int) -> Permission | None:
     async with tx.cursor(row_factory=class_row(Permission)) as cursor:
-        return await (await cursor.execute(GET, (state, account_id, user_id))).fetchone()
+        return await (await cursor.execute(GET, (state, account_id))).fetchone()
 
 
 async def spend(tx: Tx, permission: Permission, code_hash: bytes, now: datetime) -> bool:
@@ -178,6 +180,10 @@ async def end(tx: Tx, permission: Permission, step: str) -> bool:
     return (await tx.execute(END, (step, permission.state, permission.account_id))).rowcount == 1
 
 
+async def is_done(tx: Tx, permission: Permission) -> bool:
+    return (await tx.execute(DONE, (permission.state, permission.account_id))).rowcount == 1
+
+
 async def forget(tx: Tx, before: datetime, most: int) -> int:
     return (await tx.execute(FORGET, (before, most))).rowcount
 
@@ -186,7 +192,9 @@ async def is_taken(tx: Tx, account_id: int, oa_id: int) -> bool:
     return await (await tx.execute(TAKEN, (oa_id, account_id))).fetchone() is not None
 
 
-async def connect(tx: Tx, permission: Permission, profile: Profile, times: ConnectTimes) -> None:
+async def connect(
+    tx: Tx, permission: Permission, owner_id: int, profile: Profile, times: ConnectTimes
+) -> None:
     """With the tokens of the permission, as they are sealed.
 
     Raises OaTakenError: another account was faster. The transaction is of no use then.
@@ -195,7 +203,7 @@ async def connect(tx: Tx, permission: Permission, profile: Profile, times: Conne
         "account_id": permission.account_id,
         "app_ref": permission.app_ref,
         "oa_id": profile.oa_id,
-        "owner_id": permission.user_id,
+        "owner_id": owner_id,
         "access_token": permission.access_token,
         "refresh_token": permission.refresh_token,
         "access_expires_at": permission.access_expires_at,
