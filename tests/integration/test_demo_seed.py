@@ -7,6 +7,7 @@ import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from tests import factories
@@ -289,3 +290,25 @@ async def test_the_official_account_is_connected_once_and_again_where_the_emulat
         async with db.transaction() as tx:
             oa = await zalo.get_oa(tx, owner.account_id, parts.zalo.facts.oa_id)
         assert oa.state is OaState.CONNECTED
+
+
+async def test_who_grants_access_again_comes_back_to_where_the_demo_is_now(
+    db: Database, keyring: Keyring, kept: Path, tmp_path: Path
+) -> None:
+    made = await seeded(db, keyring, kept)
+    _, parts = made.at_zalo()[0]
+    oa_id = parts.zalo.facts.oa_id
+    async with db.transaction() as tx:
+        owner = await accounts.authenticate_key(tx, made.demo.native.api_key)
+    assert owner is not None
+    moved = "http://127.0.0.1:3"
+    file = tmp_path / "fixtures.json"
+    write_fixtures(file, [(parts.sencloud, parts.zalo)], BASE_URL)
+
+    async with zalo_emulator(json.loads(file.read_bytes())) as emulator, client_at(emulator.url) as client:
+        bridge = Bridge(db, keyring, SystemClock(), client)
+        await connect_oa(bridge, owner, parts, BASE_URL)
+        await connect_oa(bridge, owner, parts, moved)
+        url = await zalo.renew_permission(bridge, owner.account_id, owner.user_id, oa_id)
+
+    assert parse_qs(urlsplit(url).query)["redirect_uri"] == [f"{moved}/zalo/callback"]

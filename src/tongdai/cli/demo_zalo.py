@@ -26,6 +26,7 @@ from tongdai.domain.zalo import (
     authorize,
     connect,
     held_oa,
+    lead_back,
     set_app,
 )
 from tongdai.kit.crypto import Keyring
@@ -224,20 +225,24 @@ def international(phone: str) -> str:
 
 async def connect_oa(bridge: Bridge, owner: Caller, parts: ZaloParts, base_url: str) -> None:
     """Connects the shop's Official Account, unless it is and Zalo still lets it in: the emulator may have
-    forgotten everything since, or heard of another callback address.
+    forgotten everything since, or heard of another callback address. What was connected at another address
+    of ours is led back to this one.
 
     Raises what connecting does, and ConsentPageError.
     """
     oa_id = parts.zalo.facts.oa_id
+    app_id, back = int(parts.sencloud.app_id), base_url + CALLBACK
+    async with bridge.db.transaction() as tx:
+        await lead_back(tx, owner.account_id, app_id, back)
     if await _lets_in(bridge, owner.account_id, oa_id):
         return
     url = await authorize(
         bridge,
         owner.account_id,
         owner.user_id,
-        app_id=int(parts.sencloud.app_id),
+        app_id=app_id,
         secret=parts.sencloud.app_secret,
-        redirect_uri=base_url + CALLBACK,
+        redirect_uri=back,
     )
     came = await asyncio.to_thread(consent, url, oa_id)
     state = int(came["state"])

@@ -58,7 +58,7 @@ from tongdai.domain.zalo.model import (
     ZnsRequest,
     ZnsTemplate,
 )
-from tongdai.domain.zalo.oas import get_oa, list_oas, update_oa
+from tongdai.domain.zalo.oas import get_oa, lead_back, list_oas, update_oa
 from tongdai.domain.zalo.quotas import quota_changed
 from tongdai.domain.zalo.rules import is_one_time_code
 from tongdai.domain.zalo.sending import send_zns
@@ -122,6 +122,7 @@ __all__ = [
     "get_template",
     "held_oa",
     "is_one_time_code",
+    "lead_back",
     "list_apps",
     "list_journeys",
     "list_messages",

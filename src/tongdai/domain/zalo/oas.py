@@ -63,5 +63,11 @@ async def update_oa(
     return await get_oa(tx, account_id, oa_id)
 
 
+async def lead_back(tx: Tx, account_id: int, app_id: int, redirect_uri: str) -> None:
+    """The app's callback address at Zalo, of which it has one, is another now: whoever grants access to one
+    of its Official Accounts again comes back there."""
+    await oas.lead_back(tx, account_id, app_id, redirect_uri)
+
+
 def _typed(oa: Oa) -> Oa:
     return replace(oa, state=OaState(oa.state))

@@ -53,6 +53,12 @@ SET_WEBHOOK: Sql = """
     UPDATE zalo_oas SET webhook_url = %s, relay_endpoint_id = %s, updated_at = clock_timestamp()
      WHERE account_id = %s AND oa_id = %s"""
 
+# Index zalo_oas_account.
+LEAD_BACK: Sql = """
+    UPDATE zalo_oas AS o SET redirect_uri = %(redirect_uri)s
+      FROM zalo_apps AS a
+     WHERE a.id = o.app_ref AND o.account_id = %(account_id)s AND a.app_id = %(app_id)s"""
+
 # Tokens are forgotten, and a refresh under way loses its right to write new ones.
 DISCONNECT: Sql = """
     UPDATE zalo_oas
@@ -134,6 +140,10 @@ async def hold(tx: Tx, account_id: int, oa_id: int) -> int | None:
 
 async def set_webhook(tx: Tx, account_id: int, oa_id: int, url: str, endpoint_id: int | None) -> None:
     await tx.execute(SET_WEBHOOK, (url, endpoint_id, account_id, oa_id))
+
+
+async def lead_back(tx: Tx, account_id: int, app_id: int, redirect_uri: str) -> None:
+    await tx.execute(LEAD_BACK, {"account_id": account_id, "app_id": app_id, "redirect_uri": redirect_uri})
 
 
 async def disconnect(tx: Tx, account_id: int, oa_id: int, reason: str, now: datetime) -> bool:
