@@ -73,24 +73,34 @@ OLDEST: Final[Sql] = "SELECT " + _SHOWN + _LISTED + "ORDER BY j.id LIMIT %(limit
 NEWEST: Final[Sql] = "SELECT " + _SHOWN + _LISTED + "ORDER BY j.id DESC LIMIT %(limit)s"
 
 # Its first message went out: once, whoever says so first and however often. What has expired meanwhile is
-# charged for as long as its price is held for it, and stays expired.
-ENABLE: Final[Sql] = """
+# charged for as long as its price is held for it, and stays expired. The plan of one statement for either id
+# would read the whole account, so there are two.
+_ENABLE: Final[Sql] = """
 UPDATE zalo_journeys
    SET state = CASE state WHEN 'open' THEN 'enabled' ELSE state END,
        charged = true, charged_at = %(now)s, held = 0, updated_at = %(now)s
- WHERE id = (SELECT z.id FROM zalo_journeys z
-             WHERE z.account_id = %(account_id)s
-               AND CASE WHEN %(id)s::bigint IS NULL THEN z.journey_id = %(zalo_id)s ELSE z.id = %(id)s END
-             ORDER BY z.id DESC LIMIT 1)
+ WHERE account_id = %(account_id)s
    AND NOT charged AND (state IN ('open', 'enabled') OR (state = 'expired' AND held > 0))
-RETURNING id
 """
+# By our id: the primary key.
+ENABLE_OWN: Final[Sql] = _ENABLE + "AND id = %(id)s RETURNING id"
+# By Zalo's: zalo_journeys_zalo_id.
+_ZALOS: Final[Sql] = """AND id = (
+    SELECT z.id FROM zalo_journeys z
+    WHERE z.account_id = %(account_id)s AND z.journey_id = %(zalo_id)s
+    ORDER BY z.id DESC LIMIT 1)
+"""
+ENABLE_ZALOS: Final[Sql] = _ENABLE + _ZALOS + "RETURNING id"
 
 # Zalo says that it is over.
 EXPIRE: Final[Sql] = """
 UPDATE zalo_journeys
    SET state = 'expired', expires_at = least(expires_at, %(now)s), updated_at = %(now)s
- WHERE account_id = %(account_id)s AND journey_id = %(zalo_id)s AND state IN ('open', 'enabled')
+ WHERE id = (SELECT z.id FROM zalo_journeys z
+             WHERE z.account_id = %(account_id)s
+               AND CASE WHEN %(id)s::bigint IS NULL THEN z.journey_id = %(zalo_id)s ELSE z.id = %(id)s END
+             ORDER BY z.id DESC LIMIT 1)
+   AND state IN ('open', 'enabled')
 RETURNING id
 """
 
@@ -234,12 +244,16 @@ async def list_(
 async def enable(
     tx: Tx, account_id: int, *, zalo_id: str | None, own_id: int | None, now: datetime
 ) -> int | None:
+    """By Zalo's id, or by ours where that is given."""
     values = {"account_id": account_id, "zalo_id": zalo_id, "id": own_id, "now": now}
-    return _id(await (await tx.execute(ENABLE, values)).fetchone())
+    statement = ENABLE_ZALOS if own_id is None else ENABLE_OWN
+    return _id(await (await tx.execute(statement, values)).fetchone())
 
 
-async def expire(tx: Tx, account_id: int, zalo_id: str, now: datetime) -> int | None:
-    values = {"account_id": account_id, "zalo_id": zalo_id, "now": now}
+async def expire(
+    tx: Tx, account_id: int, *, zalo_id: str | None, own_id: int | None, now: datetime
+) -> int | None:
+    values = {"account_id": account_id, "zalo_id": zalo_id, "id": own_id, "now": now}
     return _id(await (await tx.execute(EXPIRE, values)).fetchone())
 
 
