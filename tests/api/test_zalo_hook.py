@@ -208,7 +208,8 @@ def test_whatever_zalo_signs_is_taken(
     """Well signed, by the header's time: events with anything in the places that are read."""
     now = fuzzed.clock.now()
     if of_ours:
-        told = {name: value for name, value in told.items() if name != "app_id"} | {"oa_id": str(OA_ID)}
+        told = {name: value for name, value in told.items() if name not in ("app_id", "appId")}
+        told |= {"oa_id": str(OA_ID)}
     body = json.dumps(told).encode()
     app_id = told.get("app_id")
     signer = int(app_id) if isinstance(app_id, (str, int)) and str(app_id).isdecimal() else APP_ID

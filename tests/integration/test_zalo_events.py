@@ -529,6 +529,15 @@ async def test_an_event_that_is_about_no_official_account_of_the_app_is_not_pass
     assert await told_types(outbox) == []
 
 
+async def test_an_event_that_is_about_no_official_account_of_the_app_is_not_kept(
+    db: Database, zalo_says: Zalo, owner: Shop
+) -> None:
+    assert await zalo_says("follow", oa_id="123") is Reception.TAKEN
+    assert await zalo_says("follow") is Reception.TAKEN
+    assert await zalo_says("follow", oa_id=str(OA_ID), app_id=str(APP_ID + 1)) is not Reception.REPEATED
+    assert await count(db) == 0
+
+
 async def test_an_account_whose_consent_lapsed_is_still_told(
     db: Database, keyring: Keyring, clock: FakeClock, people: Cast, zalo_says: Zalo, outbox: Outbox
 ) -> None:

@@ -112,15 +112,15 @@ async def _take(
 ) -> Reception:
     named = named_oas(fields)
     name = fields.id("event_name") or ""
-    digest = hashlib.sha256(body).digest()
-    oa_id = named[0] if named else None
-    if not await store.add(tx, app, digest, name=name, oa_id=oa_id, told_at=at, now=now):
-        return Reception.REPEATED
     held = await store.held(tx, app, named)
     oa_id = next((one for one in named if one in held), None)
     if oa_id is None or fields.number("app_id", "appId") not in (None, app.app_id):
+        # Of no effect, so a repetition is not to be known: whoever has a key could fill the table with these.
         log.info("an event of Zalo's is about no Official Account here", extra={"app": app.app_id})
         return Reception.TAKEN
+    digest = hashlib.sha256(body).digest()
+    if not await store.add(tx, app, digest, name=name, oa_id=oa_id, told_at=at, now=now):
+        return Reception.REPEATED
     told = Told(app.account_id, oa_id, fields, headers, at, now)
     await _have_effect(tx, name, told)
     await _pass_on(tx, app, held[oa_id], body, told)
