@@ -324,6 +324,26 @@ async def test_a_journey_goes_to_its_own_number_and_only_while_it_lasts(
 # ---------------------------------------------------------------- the loop
 
 
+async def test_a_journey_that_zalo_calls_expired_is_over(world: Zns, shop: Shop) -> None:
+    await subscribe(world, shop)
+    journey = await journey_of(world, shop)
+    for code, state in ((-148, JourneyState.OPEN), (-149, JourneyState.OPEN), (-150, JourneyState.EXPIRED)):
+        await world.emulator.force(zalo.SEND, "error", code=code, message="Journey token is expired")
+        sent = await world.send(shop, zalo.JOURNEY_TEMPLATE, journey_id=journey.journey_id)
+        assert (sent.state, sent.error_code) == (MessageState.REFUSED, code)
+        async with world.db.transaction() as tx:
+            now = world.bridge.clock.now()
+            after = await get_journey(
+                tx, world.bridge.keyring, shop.account_id, str(journey.id), None, now=now
+            )
+        assert after.state is state
+    before = len(await world.sends())
+    again = await world.send(shop, zalo.JOURNEY_TEMPLATE, journey_id=journey.journey_id)
+    assert again.error_code == -150
+    assert len(await world.sends()) == before
+    assert await world.purse(shop) == (BALANCE, journey.price)  # until no event can come any more
+
+
 async def test_the_follower_runs_until_it_is_told_to_stop(world: Zns, shop: Shop, clock: FakeClock) -> None:
     sent = await world.send(shop)
     await world.emulator.advance(5)

@@ -13,6 +13,7 @@ import pytest
 from tests import money, zns
 from tests.fakes import zalo
 from tests.fakes.clock import FakeClock
+from tests.fakes.sending import eventually
 from tests.zns import PHONE, Zns
 
 from tongdai.adapters.zaloapi import ZaloClient
@@ -23,6 +24,7 @@ from tongdai.domain.zalo import (
     MessageState,
     OaNotFoundError,
     ZnsMessage,
+    attempting,
 )
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
@@ -321,6 +323,43 @@ async def test_an_unreachable_zalo_leaves_a_refused_message_and_holds_nothing(wo
     assert (state, code) == ("refused", -100)
     assert await world.purse(shop) == held
     assert await world.quota(shop) == (4, 0)
+
+
+async def test_a_message_whose_caller_hangs_up_is_settled_by_zalos_answer(world: Zns) -> None:
+    shop = await world.shop(remaining=5)
+    await money.payer(world.db, shop.account_id)
+    await world.send(shop)
+    await world.emulator.settings(delay_ms=300)
+    waiting = asyncio.create_task(world.send(shop))
+
+    async def came() -> bool:
+        return len(await world.sends()) >= 2
+
+    await eventually(came)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await attempting.settled(10)
+    states = await world.rows("SELECT state, msg_id IS NOT NULL FROM zalo_messages")
+    assert states == [("accepted", True)] * 2
+    assert await world.quota(shop) == (3, 0)
+
+
+async def test_a_refusal_that_makes_a_template_doubtful_waits_for_no_sender_of_it(world: Zns) -> None:
+    """Quotas are locked before templates: the other way round two would wait for each other for ever."""
+    shop = await world.shop(remaining=100)
+    await world.send(shop, zalo.CARE_TEMPLATE)
+    await world.emulator.force(zalo.SEND, "error", times=100, code=-131, message="Template is not approved")
+
+    async def some(number: int) -> None:
+        for _ in range(6):
+            await world.send(shop, zalo.CARE_TEMPLATE, phone=f"09012345{number:02}")
+
+    deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    await asyncio.gather(*(some(number) for number in range(10, 16)))
+    await world.rows("SELECT pg_stat_force_next_flush()")
+    assert await world.rows(deadlocks) == [(0,)]
+    assert await world.rows("SELECT count(*) FROM zalo_messages WHERE state = 'sending'") == [(0,)]
 
 
 # ---------------------------------------------------------------- secrets and strangers

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
@@ -84,14 +85,18 @@ async def settled(within_s: float) -> None:
         await asyncio.wait(ours, timeout=within_s)
 
 
-async def insisted(bridge: Bridge, write: Callable[[Tx], Awaitable[T]]) -> T:
-    """Write what Zalo has done, however long the database is away: nobody else knows it."""
+async def insisted(bridge: Bridge, write: Callable[[Tx], Awaitable[T]], *, within_s: float = math.inf) -> T:
+    """Write what Zalo has done, however long the database is away: nobody else knows it. `within_s`: no
+    further try is begun after that, and what the last one raised is raised."""
+    give_up = asyncio.get_running_loop().time() + within_s
     pause = 0.1
     while True:
         try:
             async with bridge.db.transaction() as tx:
                 return await write(tx)
         except TRANSIENT_ERRORS:
+            if asyncio.get_running_loop().time() > give_up:
+                raise
             log.warning("the database did not take what Zalo answered, trying again", exc_info=True)
         await asyncio.sleep(pause)
         pause = min(pause * 2, 2.0)

@@ -64,12 +64,15 @@ async def enable_journey(
     return journey
 
 
-async def expire_journey(tx: Tx, account_id: int, *, zalo_id: str, now: datetime) -> Journey | None:
-    """Zalo says that it is over. What is held for it is let go later, because events may come out of order.
+async def expire_journey(
+    tx: Tx, account_id: int, *, zalo_id: str | None = None, journey_ref: int | None = None, now: datetime
+) -> Journey | None:
+    """Zalo says that it is over, by its event (`zalo_id`) or to a message (`journey_ref`, ours). What is held
+    for it is let go later, because events may come out of order.
 
     Returns None where there is no such journey, or it was over before.
     """
-    id = await store.expire(tx, account_id, zalo_id, now)
+    id = await store.expire(tx, account_id, zalo_id=zalo_id, own_id=journey_ref, now=now)
     if id is None:
         return None
     journey, _ = await _changed(tx, account_id, id, now)

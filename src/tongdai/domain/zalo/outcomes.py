@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Final
 
 from tongdai.domain import billing
-from tongdai.domain.zalo import journeys, quotas, telling
+from tongdai.domain.zalo import journeys, quotas, rules, telling
 from tongdai.domain.zalo.model import MessageState, ZnsMessage
 from tongdai.domain.zalo.store import messages as store
 from tongdai.domain.zalo.store.messages import Kept
@@ -69,6 +69,9 @@ async def refused(tx: Tx, kept: Kept, code: int, said: str, now: datetime) -> Zn
         await quotas.settle(tx, place, back=True)
         await quotas.refused_by_zalo(tx, place, code)
     await _release(tx, locked)
+    if code == rules.TOKEN_EXPIRED and locked.journey_ref is not None:
+        account_id = locked.message.account_id
+        await journeys.expire_journey(tx, account_id, journey_ref=locked.journey_ref, now=now)
     return updated.message
 
 

@@ -15,6 +15,7 @@ from typing import Final
 from tongdai.domain import billing, contacts
 from tongdai.domain.billing import Fee, FeeAsk, FeeRefusal
 from tongdai.domain.zalo import journeys, outcomes, quotas, rules, templates, tokens
+from tongdai.domain.zalo.attempting import insisted, sheltered
 from tongdai.domain.zalo.bridge import Bridge
 from tongdai.domain.zalo.errors import (
     ConsentLapsedError,
@@ -45,6 +46,9 @@ from tongdai.ports.zalo import Access, Message, Sent, ZaloError, ZaloRefusedErro
 
 LAPSE: Final = timedelta(minutes=1)
 """After which a message that is still being sent has lost its process. Longer than any request lasts."""
+INSISTED_S: Final = 20.0
+"""For how long what Zalo said of a message is written again to a database that is away. Then the follower
+has to find it out."""
 UNREACHED: Final = -100
 """Zalo's code for what it cannot tell: for messages that did not reach it at all."""
 
@@ -84,7 +88,8 @@ class _Ready:
 async def send_zns(
     bridge: Bridge, account_id: int, user_id: int, *, oa_id: int | None, request: ZnsRequest
 ) -> ZnsMessage:
-    """Send one message by a template. What comes back is accepted or refused, never queued.
+    """Send one message by a template. What comes back is accepted or refused, never queued. What was begun
+    goes on where the caller is cancelled.
 
     Raises MessageInvalidError: it is none. OaNotFoundError, OaNotNamedError, JourneyNotFoundError: nothing
     was written. ZaloError other than a refusal: if `doubtful`, the message is kept as `unknown` and followed;
@@ -98,7 +103,7 @@ async def send_zns(
     template = await _template(bridge, asked)
     async with bridge.db.transaction() as tx:
         ready = await _prepare(tx, asked, template, bridge.clock.now())
-    return ready if isinstance(ready, ZnsMessage) else await _send(bridge, asked, ready)
+    return ready if isinstance(ready, ZnsMessage) else await sheltered(_send(bridge, asked, ready))
 
 
 # ---------------------------------------------------------------- what is asked for
@@ -273,6 +278,7 @@ def _row(
 
 async def _send(bridge: Bridge, asked: _Asked, ready: _Ready) -> ZnsMessage:
     """Raises the ZaloErrors that are no refusal, once what became of the message is written down."""
+    kept, clock = ready.kept, bridge.clock
     try:
         sent = await tokens.ask(bridge, asked.held, _call(bridge, asked, ready))
     except ConsentLapsedError as lapsed:
@@ -280,16 +286,19 @@ async def _send(bridge: Bridge, asked: _Asked, ready: _Ready) -> ZnsMessage:
     except ZaloRefusedError as refused:
         return await _refused(bridge, ready, refused.code, refused.said)
     except ZaloError as error:
-        async with bridge.db.transaction() as tx:
-            if error.doubtful:
-                await outcomes.doubted(tx, ready.kept, bridge.clock.now())
-            else:
-                said = "Zalo could not be reached: nothing was sent"
-                await outcomes.refused(tx, ready.kept, UNREACHED, said, bridge.clock.now())
+        if error.doubtful:
+            await _written(bridge, lambda tx: outcomes.doubted(tx, kept, clock.now()))
+        else:
+            said = "Zalo could not be reached: nothing was sent"
+            await _written(bridge, lambda tx: outcomes.refused(tx, kept, UNREACHED, said, clock.now()))
         raise
     mark = None if ready.place is None else ready.place.mark + 1
-    async with bridge.db.transaction() as tx:
-        return await outcomes.accepted(tx, ready.kept, sent, mark, bridge.clock.now())
+    return await _written(bridge, lambda tx: outcomes.accepted(tx, kept, sent, mark, clock.now()))
+
+
+async def _written(bridge: Bridge, write: Callable[[Tx], Awaitable[ZnsMessage]]) -> ZnsMessage:
+    """What Zalo said is known to this process alone. Twice is as once."""
+    return await insisted(bridge, write, within_s=INSISTED_S)
 
 
 def _call(bridge: Bridge, asked: _Asked, ready: _Ready) -> Callable[[Access], Awaitable[Sent]]:
@@ -310,8 +319,11 @@ def _call(bridge: Bridge, asked: _Asked, ready: _Ready) -> Callable[[Access], Aw
 
 
 async def _refused(bridge: Bridge, ready: _Ready, code: int, said: str) -> ZnsMessage:
-    message, now = ready.kept.message, bridge.clock.now()
-    async with bridge.db.transaction() as tx:
-        if code in _DOUBTFUL_TEMPLATE:
+    message = ready.kept.message
+    refused = await _written(
+        bridge, lambda tx: outcomes.refused(tx, ready.kept, code, said, bridge.clock.now())
+    )
+    if code in _DOUBTFUL_TEMPLATE:  # in a transaction of its own: templates are locked before messages
+        async with bridge.db.transaction() as tx:
             await kept_templates.doubt(tx, message.account_id, message.oa_ref, message.template_id)
-        return await outcomes.refused(tx, ready.kept, code, said, now)
+    return refused

@@ -93,16 +93,14 @@ _ZALOS: Final[Sql] = """AND id = (
 ENABLE_ZALOS: Final[Sql] = _ENABLE + _ZALOS + "RETURNING id"
 
 # Zalo says that it is over.
-EXPIRE: Final[Sql] = """
+_EXPIRE: Final[Sql] = """
 UPDATE zalo_journeys
    SET state = 'expired', expires_at = least(expires_at, %(now)s), updated_at = %(now)s
- WHERE id = (SELECT z.id FROM zalo_journeys z
-             WHERE z.account_id = %(account_id)s
-               AND CASE WHEN %(id)s::bigint IS NULL THEN z.journey_id = %(zalo_id)s ELSE z.id = %(id)s END
-             ORDER BY z.id DESC LIMIT 1)
-   AND state IN ('open', 'enabled')
-RETURNING id
+ WHERE account_id = %(account_id)s AND state IN ('open', 'enabled')
 """
+# By our id: the primary key. By Zalo's: zalo_journeys_zalo_id.
+EXPIRE_OWN: Final[Sql] = _EXPIRE + "AND id = %(id)s RETURNING id"
+EXPIRE_ZALOS: Final[Sql] = _EXPIRE + "AND journey_id = %(zalo_id)s RETURNING id"
 
 # The clock says so (zalo_journeys_expiring). Each is taken by one process.
 EXPIRE_DUE: Final[Sql] = """
@@ -253,8 +251,10 @@ async def enable(
 async def expire(
     tx: Tx, account_id: int, *, zalo_id: str | None, own_id: int | None, now: datetime
 ) -> int | None:
+    """By Zalo's id, or by ours where that is given."""
     values = {"account_id": account_id, "zalo_id": zalo_id, "id": own_id, "now": now}
-    return _id(await (await tx.execute(EXPIRE, values)).fetchone())
+    statement = EXPIRE_ZALOS if own_id is None else EXPIRE_OWN
+    return _id(await (await tx.execute(statement, values)).fetchone())
 
 
 async def expire_due(tx: Tx, now: datetime, most: int) -> list[tuple[int, int]]:

@@ -220,7 +220,7 @@ async def lists(tx: Tx, account_id: int, oa_id: int | None) -> list[TemplateList
 async def put_list(
     tx: Tx, account_id: int, oa_ref: int, found: Sequence[TemplateSummary], now: datetime
 ) -> None:
-    """The whole list, as Zalo has it now."""
+    """The whole list, as Zalo has it now. Two lists of one Official Account are put one after the other."""
     one = {"account_id": account_id, "oa_ref": oa_ref, "now": now}
     values = one | {
         "ids": [summary.template_id for summary in found],
@@ -229,9 +229,9 @@ async def put_list(
         "qualities": [summary.quality for summary in found],
         "created": [summary.created_at for summary in found],
     }
+    await tx.execute(LIST_READ, one)
     await tx.execute(PUT_SUMMARIES, values)
     await tx.execute(DROP_UNLISTED, one)
-    await tx.execute(LIST_READ, one)
 
 
 async def put_details(
