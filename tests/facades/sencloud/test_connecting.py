@@ -169,7 +169,8 @@ async def test_a_strangers_state_is_of_no_use(api: Api, stranger: Api) -> None:
 
 async def test_a_code_that_zalo_refuses_is_the_callers_mistake(api: Api) -> None:
     body = await connecting(api)
-    await api.refused("invalid_argument", "ConnectOA", {**body, "code": "made-up"})
+    refusal = await api.refused("invalid_argument", "ConnectOA", {**body, "code": "made-up"})
+    assert refusal["msg"] == "Zalo refuses with -14005: Invalid authorization code. Call AuthorizeOA again."
 
 
 async def test_another_official_account_than_the_one_that_was_granted_is_refused(api: Api) -> None:

@@ -260,6 +260,7 @@ async def _fail(bridge: Bridge, permission: Permission) -> None:
 
 
 def _refused(error: ZaloRefusedError) -> PermissionRefusedError:
+    said = error.said.rstrip(". ")  # some of what Zalo says ends with a full stop
     return PermissionRefusedError(
-        f"Zalo refuses with {error.code}: {error.said}. Call AuthorizeOA again.", code=error.code
+        f"Zalo refuses with {error.code}: {said}. Call AuthorizeOA again.", code=error.code
     )
