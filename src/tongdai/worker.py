@@ -192,6 +192,14 @@ def _add_forgetting(app: procrastinate.App, platform: Platform) -> None:
         await zalo.forget_events(platform.db, platform.clock.now())
 
     @app.periodic(cron=HOURLY)
+    @app.task(name="forget_zalo_keys", queueing_lock="forget_zalo_keys", retry=SOON_AGAIN)
+    async def forget_zalo_keys(timestamp: int) -> None:
+        gone = 1
+        while gone:
+            async with platform.db.transaction() as tx:
+                gone = await zalo.forget_journey_keys(tx, platform.clock.now())
+
+    @app.periodic(cron=HOURLY)
     @app.task(name="purge_rings", queueing_lock="purge_rings", retry=SOON_AGAIN)
     async def purge_rings(timestamp: int) -> None:
         gone = compliance.PURGED_AT_ONCE

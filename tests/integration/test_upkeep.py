@@ -129,6 +129,7 @@ JOBS = (
     "forget_contact_files",
     "forget_webhooks",
     "forget_zalo_events",
+    "forget_zalo_keys",
     "purge_rings",
     "recount_limits",
 )

@@ -322,6 +322,21 @@ async def test_messages_that_were_opened_are_seen(
     assert [(await the_message(db, owner, id)).seen for id in ids] == [True, False, True]
 
 
+async def test_two_events_of_the_same_messages_in_other_orders_wait_for_each_other_once(
+    db: Database, zalo_says: Zalo, owner: Shop, clock: FakeClock
+) -> None:
+    ids = [await add_message(db, owner, clock, msg_id=f"m{n:02}", tracking=f"t{n}") for n in range(30)]
+    names = [f"m{n:02}" for n in range(30)]
+    user, oa = {"id": "246845883529197922"}, {"id": str(OA_ID)}
+
+    async def opened(number: int) -> Reception:
+        mixed = sorted(names, key=lambda name: hash((name, number)))
+        return await zalo_says("user_seen_message", sender=user, recipient=oa, message={"msg_ids": mixed})
+
+    assert set(await asyncio.gather(*(opened(number) for number in range(8)))) == {Reception.TAKEN}
+    assert all([(await the_message(db, owner, id)).seen for id in ids])
+
+
 async def test_a_rating_is_kept_with_its_message_and_told(
     db: Database, zalo_says: Zalo, owner: Shop, clock: FakeClock, outbox: Outbox
 ) -> None:

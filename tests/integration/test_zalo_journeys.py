@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from decimal import Decimal
@@ -12,6 +13,7 @@ from tests import factories, money, zalo_shop
 from tests.factories import Cast, Person
 from tests.fakes import zalo as fake
 from tests.fakes.clock import FakeClock
+from tests.fakes.sending import eventually
 from tests.fakes.zalo import EmulatedZalo
 
 from tongdai.domain import billing, zalo
@@ -60,9 +62,9 @@ async def bridge(
 
 
 @pytest.fixture
-async def owner(bridge: Bridge, emulator: EmulatedZalo, cast: Cast) -> Person:
+async def owner(bridge: Bridge, cast: Cast) -> Person:
     """Has an Official Account, and pays."""
-    await zalo_shop.connected(bridge, emulator, cast.owner)
+    await zalo_shop.connected(bridge, cast.owner)
     await money.payer(bridge.db, cast.owner.account_id, 10_000)
     return cast.owner
 
@@ -148,10 +150,8 @@ async def test_a_wallet_that_cannot_pay_gets_no_token(bridge: Bridge, owner: Per
     assert await wallet(bridge, owner) == (PRICE + 100, PRICE)
 
 
-async def test_an_account_whose_billing_is_off_pays_nothing(
-    bridge: Bridge, emulator: EmulatedZalo, cast: Cast
-) -> None:
-    await zalo_shop.connected(bridge, emulator, cast.owner)
+async def test_an_account_whose_billing_is_off_pays_nothing(bridge: Bridge, cast: Cast) -> None:
+    await zalo_shop.connected(bridge, cast.owner)
     journey = await make(bridge, cast.owner)
     assert journey.state is JourneyState.OPEN
     assert journey.price == 0
@@ -300,6 +300,28 @@ async def test_a_key_whose_process_died_may_be_taken_over_after_a_minute(
         await tx.execute("UPDATE zalo_journey_keys SET journey_ref = NULL")
     clock.advance(timedelta(seconds=61))
     assert (await make(bridge, owner, key="k")).id != journey.id
+
+
+async def test_who_hangs_up_gets_the_journey_that_was_made_meanwhile_by_its_key(
+    bridge: Bridge, owner: Person, emulator: EmulatedZalo
+) -> None:
+    """The journey is written when the caller goes, and not yet committed."""
+    busy = bridge.db.transaction()
+    waiting = asyncio.create_task(make(bridge, owner, key="k"))
+    async with busy as tx:
+        await tx.execute("SELECT FROM wallets WHERE account_id = %s FOR UPDATE", (owner.account_id,))
+
+        async def came() -> bool:
+            return await made_at_zalo(emulator) == 1
+
+        await eventually(came)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    journey = await make(bridge, owner, key="k")
+    assert journey.state is JourneyState.OPEN
+    assert await made_at_zalo(emulator) == 1
+    assert await wallet(bridge, owner) == (10_000, PRICE)
 
 
 async def test_keys_of_two_accounts_have_nothing_to_do_with_each_other(

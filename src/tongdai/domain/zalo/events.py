@@ -187,7 +187,8 @@ async def _message_arrived(tx: Tx, told: Told) -> None:
 async def _messages_seen(tx: Tx, told: Told) -> None:
     named = told.fields.texts("message.msg_ids", _MOST_NAMED)
     one = told.fields.id("message.msg_id")
-    for msg_id in dict.fromkeys([*named, one] if one else named):
+    # In one order, whichever the event has them in: two events that share some would wait for each other.
+    for msg_id in sorted({*named, one} if one else set(named)):
         await messages.message_seen(tx, told.account_id, told.oa_id, msg_id=msg_id, now=told.now)
 
 

@@ -19,6 +19,7 @@ import anyio
 from tongdai.domain import billing, contacts
 from tongdai.domain.billing import Fee, FeeAsk, FeeRefusal
 from tongdai.domain.zalo import tokens
+from tongdai.domain.zalo.attempting import sheltered
 from tongdai.domain.zalo.bridge import Bridge
 from tongdai.domain.zalo.errors import ConsentLapsedError, JourneyInvalidError, KeyBusyError, KeyReusedError
 from tongdai.domain.zalo.journey_rows import opened, seal_token, shown
@@ -189,12 +190,16 @@ async def _make_once(bridge: Bridge, wanted: _Wanted, text: str) -> Journey:
         pause_s = min(pause_s * 1.5, _KEY_LONGEST_LOOK_S)
     if isinstance(found, Journey):
         return found
+    # Whoever hangs up comes back with the key, for the journey that was made meanwhile.
+    return await sheltered(_make_keyed(bridge, wanted, found))
+
+
+async def _make_keyed(bridge: Bridge, wanted: _Wanted, key: _Key) -> Journey:
     try:
-        return await _make(bridge, wanted, found)
-    except BaseException:
-        with anyio.CancelScope(shield=True):
-            async with bridge.db.autocommit() as connection:
-                await store.drop_key(connection, wanted.account_id, text, found.begun_at)
+        return await _make(bridge, wanted, key)
+    except Exception:
+        async with bridge.db.autocommit() as connection:
+            await store.drop_key(connection, wanted.account_id, key.text, key.begun_at)
         raise
 
 
