@@ -41,6 +41,8 @@ CREATE TABLE zalo_permissions (
     used_at       timestamptz
 );
 CREATE INDEX zalo_permissions_expiring ON zalo_permissions (expires_at);
+-- How many of an account wait for somebody, and which are of no use any more.
+CREATE INDEX zalo_permissions_of_account ON zalo_permissions (account_id, expires_at);
 
 -- An Official Account that granted us access. One account has it at a time.
 CREATE TABLE zalo_oas (
@@ -184,9 +186,9 @@ CREATE TABLE zalo_journeys (
     updated_at     timestamptz NOT NULL,
     CHECK ((state = 'refused') = (journey_id IS NULL))
 ) WITH (fillfactor = 80);
--- Listing an account's, and of one OA.
+-- Listing an account's, of one OA, and to one number.
 CREATE INDEX zalo_journeys_listed ON zalo_journeys (account_id, id);
-CREATE INDEX zalo_journeys_of_oa ON zalo_journeys (oa_ref, id);
+CREATE INDEX zalo_journeys_of_oa ON zalo_journeys (account_id, oa_id, id);
 CREATE INDEX zalo_journeys_phone ON zalo_journeys (account_id, phone, id);
 -- Zalo's events name it; two accounts never share one.
 CREATE INDEX zalo_journeys_zalo_id ON zalo_journeys (account_id, journey_id) WHERE journey_id IS NOT NULL;
@@ -253,11 +255,15 @@ CREATE TABLE zalo_messages (
     updated_at     timestamptz NOT NULL
 ) WITH (fillfactor = 80);
 CREATE INDEX zalo_messages_listed ON zalo_messages (account_id, id);
+CREATE INDEX zalo_messages_of_oa ON zalo_messages (account_id, oa_id, id);
 CREATE INDEX zalo_messages_phone ON zalo_messages (account_id, phone, id);
 CREATE INDEX zalo_messages_journey_id ON zalo_messages (account_id, journey_id, id) WHERE journey_id IS NOT NULL;
--- Zalo's events name them by one of these.
+-- Customers may give all their messages one.
+CREATE INDEX zalo_messages_tracking ON zalo_messages (account_id, tracking_id, id);
+-- Zalo's events name them by one of these: by the tracking id those of which Zalo's id is not known.
 CREATE INDEX zalo_messages_msg_id ON zalo_messages (account_id, msg_id) WHERE msg_id IS NOT NULL;
-CREATE INDEX zalo_messages_tracking ON zalo_messages (account_id, tracking_id);
+CREATE INDEX zalo_messages_unnamed ON zalo_messages (account_id, tracking_id)
+    WHERE msg_id IS NULL AND state IN ('sending', 'unknown', 'undelivered');
 -- What is to be followed.
 CREATE INDEX zalo_messages_follow ON zalo_messages (follow_at) WHERE follow_at IS NOT NULL;
 CREATE INDEX zalo_messages_held ON zalo_messages (account_id) INCLUDE (held) WHERE held > 0;

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from msgspec import UNSET, UnsetType
 
-from tongdai.domain.zalo.errors import AppInvalidError, AppNotFoundError
+from tongdai.domain.zalo.errors import AppInvalidError, AppNotFoundError, LimitReachedError
 from tongdai.domain.zalo.model import LAST_ID, App, Pkce
 from tongdai.domain.zalo.seals import seal_app
 from tongdai.domain.zalo.store import apps
@@ -18,6 +18,8 @@ from tongdai.domain.zalo.store.apps import SealedApp
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Tx
 
+MOST_APPS: Final = 100
+"""Of one account."""
 LONGEST_SECRET: Final = 200
 _SECRET: Final = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_SECRET}}}")
 _VERIFIER: Final = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -45,7 +47,7 @@ async def set_app(
     `app_id` is Zalo's. `secret` is needed the first time. `webhook_secret` signs Zalo's events, and is
     another one; None: no event is taken. `verifier` belongs to `pkce` "fixed", and to nothing else.
 
-    Raises AppInvalidError.
+    Raises AppInvalidError, LimitReachedError.
     """
     secret = None if isinstance(secret, UnsetType) else secret
     _check(app_id, secret=secret, webhook_secret=webhook_secret, verifier=verifier)
@@ -68,12 +70,15 @@ async def set_app(
 async def added(
     tx: Tx, keyring: Keyring, account_id: int, app_id: int, secret: str | None, now: datetime
 ) -> SealedApp:
-    """An app as it is registered, made with this secret if it is not. Raises AppInvalidError."""
+    """An app as it is registered, made with this secret if it is not. Raises AppInvalidError,
+    LimitReachedError."""
     known = await apps.sealed(tx, account_id, app_id=app_id)
     if known is not None:
         return known
     if secret is None:
         raise AppInvalidError(errors=[("secret", "is needed")])
+    if await apps.count(tx, account_id) >= MOST_APPS:
+        raise LimitReachedError(f"An account may have {MOST_APPS} Zalo apps.", most=MOST_APPS)
     sealed = seal_app(keyring, account_id, secret)
     await apps.add(tx, account_id, app_id, sealed, secrets.token_urlsafe(_HOOK_BYTES), now)
     made = await apps.sealed(tx, account_id, app_id=app_id)

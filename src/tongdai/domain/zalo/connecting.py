@@ -59,7 +59,7 @@ async def authorize(
     is not registered yet is registered. Another secret than the registered one replaces that as soon as Zalo
     has taken it, so that a slip of the pen does not cut off what is connected.
 
-    Raises AppInvalidError.
+    Raises AppInvalidError, LimitReachedError.
     """
     check_app(app_id, secret)
     permissions.check_redirect_uri(redirect_uri)
@@ -81,7 +81,7 @@ async def authorize(
 
 async def renew_permission(bridge: Bridge, account_id: int, user_id: int, oa_id: int) -> str:
     """The page as before, for an Official Account of the account, with the app and the way back that it was
-    connected with. Raises OaNotFoundError."""
+    connected with. Raises OaNotFoundError, LimitReachedError."""
     now = bridge.clock.now()
     async with bridge.db.transaction() as tx:
         found = await store.renewed(tx, account_id, oa_id)

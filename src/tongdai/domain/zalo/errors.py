@@ -28,6 +28,10 @@ class AppInvalidError(InvalidError):
     """The Zalo app is not valid."""
 
 
+class LimitReachedError(ConflictError):
+    """The account has as many of these as an account may have."""
+
+
 class PermissionUnknownError(InvalidError):
     """The state is unknown, used, expired, or belongs to another app: call AuthorizeOA again."""
 

@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from tongdai.domain.zalo.bridge import Bridge
-from tongdai.domain.zalo.errors import AppInvalidError
+from tongdai.domain.zalo.errors import AppInvalidError, LimitReachedError
 from tongdai.domain.zalo.seals import open_app, seal_app
 from tongdai.domain.zalo.store import permissions as store
 from tongdai.domain.zalo.store.apps import SealedApp
@@ -23,6 +23,8 @@ LIFE: Final = timedelta(minutes=30)
 """Of a state. Zalo's code lives ten minutes, from when the administrator agrees, which takes a while."""
 KEPT: Final = timedelta(days=1)
 """How long a state is known to be of no use."""
+MOST_WAITING: Final = 1000
+"""States of one account that wait for somebody to come back; as many are remembered that are of no use."""
 _MOST_FORGOTTEN: Final = 1000
 LARGEST_STATE: Final = 2**53 - 1
 """Browsers count no further."""
@@ -43,7 +45,16 @@ async def issue(
     oa_id: int | None = None,
 ) -> tuple[int, str | None]:
     """The state and the PKCE challenge to go to Zalo's page with. `secret`: of the app, where it is not the
-    registered one; kept with the state until Zalo takes it. `oa_id`: whose consent is renewed."""
+    registered one; kept with the state until Zalo takes it. `oa_id`: whose consent is renewed.
+
+    Raises LimitReachedError.
+    """
+    if await store.waiting(tx, app.account_id, now, MOST_WAITING) >= MOST_WAITING:
+        raise LimitReachedError(
+            f"{MOST_WAITING} addresses of Zalo's page wait for somebody already, each for half an hour.",
+            most=MOST_WAITING,
+        )
+    await store.thin_out(tx, app.account_id, now, MOST_WAITING)
     verifier = _verifier(keyring, app)
     while True:
         state = secrets.randbelow(LARGEST_STATE) + 1

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
-from tongdai.domain.zalo import KeyReusedError, OaTakenError
+from tongdai.domain.zalo import KeyReusedError, LimitReachedError, OaTakenError
 from tongdai.kit.db import TRANSIENT_ERRORS
 from tongdai.kit.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError, TongdaiError
 from tongdai.ports.zalo import (
@@ -75,6 +75,7 @@ _CODES: Final[tuple[tuple[type[TongdaiError], str], ...]] = (
     (BadRouteError, "bad_route"),
     (KeyReusedError, "invalid_argument"),
     (OaTakenError, "already_exists"),
+    (LimitReachedError, "resource_exhausted"),
     (ForbiddenError, "permission_denied"),
     (NotFoundError, "not_found"),
     (InvalidError, "invalid_argument"),

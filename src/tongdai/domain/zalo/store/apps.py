@@ -20,6 +20,9 @@ LIST: Sql = f"SELECT {_COLUMNS} FROM zalo_apps WHERE account_id = %s ORDER BY id
 # By Zalo's id. The same index.
 GET: Sql = f"SELECT {_COLUMNS} FROM zalo_apps WHERE account_id = %s AND app_id = %s"  # noqa: S608
 
+# How many an account has. The same index.
+COUNT: Sql = "SELECT count(*) FROM zalo_apps WHERE account_id = %s"
+
 _SEALED: Sql = "id, account_id, app_id, secret, webhook_secret, use_proof, pkce, verifier"
 
 # With its secrets. The same index; by primary key.
@@ -71,6 +74,12 @@ async def sealed(
         if app_ref is not None:
             return await (await cursor.execute(SEALED_BY_REF, (account_id, app_ref))).fetchone()
         return await (await cursor.execute(SEALED, (account_id, app_id))).fetchone()
+
+
+async def count(tx: Tx, account_id: int) -> int:
+    row = await (await tx.execute(COUNT, (account_id,))).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 async def add(tx: Tx, account_id: int, app_id: int, secret: bytes, hook: str, now: datetime) -> None:

@@ -62,6 +62,20 @@ FORGET: Sql = """
     DELETE FROM zalo_permissions WHERE state IN (
            SELECT state FROM zalo_permissions WHERE expires_at < %s ORDER BY expires_at LIMIT %s)"""
 
+# How many of an account wait for somebody to come back. Index zalo_permissions_of_account.
+WAITING: Sql = """
+    SELECT count(*) FROM (
+           SELECT FROM zalo_permissions
+            WHERE account_id = %s AND step = 'open' AND expires_at > %s LIMIT %s) AS waiting"""
+
+# Of an account's that are of no use any more, all but the latest. Index zalo_permissions_of_account.
+THIN_OUT: Sql = """
+    DELETE FROM zalo_permissions WHERE state IN (
+           SELECT state FROM zalo_permissions
+            WHERE account_id = %(account_id)s
+              AND (step IN ('done', 'failed') OR (step <> 'exchanged' AND expires_at <= %(now)s))
+            ORDER BY expires_at DESC OFFSET %(most)s)"""
+
 # Whether another account has it. Index zalo_oas_held.
 TAKEN: Sql = """
     SELECT 1 FROM zalo_oas WHERE oa_id = %s AND state <> 'disconnected' AND account_id <> %s"""
@@ -186,6 +200,17 @@ async def is_done(tx: Tx, permission: Permission) -> bool:
 
 async def forget(tx: Tx, before: datetime, most: int) -> int:
     return (await tx.execute(FORGET, (before, most))).rowcount
+
+
+async def waiting(tx: Tx, account_id: int, now: datetime, most: int) -> int:
+    """`most`: there may be more."""
+    row = await (await tx.execute(WAITING, (account_id, now, most))).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def thin_out(tx: Tx, account_id: int, now: datetime, most: int) -> None:
+    await tx.execute(THIN_OUT, {"account_id": account_id, "now": now, "most": most})
 
 
 async def is_taken(tx: Tx, account_id: int, oa_id: int) -> bool:
