@@ -150,15 +150,13 @@ async def world(
     """`more`: Official Accounts besides the emulator's own, as fixtures."""
     fixtures = zalo.default_fixtures()
     fixtures["oas"] += list(more)
-    async with zalo.zalo_emulator(fixtures) as emulator:
-        client = client_of(emulator.url)
-        await client.start()
-        try:
-            cast = await factories.cast(db, keyring)
-            yield World(db, Bridge(db, keyring, clock, client), clock, emulator, cast)
-        finally:
-            await client.stop()
+    async with (
+        zalo.zalo_emulator(fixtures) as emulator,
+        zalo.client_at(emulator.url, timeout_s=TIMEOUT_S) as client,
+    ):
+        cast = await factories.cast(db, keyring)
+        yield World(db, Bridge(db, keyring, clock, client), clock, emulator, cast)
 
 
 def client_of(url: str) -> ZaloClient:
-    return ZaloClient(oauth_url=url, openapi_url=url, business_url=url, timeout_s=TIMEOUT_S)
+    return zalo.client_of(url, timeout_s=TIMEOUT_S)

@@ -9,7 +9,6 @@ from tests.factories import Person
 from tests.fakes import zalo as fake
 from tests.fakes.zalo import EmulatedZalo
 
-from tongdai.adapters.zaloapi import ZaloClient
 from tongdai.domain import zalo
 from tongdai.domain.zalo import Bridge, Oa
 from tongdai.kit.clock import Clock
@@ -18,27 +17,14 @@ from tongdai.kit.db import Database
 
 
 @asynccontextmanager
-async def client(emulator: EmulatedZalo, *, timeout_s: float = 5.0) -> AsyncIterator[ZaloClient]:
-    """The real client, which takes the emulator for Zalo."""
-    made = ZaloClient(
-        oauth_url=emulator.url, openapi_url=emulator.url, business_url=emulator.url, timeout_s=timeout_s
-    )
-    await made.start()
-    try:
-        yield made
-    finally:
-        await made.stop()
-
-
-@asynccontextmanager
 async def bridge(
     db: Database, keyring: Keyring, clock: Clock, emulator: EmulatedZalo, *, timeout_s: float = 5.0
 ) -> AsyncIterator[Bridge]:
-    async with client(emulator, timeout_s=timeout_s) as to_zalo:
+    async with fake.client_at(emulator.url, timeout_s=timeout_s) as to_zalo:
         yield Bridge(db, keyring, clock, to_zalo)
 
 
-async def connected(through: Bridge, emulator: EmulatedZalo, person: Person, oa_id: int = fake.OA_ID) -> Oa:
+async def connected(through: Bridge, person: Person, oa_id: int = fake.OA_ID) -> Oa:
     """This person's, by way of the permission page."""
     url = await zalo.authorize(
         through,

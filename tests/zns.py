@@ -67,7 +67,7 @@ class Zns:
         person = person or self.cast.owner
         if remaining is not None:
             await self.emulator.quota_left(remaining, oa_id)
-        oa = await zalo_shop.connected(self.bridge, self.emulator, person, oa_id)
+        oa = await zalo_shop.connected(self.bridge, person, oa_id)
         return Shop(person, oa.id, oa_id)
 
     async def send(self, shop: Shop, template_id: int = zalo.TRANSACTION_TEMPLATE, **more: Any) -> ZnsMessage:

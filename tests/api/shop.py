@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,8 +18,6 @@ from tests.fakes.zalo import (
     default_fixtures,
     grant,
 )
-
-from tongdai.adapters.zaloapi import ZaloClient
 
 LINKED = "0912345678"
 UNLINKED = "0912345404"
@@ -49,17 +45,6 @@ def two_shops() -> dict[str, Any]:
         {**journey, "template_id": THEIRS.journey_template, "oa_id": THEIRS.oa_id, "name": "Chuyến xe"}
     )
     return told
-
-
-@asynccontextmanager
-async def client_at(url: str) -> AsyncIterator[ZaloClient]:
-    """Our client of Zalo's, for an emulator."""
-    client = ZaloClient(oauth_url=url, openapi_url=url, business_url=url)
-    await client.start()
-    try:
-        yield client
-    finally:
-        await client.stop()
 
 
 async def authorize(api: Api, shop: Shop = OURS) -> str:

@@ -25,11 +25,11 @@ from schemathesis.core.result import Ok
 from schemathesis.specs.openapi import checks
 from tests import money
 from tests.api.conftest import Api
-from tests.api.shop import client_at, two_shops, with_zalo
+from tests.api.shop import two_shops, with_zalo
 from tests.api.world import World, build
 from tests.factories import cast, joined
 from tests.fakes.clock import FakeClock
-from tests.fakes.zalo import zalo_emulator
+from tests.fakes.zalo import client_at, zalo_emulator
 
 from tongdai.adapters.files import FileStorage
 from tongdai.app import create_app

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from litestar import Litestar
 from tests.api.conftest import Api
-from tests.api.shop import LINKED, OURS, PARCEL, THEIRS, client_at, two_shops, with_zalo
+from tests.api.shop import LINKED, OURS, PARCEL, THEIRS, two_shops, with_zalo
 from tests.api.world import SCRIPT, TRUNK, World, build, campaign_body
-from tests.fakes.zalo import zalo_emulator
+from tests.fakes.zalo import client_at, zalo_emulator
 
 from tongdai.ports.zalo import Zalo
 

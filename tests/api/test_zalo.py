@@ -16,7 +16,6 @@ from tests.api.shop import (
     THEIRS,
     UNLINKED,
     authorize,
-    client_at,
     connect,
     message,
     two_shops,
@@ -28,6 +27,7 @@ from tests.fakes.zalo import (
     OTP_TEMPLATE,
     TRANSACTION_TEMPLATE,
     EmulatedZalo,
+    client_at,
     grant,
     zalo_emulator,
 )

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
+from tongdai.adapters.zaloapi import ZaloClient
 from tongdai.adapters.zaloemulator import examples
 from tongdai.adapters.zaloemulator.exchange import encode
 from tongdai.adapters.zaloemulator.fixtures import decode
@@ -187,3 +188,19 @@ async def zalo_emulator(
             yield emulated
         finally:
             await emulated.close()
+
+
+def client_of(url: str, *, timeout_s: float = 5.0) -> ZaloClient:
+    """The real client, which takes the emulator at `url` for Zalo; to be started and stopped."""
+    return ZaloClient(oauth_url=url, openapi_url=url, business_url=url, timeout_s=timeout_s)
+
+
+@asynccontextmanager
+async def client_at(url: str, *, timeout_s: float = 5.0) -> AsyncIterator[ZaloClient]:
+    """The same, started, until the end of the block."""
+    client = client_of(url, timeout_s=timeout_s)
+    await client.start()
+    try:
+        yield client
+    finally:
+        await client.stop()

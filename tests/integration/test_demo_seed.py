@@ -11,9 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from tests import factories
-from tests.api.shop import client_at
 from tests.factories import Cast, Person
-from tests.fakes.zalo import ACCESS_TOKEN, zalo_emulator
+from tests.fakes.zalo import ACCESS_TOKEN, client_at, zalo_emulator
 
 from tongdai.cli.demo_seed import Tenant, seeded
 from tongdai.cli.demo_vbot import FULL_WALLET, VBot

@@ -1,4 +1,4 @@
-"""A client of Interits' API, on the whole app."""
+"""A client of Interits' API, on the facade itself or on the whole app."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+from litestar import Litestar
+from tests import zalo_shop
 from tests.factories import Person
 from tests.fakes.clock import FakeClock
-from tests.fakes.zalo import APP_ID, APP_SECRET, CALLBACK_URL, OA_ID, EmulatedZalo, grant
+from tests.fakes.zalo import OA_ID
 
 from tongdai.adapters.files import FileStorage
-from tongdai.adapters.zaloapi import ZaloClient
 from tongdai.app import create_app
-from tongdai.domain import accounts, zalo
+from tongdai.domain import accounts
 from tongdai.domain.zalo import Oa
 from tongdai.facades._shared.zalo_bridge import bridge_of
+from tongdai.facades.interits.routes import routes
 from tongdai.facades.interits.usecases import USE_CASES
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
@@ -30,10 +32,11 @@ ENVELOPE = {"code", "data", "message", "referentId"}
 
 
 class Api:
-    """Somebody with a key, or without one. `http` is the whole app, our own API included."""
+    """Somebody with a key, or without one. `whole`: the app with all its APIs, which takes longer to make."""
 
-    def __init__(self, services: Services, key: str | None = None) -> None:
-        transport = httpx.ASGITransport(app=create_app(services, metrics=False))  # type: ignore[arg-type]
+    def __init__(self, services: Services, key: str | None = None, *, whole: bool = False) -> None:
+        app: Any = create_app(services, metrics=False) if whole else _alone(services)
+        transport = httpx.ASGITransport(app=app)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://tongdai.test")
         self.key = key
 
@@ -51,6 +54,10 @@ class Api:
     async def refused(self, status: int, name: str, body: object = None, **headers: str) -> dict[str, Any]:
         """A refusal with this status."""
         return answer_of(await self.post(name, body, **headers), status)
+
+
+def _alone(services: Services) -> Litestar:
+    return Litestar(routes(services), openapi_config=None, logging_config=None)
 
 
 def answer_of(response: httpx.Response, status: int = 200) -> dict[str, Any]:
@@ -93,31 +100,4 @@ def services_on(db: Database, keyring: Keyring, clock: FakeClock, folder: Path, 
 
 async def connect(services: Services, person: Person, oa_id: int = OA_ID) -> Oa:
     """This person's shop connects an Official Account of the emulator's."""
-    bridge = bridge_of(services)
-    url = await zalo.authorize(
-        bridge,
-        person.account_id,
-        person.user.id,
-        app_id=APP_ID,
-        secret=APP_SECRET,
-        redirect_uri=CALLBACK_URL,
-    )
-    told = await grant(url, oa_id)
-    return await zalo.connect(
-        bridge,
-        person.account_id,
-        person.user.id,
-        code=told["code"],
-        oa_id=int(told["oa_id"]),
-        state=int(told["state"]),
-    )
-
-
-def zalo_at(emulator: EmulatedZalo, timeout_s: float = 10.0) -> ZaloClient:
-    """A client of the emulator, to be started and stopped."""
-    return ZaloClient(
-        oauth_url=emulator.url,
-        openapi_url=emulator.url,
-        business_url=emulator.url,
-        timeout_s=timeout_s,
-    )
+    return await zalo_shop.connected(bridge_of(services), person, oa_id)

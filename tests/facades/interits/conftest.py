@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from tests import factories
-from tests.facades.interits.client import Api, connect, key_of, services_on, zalo_at
+from tests.facades.interits.client import Api, connect, key_of, services_on
 from tests.factories import Cast
 from tests.fakes.clock import FakeClock
-from tests.fakes.zalo import SECOND_OA_ID, EmulatedZalo, zalo_emulator
+from tests.fakes.zalo import SECOND_OA_ID, EmulatedZalo, client_at, zalo_emulator
 
 from tongdai.domain.zalo import Oa
 from tongdai.kit.crypto import Keyring
@@ -32,10 +32,8 @@ async def emulator() -> AsyncIterator[EmulatedZalo]:
 
 @pytest.fixture
 async def client(emulator: EmulatedZalo) -> AsyncIterator[Zalo]:
-    client = zalo_at(emulator)
-    await client.start()
-    yield client
-    await client.stop()
+    async with client_at(emulator.url) as client:
+        yield client
 
 
 @pytest.fixture
@@ -51,8 +49,8 @@ def services(db: Database, keyring: Keyring, clock: FakeClock, tmp_path: Path, c
 
 @pytest.fixture
 async def door(bare: Services, cast: Cast, clock: FakeClock) -> AsyncIterator[Api]:
-    """The owner's, in a process that cannot ask Zalo."""
-    api = Api(bare, await key_of(bare.db, bare.keyring, clock, cast.owner))
+    """The owner's at the whole app, in a process that cannot ask Zalo."""
+    api = Api(bare, await key_of(bare.db, bare.keyring, clock, cast.owner), whole=True)
     yield api
     await api.http.aclose()
 

@@ -7,13 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.facades.interits.client import Api, answer_of, zalo_at
-from tests.fakes.zalo import CARE_TEMPLATE, GET_TOKEN, SEND, EmulatedZalo
+from tests.facades.interits.client import Api, answer_of
+from tests.fakes.zalo import CARE_TEMPLATE, GET_TOKEN, SEND, EmulatedZalo, client_at
 
 from tongdai.domain.zalo import Oa
 from tongdai.facades.interits.errors import CONSENT_LAPSED
 from tongdai.ports.services import Services
-from tongdai.ports.zalo import Zalo
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("oa")]
 
@@ -31,12 +30,10 @@ FAULTS = {"empty": 502, "html_504": 502, "wrong_types": 502, "half_body": 504, "
 @pytest.fixture
 async def hasty(services: Services, emulator: EmulatedZalo, api: Api) -> AsyncIterator[Api]:
     """The same, in a process that waits for Zalo for less than a second."""
-    client: Zalo = zalo_at(emulator, timeout_s=0.8)
-    await client.start()
-    other = Api(replace(services, zalo=client), api.key)
-    yield other
-    await other.http.aclose()
-    await client.stop()
+    async with client_at(emulator.url, timeout_s=0.8) as client:
+        other = Api(replace(services, zalo=client), api.key)
+        yield other
+        await other.http.aclose()
 
 
 @pytest.mark.parametrize(("fault", "status"), FAULTS.items())
@@ -78,18 +75,14 @@ async def test_a_limit_of_requests_that_zalo_tells_is_told_in_the_journey(
 async def test_a_zalo_that_cannot_be_reached_is_unavailable_and_nothing_is_kept(
     api: Api, services: Services
 ) -> None:
-    nowhere = EmulatedZalo("http://127.0.0.1:1")
-    client = zalo_at(nowhere)
-    await client.start()
-    cut_off = Api(replace(services, zalo=client), api.key)
-    async with cut_off.http:
+    async with client_at("http://127.0.0.1:1") as client:
+        cut_off = Api(replace(services, zalo=client), api.key)
         for name, body in (("create-journey", {"phone": LINKED}), ("get-template", {"template_id": 5})):
             response = await cut_off.post(name, body)
             answer_of(response, 503)
             assert response.headers["retry-after"] == "2"
         assert (await cut_off.done("list-journeys"))["journeys"] == []
-    await client.stop()
-    await nowhere.close()
+        await cut_off.http.aclose()
 
 
 async def test_a_process_without_a_way_to_zalo_says_that_it_is_unavailable(door: Api) -> None:

@@ -16,9 +16,9 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests import factories
-from tests.facades.interits.client import PATHS, PREFIX, Api, connect, key_of, services_on, zalo_at
+from tests.facades.interits.client import PATHS, PREFIX, Api, connect, key_of, services_on
 from tests.fakes.clock import FakeClock
-from tests.fakes.zalo import CARE_TEMPLATE, JOURNEY_TEMPLATE, OA_ID, OTP_TEMPLATE, zalo_emulator
+from tests.fakes.zalo import CARE_TEMPLATE, JOURNEY_TEMPLATE, OA_ID, OTP_TEMPLATE, client_of, zalo_emulator
 
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
@@ -47,12 +47,12 @@ def world(database_url: str, keyring: Keyring, clock: FakeClock, tmp_path: Path)
     async def build(emulator: Any) -> tuple[Database, Any, Api]:
         db = Database(database_url)
         await db.open()
-        client = zalo_at(emulator)
+        client = client_of(emulator.url)
         await client.start()
         services = services_on(db, keyring, clock, tmp_path, zalo=client)
         owner = (await factories.cast(db, keyring)).owner
         await connect(services, owner)
-        return db, client, Api(services, await key_of(db, keyring, clock, owner))
+        return db, client, Api(services, await key_of(db, keyring, clock, owner), whole=True)
 
     with (
         start_blocking_portal() as portal,
@@ -165,7 +165,7 @@ HEADERS = st.dictionaries(
     st.binary(max_size=40).map(lambda value: value.replace(b"\n", b"").replace(b"\r", b"")),
 )
 FUZZ = settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     derandomize=True,

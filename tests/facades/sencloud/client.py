@@ -12,7 +12,6 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.zalo import APP_ID, APP_SECRET, CALLBACK_URL, OA_ID, EmulatedZalo, grant
 
 from tongdai.adapters.files import FileStorage
-from tongdai.adapters.zaloapi import ZaloClient
 from tongdai.app import create_app
 from tongdai.facades.sencloud.errors import STATUS
 from tongdai.facades.sencloud.routes import METHODS, refuse_method, refuse_path, routes
@@ -90,10 +89,6 @@ def refusal_of(response: httpx.Response, code: str) -> dict[str, Any]:
     assert answer["msg"]
     assert set(answer) <= {"code", "msg", "meta"}
     return answer
-
-
-def client_of(url: str, *, timeout_s: float = 5.0) -> ZaloClient:
-    return ZaloClient(oauth_url=url, openapi_url=url, business_url=url, timeout_s=timeout_s)
 
 
 def services_on(db: Database, keyring: Keyring, clock: FakeClock, folder: Path, **more: Any) -> Services:

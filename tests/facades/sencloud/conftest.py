@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from tests import factories
-from tests.facades.sencloud.client import Api, client_of, services_on
+from tests.facades.sencloud.client import Api, services_on
 from tests.factories import Cast
 from tests.fakes.clock import FakeClock
-from tests.fakes.zalo import EmulatedZalo, zalo_emulator
+from tests.fakes.zalo import EmulatedZalo, client_at, zalo_emulator
 
 from tongdai.domain import accounts
 from tongdai.domain.accounts import Role
@@ -35,10 +35,8 @@ async def emulator() -> AsyncIterator[EmulatedZalo]:
 async def services(
     db: Database, keyring: Keyring, clock: FakeClock, tmp_path: Path, emulator: EmulatedZalo
 ) -> AsyncIterator[Services]:
-    client = client_of(emulator.url)
-    await client.start()
-    yield services_on(db, keyring, clock, tmp_path, zalo=client)
-    await client.stop()
+    async with client_at(emulator.url) as client:
+        yield services_on(db, keyring, clock, tmp_path, zalo=client)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from tests.facades.sencloud.client import Api, client_of
+from tests.facades.sencloud.client import Api
 from tests.factories import Cast
 from tests.fakes.clock import FakeClock
 from tests.fakes.zalo import (
@@ -19,6 +19,7 @@ from tests.fakes.zalo import (
     OA_ID,
     SECOND_OA_ID,
     EmulatedZalo,
+    client_at,
     grant,
 )
 
@@ -206,12 +207,10 @@ async def test_what_failed_before_zalo_was_asked_works_later(
     api: Api, services: Services, cast: Cast
 ) -> None:
     body = await connecting(api)
-    client = client_of("http://127.0.0.1:9")
-    await client.start()
-    down = Api(replace(services, zalo=client), cast.owner.api_key)
-    await down.refused("unavailable", "ConnectOA", body)
-    await down.http.aclose()
-    await client.stop()
+    async with client_at("http://127.0.0.1:9") as client:
+        down = Api(replace(services, zalo=client), cast.owner.api_key)
+        await down.refused("unavailable", "ConnectOA", body)
+        await down.http.aclose()
     assert (await api.done("ConnectOA", body))["status"] == "P"
 
 

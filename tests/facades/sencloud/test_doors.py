@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
@@ -13,12 +14,18 @@ from tests.facades.sencloud.client import (
     LINKED,
     PATHS,
     Api,
-    client_of,
     refusal_of,
 )
 from tests.factories import Cast
 from tests.fakes.clock import FakeClock
-from tests.fakes.zalo import APP_ID, JOURNEY_TEMPLATE, SECOND_OA_ID, TRANSACTION_TEMPLATE, EmulatedZalo
+from tests.fakes.zalo import (
+    APP_ID,
+    JOURNEY_TEMPLATE,
+    SECOND_OA_ID,
+    TRANSACTION_TEMPLATE,
+    EmulatedZalo,
+    client_at,
+)
 
 from tongdai.app import create_app
 from tongdai.domain import accounts
@@ -68,9 +75,9 @@ async def test_unknown_methods_and_services_are_bad_routes_in_the_whole_app(whol
         assert refused["meta"] == {"twirp_invalid_route": f"POST {path}"}
 
 
-@pytest.mark.parametrize("verb", VERBS)
-async def test_another_verb_than_post_is_a_bad_route_in_the_whole_app(whole: Api, verb: str) -> None:
-    for path in ("/v1/shop.Zalo/ListOA", "/v1/partner.Misc/CurrentAccount", "/v1/shop.Zalo/Nothing"):
+async def test_another_verb_than_post_is_a_bad_route_in_the_whole_app(whole: Api) -> None:
+    paths = ("/v1/shop.Zalo/ListOA", "/v1/partner.Misc/CurrentAccount", "/v1/shop.Zalo/Nothing")
+    for verb, path in product(VERBS, paths):
         refusal_of(await whole.http.request(verb, path), "bad_route")
 
 
@@ -299,14 +306,12 @@ async def test_without_a_way_to_zalo_what_is_kept_is_still_shown(
 async def test_a_zalo_that_is_down_is_unavailable(
     services: Services, cast: Cast, owners: dict[str, dict[str, Any]]
 ) -> None:
-    client = client_of("http://127.0.0.1:9")
-    await client.start()
-    down = Api(replace(services, zalo=client), cast.owner.api_key)
-    answer = await down.post("CreateJourney", owners["Zalo/CreateJourney"])
-    assert refusal_of(answer, "unavailable")
-    assert answer.headers["retry-after"] == "2"
-    await down.http.aclose()
-    await client.stop()
+    async with client_at("http://127.0.0.1:9") as client:
+        down = Api(replace(services, zalo=client), cast.owner.api_key)
+        answer = await down.post("CreateJourney", owners["Zalo/CreateJourney"])
+        assert refusal_of(answer, "unavailable")
+        assert answer.headers["retry-after"] == "2"
+        await down.http.aclose()
 
 
 async def test_a_database_that_is_away_is_unavailable_and_says_no_more(

@@ -16,9 +16,9 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests import factories
-from tests.facades.sencloud.client import ALL, LINKED, UNLINKED, Api, client_of, services_on
+from tests.facades.sencloud.client import ALL, LINKED, UNLINKED, Api, services_on
 from tests.fakes.clock import FakeClock
-from tests.fakes.zalo import APP_ID, JOURNEY_TEMPLATE, OA_ID, TRANSACTION_TEMPLATE, zalo_emulator
+from tests.fakes.zalo import APP_ID, JOURNEY_TEMPLATE, OA_ID, TRANSACTION_TEMPLATE, client_at, zalo_emulator
 
 from tongdai.facades.sencloud.errors import STATUS
 from tongdai.kit.crypto import Keyring
@@ -92,9 +92,7 @@ def world(database_url: str, keyring: Keyring, clock: FakeClock, tmp_path: Path)
         await db.open()
         stack.push_async_callback(db.close)
         emulator = await stack.enter_async_context(zalo_emulator())
-        client = client_of(emulator.url)
-        await client.start()
-        stack.push_async_callback(client.stop)
+        client = await stack.enter_async_context(client_at(emulator.url))
         owner = (await factories.cast(db, keyring)).owner
         api = Api(services_on(db, keyring, clock, tmp_path, zalo=client), owner.api_key)
         stack.push_async_callback(api.http.aclose)
@@ -194,7 +192,7 @@ HEADERS = st.dictionaries(
     st.binary(max_size=40).map(lambda value: value.replace(b"\n", b"").replace(b"\r", b"")),
 )
 FUZZ = settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     derandomize=True,
