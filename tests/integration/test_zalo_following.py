@@ -359,3 +359,64 @@ async def test_the_follower_runs_until_it_is_told_to_stop(world: Zns, shop: Shop
     stop.set()
     await asyncio.wait_for(running, 5)
     assert (await world.get(shop, sent)).state is MessageState.DELIVERED
+
+
+async def test_one_account_over_which_zalo_is_silent_holds_up_nobody(
+    world: Zns, shop: Shop, clock: FakeClock
+) -> None:
+    """Each question would run into its time-out, one after the other."""
+    sent = [await lost(world, shop) for _ in range(30)]
+    clock.advance(TIMEOUT)
+    before = len(await world.emulator.requests(STATUS))
+    await world.emulator.force(STATUS, "hang", times=1000)
+    async with asyncio.timeout(15):
+        assert await world.follow() == len(sent)
+    assert len(await world.emulator.requests(STATUS)) - before <= following.FollowerConfig().asked_at_once
+    await world.emulator.clear_faults()
+    clock.advance(following.ZALO_AWAY)
+    assert await world.follow() == len(sent)
+    [(asked_of,)] = await world.rows("SELECT count(*) FROM zalo_messages WHERE follows = 1")
+    assert asked_of == len(sent)
+
+
+async def test_while_zalo_is_silent_journeys_end_and_dead_senders_are_found(
+    world: Zns, shop: Shop, clock: FakeClock
+) -> None:
+    journey = await journey_of(world, shop)
+    sent = await lost(world, shop)
+    await world.rows(
+        """UPDATE zalo_messages SET state = 'sending', msg_id = NULL, follow_at = created_at
+            WHERE id = %s RETURNING 1""",
+        sent.id,
+    )
+    await lost(world, shop)
+    clock.advance(timedelta(days=7))
+    await world.emulator.force(STATUS, "hang", times=1000)
+    stop = asyncio.Event()
+    running = asyncio.create_task(following.Follower(world.bridge).run(stop))
+
+    async def ended() -> bool:
+        rows = await world.rows(
+            """SELECT (SELECT state FROM zalo_messages WHERE id = %s),
+                      (SELECT state FROM zalo_journeys WHERE id = %s)""",
+            sent.id,
+            journey.id,
+        )
+        return rows == [("unknown", "expired")]
+
+    async with asyncio.timeout(4):  # less than Zalo's time-out
+        await eventually(ended)
+    stop.set()
+    async with asyncio.timeout(20):
+        await running
+
+
+async def test_a_message_whose_tokens_cannot_be_opened_any_more_comes_to_an_end(
+    world: Zns, shop: Shop, clock: FakeClock
+) -> None:
+    sent = await lost(world, shop)
+    await world.rows("UPDATE zalo_oas SET access_token = 'x' WHERE id = %s RETURNING 1", shop.oa_ref)
+    clock.advance(following.GIVE_UP)
+    assert await world.follow() == 1
+    assert (await world.get(shop, sent)).state is MessageState.UNDELIVERED
+    assert await world.purse(shop) == (BALANCE, NOTHING)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
@@ -20,8 +21,16 @@ from tongdai.domain.zalo.model import MessageState
 from tongdai.domain.zalo.store import messages as store
 from tongdai.domain.zalo.store.messages import Kept
 from tongdai.domain.zalo.tokens import HeldOa
+from tongdai.kit.crypto import SealBrokenError
 from tongdai.kit.db import TRANSIENT_ERRORS
-from tongdai.ports.zalo import Access, MessageStatus, Refusal, ZaloError, ZaloRefusedError
+from tongdai.ports.zalo import (
+    Access,
+    MessageStatus,
+    Refusal,
+    ZaloError,
+    ZaloGarbledError,
+    ZaloRefusedError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +41,8 @@ ZALO_AWAY: Final = timedelta(minutes=10)
 """Until Zalo is asked again that gave no answer."""
 GIVE_UP: Final = timedelta(days=3)
 """After which nothing is expected even of a Zalo that never answered."""
+_MOST_EXPIRED: Final = 500
+"""Journeys that are ended at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,18 @@ class FollowerConfig:
     poll_s: float = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """What the messages of one pass share."""
+
+    asking: asyncio.Semaphore
+    writing: asyncio.Semaphore
+    """Of those of whom Zalo is not asked, so that they wait for nobody's answer."""
+    mute: set[int] = field(default_factory=set)
+    """Official Accounts, by our id, over which Zalo cannot be asked now: one that lets every question run
+    into its time-out must not keep those of all others waiting."""
+
+
 class Follower:
     """Looks after whatever messages and journeys are due, of every account."""
 
@@ -52,58 +75,67 @@ class Follower:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow until told to stop. What is under way then is taken up again a minute later."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._repeat(self._follow_some, stop))
+            group.create_task(self._repeat(self._expire_some, stop))
+
+    async def _repeat(self, work: Callable[[], Awaitable[bool]], stop: asyncio.Event) -> None:
+        """`work` says whether more is due already."""
         while not stop.is_set():
-            if not await self._pass():
+            if not await self._sound(work):
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), self._config.poll_s)
 
-    async def _pass(self) -> bool:
-        """Whether more is due already."""
-        bridge = self._bridge
+    async def _sound(self, work: Callable[[], Awaitable[bool]]) -> bool:
         try:
-            followed = await self.follow_due()
-            await journeys.expire_due_journeys(bridge.db, bridge.clock.now())
+            return await work()
         except TRANSIENT_ERRORS:
             logger.warning("messages could not be followed", exc_info=True)
         except Exception:
             logger.exception("messages could not be followed")
-        else:
-            return followed == self._config.batch
         return False
+
+    async def _follow_some(self) -> bool:
+        return await self.follow_due() == self._config.batch
+
+    async def _expire_some(self) -> bool:
+        """Journeys wait for no answer of Zalo's to a message."""
+        bridge, most = self._bridge, _MOST_EXPIRED
+        return await journeys.expire_due_journeys(bridge.db, bridge.clock.now(), most) >= most
 
     async def follow_due(self) -> int:
         """One pass. Returns how many messages were due, `FollowerConfig.batch` at most."""
-        bridge = self._bridge
+        bridge, config = self._bridge, self._config
         async with bridge.db.transaction() as tx:
-            due = await store.claim(tx, bridge.clock.now(), LEASE, self._config.batch)
-        gate = asyncio.Semaphore(self._config.asked_at_once)
-        await asyncio.gather(*(self._guarded(kept, gate) for kept in due))
+            due = await store.claim(tx, bridge.clock.now(), LEASE, config.batch)
+        one_pass = _Pass(asyncio.Semaphore(config.asked_at_once), asyncio.Semaphore(config.asked_at_once))
+        await asyncio.gather(*(self._guarded(kept, one_pass) for kept in due))
         return len(due)
 
-    async def _guarded(self, kept: Kept, gate: asyncio.Semaphore) -> None:
+    async def _guarded(self, kept: Kept, one_pass: _Pass) -> None:
         """Whatever goes wrong with one message is its own, and it is taken up again."""
         facts = {"message_id": kept.id, "account_id": kept.message.account_id}
-        async with gate:
-            try:
-                await self._follow(kept)
-            except TRANSIENT_ERRORS:
-                logger.warning("a message was not followed", extra=facts, exc_info=True)
-            except Exception:
-                logger.exception("a message could not be followed", extra=facts)
+        try:
+            await self._follow(kept, one_pass)
+        except TRANSIENT_ERRORS:
+            logger.warning("a message was not followed", extra=facts, exc_info=True)
+        except Exception:
+            logger.exception("a message could not be followed", extra=facts)
 
-    async def _follow(self, kept: Kept) -> None:
+    async def _follow(self, kept: Kept, one_pass: _Pass) -> None:
         if kept.message.state is MessageState.ACCEPTED:
-            await self._ask(kept)
+            async with one_pass.asking:
+                await self._ask(kept, one_pass.mute)
             return
         bridge = self._bridge
-        async with bridge.db.transaction() as tx:
+        async with one_pass.writing, bridge.db.transaction() as tx:
             if kept.message.state is MessageState.SENDING:
                 await outcomes.doubted(tx, kept, bridge.clock.now())
             else:
                 await outcomes.undelivered(tx, kept, bridge.clock.now())
 
-    async def _ask(self, kept: Kept) -> None:
-        status = await self._status(kept)
+    async def _ask(self, kept: Kept, mute: set[int]) -> None:
+        status = None if kept.message.oa_ref in mute else await self._status(kept, mute)
         bridge, now = self._bridge, self._bridge.clock.now()
         async with bridge.db.transaction() as tx:
             if status is not None and status.state == "delivered":
@@ -116,8 +148,9 @@ class Follower:
             else:
                 await outcomes.undelivered(tx, kept, now)
 
-    async def _status(self, kept: Kept) -> MessageStatus | None:
-        """What Zalo says of it; None: Zalo cannot be asked."""
+    async def _status(self, kept: Kept, mute: set[int]) -> MessageStatus | None:
+        """What Zalo says of it; None: Zalo cannot be asked. Notes where that is so of all messages of an
+        Official Account."""
         message, client = kept.message, self._bridge.client
         msg_id = message.msg_id
         assert msg_id is not None, "Zalo took it"
@@ -132,7 +165,10 @@ class Follower:
             if refused.refusal is not Refusal.REQUEST:
                 return None
             return MessageStatus("unknown", None, refused.said)
-        except (ZaloError, ConsentLapsedError, OaNotFoundError):
+        except ZaloGarbledError:
+            return None
+        except (ZaloError, ConsentLapsedError, OaNotFoundError, SealBrokenError):
+            mute.add(message.oa_ref)
             return None
 
     async def _held(self, kept: Kept) -> HeldOa:

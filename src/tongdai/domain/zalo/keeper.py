@@ -40,15 +40,21 @@ class Keeper:
         config = self._config
         async with asyncio.TaskGroup() as group:
             group.create_task(_every(config.poll_s, stop, self._renew))
+            group.create_task(_every(config.poll_s, stop, self._look_into))
             group.create_task(_every(config.facts_poll_s, stop, self._freshen))
             group.create_task(_every(config.forget_every_s, stop, self._forget))
         await settled(config.grace_s)
 
     async def _renew(self, stop: asyncio.Event) -> None:
         begun = await refreshing.refresh_due(self._bridge, stop=stop)
+        if begun:
+            log.info("renewed tokens", extra={"begun": begun})
+
+    async def _look_into(self, stop: asyncio.Event) -> None:
+        """Beside renewing, which takes long where each request runs into its time-out."""
         seen = await refreshing.probe_due(self._bridge, stop=stop)
-        if begun or seen:
-            log.info("looked after tokens", extra={"begun": begun, "looked_into": seen})
+        if seen:
+            log.info("looked into renewals that had not ended", extra={"looked_into": seen})
 
     async def _freshen(self, stop: asyncio.Event) -> None:
         await facts.begin_day(self._bridge)

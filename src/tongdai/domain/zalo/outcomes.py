@@ -21,8 +21,9 @@ from tongdai.ports.zalo import Sent
 
 ORDINARY_TIMEOUT: Final = timedelta(hours=2)
 """Zalo's promise for all but one-time codes, where a template's own is not known."""
-SILENCE: Final = timedelta(hours=1)
-"""After the time-out, until a message of which nothing was heard is taken for lost."""
+SILENCE: Final = timedelta(hours=3)
+"""After the time-out, until a message of which nothing was heard is taken for lost: Zalo tells an event again
+for two hours."""
 
 _ENDED: Final = (MessageState.DELIVERED, MessageState.REFUSED)
 
