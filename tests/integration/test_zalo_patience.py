@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -118,3 +119,12 @@ async def test_a_list_of_templates_that_zalo_does_not_end_is_an_error_in_time(
     with pytest.raises(ZaloSilentError):
         await templates_of(world)
     assert loop.time() - begun < 0.8
+
+
+async def test_a_list_of_templates_that_begins_again_and_again_is_read_once(world: World) -> None:
+    same = [{"templateId": 900_000 + n, "templateName": f"Mẫu {n}"} for n in range(150)]
+    body = json.dumps({"error": 0, "message": "Success", "data": same, "metadata": {"total": 10**9}})
+    await world.emulator.force("/template/all", "body", times=50, body=body, content_type="application/json")
+    await templates_of(world)
+    assert len(await world.emulator.requests("/template/all")) == 2
+    assert await world.value("SELECT count(*) FROM zalo_templates") == 100

@@ -172,8 +172,9 @@ async def _read_list(bridge: Bridge, account_id: int, one: TemplateList) -> None
             return (await bridge.client.templates(access, offset=offset, limit=PAGE)).templates
 
         page = await tokens.ask(bridge, held, read)
-        found |= {summary.template_id: summary for summary in page}
-        if len(page) < PAGE:
+        before = len(found)
+        found |= {summary.template_id: summary for summary in page[:PAGE]}
+        if len(page) < PAGE or len(found) == before:  # the latter: one page again and again has no end
             break
     async with bridge.db.transaction() as tx:
         await store.put_list(tx, account_id, one.oa_ref, list(found.values()), now)
