@@ -11,7 +11,7 @@ from tongdai.api.auth import CalledBy, Wired
 from tongdai.api.paging import Cursor, Limit, after
 from tongdai.api.problems import answers
 from tongdai.api.zalo_bridge import TAGS, OfOa, WhichOa, bridge_of, further, read_id
-from tongdai.api.zalo_shapes import NewZaloJourney, ZaloJourney, ZaloJourneyPage
+from tongdai.api.zalo_sending_shapes import NewZaloJourney, ZaloJourney, ZaloJourneyPage
 from tongdai.domain import contacts, zalo
 from tongdai.domain.zalo import JourneyFilter, JourneyState, Paging
 from tongdai.kit.errors import InvalidError

@@ -13,7 +13,7 @@ from tongdai.api.paging import Cursor, Limit, after
 from tongdai.api.problems import answers
 from tongdai.api.zalo_bridge import TAGS, OfOa, WhichOa, bridge_of, further, read_id
 from tongdai.api.zalo_journeys import ToPhone, canonical
-from tongdai.api.zalo_shapes import (
+from tongdai.api.zalo_sending_shapes import (
     NewZaloMessage,
     ZaloMessage,
     ZaloMessagePage,
