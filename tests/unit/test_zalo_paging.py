@@ -42,3 +42,34 @@ def test_a_page_that_just_fits_has_none_behind_it() -> None:
 
 def test_beyond_the_end_there_is_nothing() -> None:
     assert read(Paging(after=2)) == Page([], None, None)
+
+
+def sift(paging: Paging, examined: int) -> Page[int]:
+    """The same where only so many are looked at for the even ones."""
+    above, below, newest_first = paging.span()
+    found = sorted((row for row in ROWS if above < row < below), reverse=newest_first)
+    through = found[examined - 1] if len(found) >= examined else None
+    even = [row for row in found[:examined] if row % 2 == 0]
+    return paging.page(even[: paging.limit + 1], lambda row: row, through)
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+@pytest.mark.parametrize("examined", [1, 2, 3, 20])
+def test_a_list_goes_on_behind_pages_that_hold_nothing_in_both_directions(
+    newest_first: bool, examined: int
+) -> None:
+    ordered = [row for row in sorted(ROWS, reverse=newest_first) if row % 2 == 0]
+    page = sift(Paging(limit=2, newest_first=newest_first), examined)
+    there = list(page.items)
+    while page.next is not None:
+        page = sift(Paging(after=page.next, limit=2, newest_first=newest_first), examined)
+        there += page.items
+    assert there == ordered
+
+    end = 0 if newest_first else max(ROWS) + 1
+    page = sift(Paging(before=end, limit=2, newest_first=newest_first), examined)
+    back = list(page.items)
+    while page.prev is not None:
+        page = sift(Paging(before=page.prev, limit=2, newest_first=newest_first), examined)
+        back = page.items + back
+    assert back == ordered

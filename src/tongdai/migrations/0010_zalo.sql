@@ -163,7 +163,7 @@ CREATE TABLE zalo_template_lists (
 -- ---------------------------------------------------------------- journeys
 
 CREATE TABLE zalo_journeys (
-    id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id             bigint GENERATED ALWAYS AS IDENTITY,
     account_id     bigint NOT NULL,
     oa_ref         bigint NOT NULL,
     oa_id          bigint NOT NULL,
@@ -184,10 +184,10 @@ CREATE TABLE zalo_journeys (
     created_at     timestamptz NOT NULL,
     expires_at     timestamptz,
     updated_at     timestamptz NOT NULL,
+    PRIMARY KEY (account_id, id),                                -- in which an account's are listed
     CHECK ((state = 'refused') = (journey_id IS NULL))
 ) WITH (fillfactor = 80);
--- Listing an account's, of one OA, and to one number.
-CREATE INDEX zalo_journeys_listed ON zalo_journeys (account_id, id);
+-- Listing those of one Official Account, and to one number.
 CREATE INDEX zalo_journeys_of_oa ON zalo_journeys (account_id, oa_id, id);
 CREATE INDEX zalo_journeys_phone ON zalo_journeys (account_id, phone, id);
 -- Zalo's events name it; two accounts never share one.
@@ -213,7 +213,7 @@ CREATE INDEX zalo_journey_keys_old ON zalo_journey_keys (begun_at);
 -- ---------------------------------------------------------------- messages
 
 CREATE TABLE zalo_messages (
-    id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id             bigint GENERATED ALWAYS AS IDENTITY,
     account_id     bigint NOT NULL,
     oa_ref         bigint NOT NULL,
     oa_id          bigint NOT NULL,
@@ -252,9 +252,9 @@ CREATE TABLE zalo_messages (
     delivered_at   timestamptz,
     follow_at      timestamptz,                                  -- when to see what became of it; NULL: it is known
     follows        integer NOT NULL DEFAULT 0,                   -- how often Zalo was asked, and answered, what became of it
-    updated_at     timestamptz NOT NULL
+    updated_at     timestamptz NOT NULL,
+    PRIMARY KEY (account_id, id)                                 -- in which an account's are listed
 ) WITH (fillfactor = 80);
-CREATE INDEX zalo_messages_listed ON zalo_messages (account_id, id);
 CREATE INDEX zalo_messages_of_oa ON zalo_messages (account_id, oa_id, id);
 CREATE INDEX zalo_messages_phone ON zalo_messages (account_id, phone, id);
 CREATE INDEX zalo_messages_journey_id ON zalo_messages (account_id, journey_id, id) WHERE journey_id IS NOT NULL;

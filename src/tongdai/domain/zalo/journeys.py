@@ -7,11 +7,14 @@ from typing import Final
 
 from tongdai.domain import billing
 from tongdai.domain.billing import Fee
+from tongdai.domain.zalo import rules
 from tongdai.domain.zalo.errors import JourneyNotFoundError
 from tongdai.domain.zalo.journey_rows import opened, shown
+from tongdai.domain.zalo.looking import DISORDER, EXAMINED, journeys_are_sifted
 from tongdai.domain.zalo.model import Journey, JourneyFilter, Page, Paging
 from tongdai.domain.zalo.store import journeys as store
 from tongdai.domain.zalo.store.journeys import JourneyRow
+from tongdai.domain.zalo.store.spans import Span
 from tongdai.domain.zalo.telling import tell_journeys
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database, Tx
@@ -36,10 +39,37 @@ async def get_journey(
 
 
 async def list_journeys(
-    tx: Tx, keyring: Keyring, account_id: int, wanted: JourneyFilter, paging: Paging, *, now: datetime
+    tx: Tx,
+    keyring: Keyring,
+    account_id: int,
+    wanted: JourneyFilter,
+    paging: Paging,
+    *,
+    now: datetime,
+    examine: int = EXAMINED,
 ) -> Page[Journey]:
-    rows = await store.list_(tx, account_id, wanted, paging, now)
-    return paging.page([opened(keyring, row) for row in rows], lambda journey: journey.id)
+    """Journeys in the order in which they were written.
+
+    Of those that match there may be none among millions, so at most `examine` are looked at for them, and a
+    page may hold few or none while there are more to come.
+    """
+    if not _findable(wanted):
+        return Page([], None, None)
+    times = await store.span_of_times(tx, account_id, wanted, DISORDER, DISORDER)
+    span = Span.of(paging).within(*times)
+    through = None
+    if journeys_are_sifted(wanted):
+        through = await store.last_examined(tx, account_id, wanted, span, examine)
+    rows = await store.list_(tx, account_id, wanted, span.through(through), paging.limit + 1, now)
+    return paging.page([opened(keyring, row) for row in rows], lambda journey: journey.id, through)
+
+
+def _findable(wanted: JourneyFilter) -> bool:
+    """Whether anything can match: what the database cannot hold is not there."""
+    texts = (wanted.journey_id, wanted.phone)
+    return all(text is None or rules.storable(text) for text in texts) and (
+        wanted.oa_id is None or rules.storable_id(wanted.oa_id)
+    )
 
 
 # ---------------------------------------------------------------- its life

@@ -10,9 +10,11 @@ from typing import Final
 from tongdai.domain import contacts
 from tongdai.domain.zalo import outcomes, rules, telling
 from tongdai.domain.zalo.errors import MessageNotFoundError
+from tongdai.domain.zalo.looking import DISORDER, EXAMINED, UNDERWAY, messages_are_sifted
 from tongdai.domain.zalo.model import MessageFilter, Page, Paging, ZnsMessage
 from tongdai.domain.zalo.store import messages as store
 from tongdai.domain.zalo.store.messages import Kept
+from tongdai.domain.zalo.store.spans import Span
 from tongdai.kit.db import Tx
 
 MOST_STARS: Final = 5
@@ -26,15 +28,36 @@ async def get_message(tx: Tx, account_id: int, msg_id: str, oa_id: int | None) -
     return kept.message
 
 
-async def list_messages(tx: Tx, account_id: int, where: MessageFilter, paging: Paging) -> Page[ZnsMessage]:
-    """Messages in the order in which they were asked for. A number is read in any of its forms."""
-    texts = (where.msg_id, where.journey_id, where.tracking_id, where.type, where.phone)
-    if any(text is not None and not rules.storable(text) for text in texts):
+async def list_messages(
+    tx: Tx, account_id: int, where: MessageFilter, paging: Paging, *, examine: int = EXAMINED
+) -> Page[ZnsMessage]:
+    """Messages in the order in which they were asked for. A number is read in any of its forms.
+
+    Of those that match there may be none among millions, so at most `examine` are looked at for them, and a
+    page may hold few or none while there are more to come.
+    """
+    if not _findable(where):
         return Page([], None, None)
     if where.phone is not None:
         number = contacts.normalise(where.phone).number
         where = replace(where, phone=number)
-    return paging.page(await store.list_(tx, account_id, where, paging), lambda message: message.id)
+    before = DISORDER if where.time_type == "created_at" else UNDERWAY
+    times = await store.span_of_times(tx, account_id, where, before, DISORDER)
+    span = Span.of(paging).within(*times)
+    through = None
+    if messages_are_sifted(where):
+        through = await store.last_examined(tx, account_id, where, span, examine)
+    rows = await store.list_(tx, account_id, where, span.through(through), paging.limit + 1)
+    return paging.page(rows, lambda message: message.id, through)
+
+
+def _findable(where: MessageFilter) -> bool:
+    """Whether anything can match: what the database cannot hold is not there."""
+    texts = (where.msg_id, where.journey_id, where.tracking_id, where.type, where.phone)
+    ids = (where.oa_id, where.template_id, where.user_id)
+    return all(text is None or rules.storable(text) for text in texts) and all(
+        id is None or rules.storable_id(id) for id in ids
+    )
 
 
 async def message_arrived(

@@ -50,19 +50,20 @@ class Paging:
             return 0, LAST_ID, downwards
         return (0, edge, True) if downwards else (edge, LAST_ID, False)
 
-    def page(self, rows: Sequence[T], id_of: Callable[[T], int]) -> Page[T]:
-        """The page of rows that were read as `span` says, one more than its limit where there are more."""
-        more = len(rows) > self.limit
+    def page(self, rows: Sequence[T], id_of: Callable[[T], int], through: int | None = None) -> Page[T]:
+        """The page of rows that were read as `span` says, one more than its limit where there are more.
+
+        `through`: the last id that was looked at, where there are more behind it. A page may then hold few
+        rows, or none, and the list still goes on.
+        """
         items = list(rows[: self.limit])
-        if self.before is not None:
-            items.reverse()
-        before = more if self.before is not None else self.after is not None
-        behind = more if self.before is None else True
-        return Page(
-            items,
-            next=id_of(items[-1]) if items and behind else None,
-            prev=id_of(items[0]) if items and before else None,
-        )
+        further = id_of(items[-1]) if items and len(rows) > self.limit else through
+        if self.before is None:
+            return Page(
+                items, next=further, prev=id_of(items[0]) if items and self.after is not None else None
+            )
+        items.reverse()
+        return Page(items, next=id_of(items[-1]) if items else None, prev=further)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,17 @@ Locked after Official Accounts, quotas and templates, before messages and wallet
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
 from psycopg.rows import args_row
 
-from tongdai.domain.zalo.model import JourneyFilter, Paging
+from tongdai.domain.zalo.model import JourneyFilter
+from tongdai.domain.zalo.store import spans
+from tongdai.domain.zalo.store.spans import Span
 from tongdai.kit.db import Sql, Tx
 
 # Whatever is asked of a journey shows it as the clock has it: a job notes what has expired a little later.
@@ -54,9 +56,8 @@ GET: Final[Sql] = (
     "SELECT " + _SHOWN + "FROM zalo_journeys j WHERE j.account_id = %(account_id)s AND j.id = %(id)s"
 )
 
-_LISTED: Final[Sql] = """
-FROM zalo_journeys j
-WHERE j.account_id = %(account_id)s AND j.id > %(above)s AND j.id < %(below)s
+_FILTERS: Final[Sql] = """
+  AND j.id > %(above)s AND j.id < %(below)s
   AND (%(oa_id)s::bigint IS NULL OR j.oa_id = %(oa_id)s)
   AND (%(journey_id)s::text IS NULL OR j.journey_id = %(journey_id)s)
   AND (%(phone)s::text IS NULL OR j.phone = %(phone)s)
@@ -67,10 +68,24 @@ WHERE j.account_id = %(account_id)s AND j.id > %(above)s AND j.id < %(below)s
        OR CASE WHEN j.state IN ('open', 'enabled') AND j.expires_at <= %(now)s THEN 'expired'
           ELSE j.state END = ANY(%(states)s))
 """
-# A page of an account's, in either direction: zalo_journeys_listed, or by one number (zalo_journeys_phone) or
-# one id of Zalo's. Filters look through at most what `above` and `below` leave.
-OLDEST: Final[Sql] = "SELECT " + _SHOWN + _LISTED + "ORDER BY j.id LIMIT %(limit)s"
-NEWEST: Final[Sql] = "SELECT " + _SHOWN + _LISTED + "ORDER BY j.id DESC LIMIT %(limit)s"
+_OF_ACCOUNT: Final[Sql] = "FROM zalo_journeys j WHERE j.account_id = %(account_id)s "
+
+# An account's journeys between two ids, in either direction. What is named most narrowly has an index of its
+# own: the plan of a query that could be any of them would read the whole account for one number.
+_SCOPES: Final[Mapping[str, Sql]] = {
+    "journey_id": _OF_ACCOUNT + "AND j.journey_id = %(journey_id)s ",  # zalo_journeys_zalo_id
+    "phone": _OF_ACCOUNT + "AND j.phone = %(phone)s ",  # zalo_journeys_phone
+    "oa_id": _OF_ACCOUNT + "AND j.oa_id = %(oa_id)s ",  # zalo_journeys_of_oa
+    "account_id": _OF_ACCOUNT,  # the primary key
+}
+_LISTED: Final[Mapping[str, Sql]] = {
+    name: "SELECT " + _SHOWN + scope + _FILTERS + "ORDER BY j.id" for name, scope in _SCOPES.items()
+}
+_LAST_EXAMINED: Final = {
+    name: spans.last_examined_of("SELECT id " + scope + "AND j.id > %(above)s AND j.id < %(below)s")
+    for name, scope in _SCOPES.items()
+}
+FIRST_SINCE: Final[Sql] = spans.first_since_of("zalo_journeys")
 
 # Its first message went out: once, whoever says so first and however often. What has expired meanwhile is
 # charged for as long as its price is held for it, and stays expired. The plan of one statement for either id
@@ -105,10 +120,10 @@ EXPIRE_ZALOS: Final[Sql] = _EXPIRE + "AND journey_id = %(zalo_id)s RETURNING id"
 # The clock says so (zalo_journeys_expiring). Each is taken by one process.
 EXPIRE_DUE: Final[Sql] = """
 UPDATE zalo_journeys j SET state = 'expired', updated_at = %(now)s
-FROM (SELECT id FROM zalo_journeys
+FROM (SELECT account_id, id FROM zalo_journeys
       WHERE state IN ('open', 'enabled') AND expires_at <= %(now)s
       ORDER BY expires_at LIMIT %(most)s FOR NO KEY UPDATE SKIP LOCKED) due
-WHERE j.id = due.id
+WHERE j.account_id = due.account_id AND j.id = due.id
 RETURNING j.account_id, j.id
 """
 
@@ -116,10 +131,10 @@ RETURNING j.account_id, j.id
 # more (zalo_journeys_let_go).
 LET_GO: Final[Sql] = """
 UPDATE zalo_journeys j SET held = 0, updated_at = %(now)s
-FROM (SELECT id, held FROM zalo_journeys
+FROM (SELECT account_id, id, held FROM zalo_journeys
       WHERE state = 'expired' AND held > 0 AND expires_at <= %(before)s
       ORDER BY expires_at LIMIT %(most)s FOR NO KEY UPDATE SKIP LOCKED) over
-WHERE j.id = over.id
+WHERE j.account_id = over.account_id AND j.id = over.id
 RETURNING j.account_id, over.held
 """
 
@@ -214,16 +229,36 @@ async def get(tx: Tx, account_id: int, id: int, now: datetime) -> JourneyRow | N
     return await _one(tx, GET, {"account_id": account_id, "id": id, "now": now})
 
 
+async def span_of_times(
+    tx: Tx, account_id: int, wanted: JourneyFilter, before: timedelta, after: timedelta
+) -> tuple[int | None, int | None]:
+    """See `spans.span_of_times`."""
+    return await spans.span_of_times(tx, FIRST_SINCE, account_id, wanted, before, after)
+
+
+async def last_examined(
+    tx: Tx, account_id: int, wanted: JourneyFilter, span: Span, examine: int
+) -> int | None:
+    """The id of the last of so many journeys, of those that an index finds; None: there are fewer."""
+    values = _values(account_id, wanted)
+    return await spans.last_examined(tx, _LAST_EXAMINED[_scope(values)], values, span, examine)
+
+
 async def list_(
-    tx: Tx, account_id: int, wanted: JourneyFilter, paging: Paging, now: datetime
+    tx: Tx, account_id: int, wanted: JourneyFilter, span: Span, limit: int, now: datetime
 ) -> list[JourneyRow]:
-    """One more than the page holds, where there is one; in the direction of `Paging`, or against it where a
-    page before is asked for."""
-    above, below, newest_first = paging.span()
-    values = {
+    """In the order of the span."""
+    values = _values(account_id, wanted)
+    ends = {"above": span.above, "below": span.below, "now": now, "limit": limit}
+    order: Sql = " DESC LIMIT %(limit)s" if span.newest_first else " LIMIT %(limit)s"
+    async with tx.cursor(row_factory=args_row(JourneyRow)) as cursor:
+        await cursor.execute(_LISTED[_scope(values)] + order, values | ends)
+        return await cursor.fetchall()
+
+
+def _values(account_id: int, wanted: JourneyFilter) -> dict[str, Any]:
+    return {
         "account_id": account_id,
-        "above": above,
-        "below": below,
         "oa_id": wanted.oa_id,
         "journey_id": wanted.journey_id,
         "phone": wanted.phone,
@@ -231,12 +266,11 @@ async def list_(
         "since": wanted.since,
         "until": wanted.until,
         "states": None if wanted.states is None else sorted(wanted.states),
-        "now": now,
-        "limit": paging.limit + 1,
     }
-    async with tx.cursor(row_factory=args_row(JourneyRow)) as cursor:
-        await cursor.execute(NEWEST if newest_first else OLDEST, values)
-        return await cursor.fetchall()
+
+
+def _scope(values: Mapping[str, Any]) -> str:
+    return next(name for name in _SCOPES if values[name] is not None)
 
 
 async def enable(

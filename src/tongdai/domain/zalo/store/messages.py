@@ -11,7 +11,9 @@ from typing import Any, Final
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from tongdai.domain.zalo.model import MessageFilter, MessageState, Paging, ZnsMessage
+from tongdai.domain.zalo.model import MessageFilter, MessageState, ZnsMessage
+from tongdai.domain.zalo.store import spans
+from tongdai.domain.zalo.store.spans import Span
 from tongdai.kit.db import Sql, Tx
 
 _COLUMNS: Sql = """
@@ -42,7 +44,8 @@ ADD: Sql = f"""
       FROM fresh
     RETURNING {_KEPT}"""  # noqa: S608
 
-# One of them: by primary key, by Zalo's id (zalo_messages_msg_id), by tracking id (zalo_messages_tracking).
+# One of them: by primary key, by Zalo's id (zalo_messages_msg_id), by tracking id (zalo_messages_unnamed,
+# whose condition is repeated here).
 GET: Sql = f"SELECT {_KEPT} FROM zalo_messages AS m WHERE m.account_id = %(account_id)s AND m.id = %(id)s"  # noqa: S608
 LOCK: Sql = f"{GET} FOR NO KEY UPDATE"
 GET_BY_MSG_ID: Sql = f"""
@@ -109,10 +112,11 @@ RATED: Sql = """
 # Index zalo_messages_follow.
 CLAIM: Sql = f"""
     WITH due AS MATERIALIZED (
-        SELECT id FROM zalo_messages WHERE follow_at <= %(now)s
+        SELECT account_id, id FROM zalo_messages WHERE follow_at <= %(now)s
          ORDER BY follow_at LIMIT %(most)s FOR NO KEY UPDATE SKIP LOCKED
     )
-    UPDATE zalo_messages AS m SET follow_at = %(now)s + %(lease)s FROM due WHERE m.id = due.id
+    UPDATE zalo_messages AS m SET follow_at = %(now)s + %(lease)s FROM due
+     WHERE m.account_id = due.account_id AND m.id = due.id
     RETURNING {_KEPT}"""  # noqa: S608
 
 # The journey that a message is of, before the message itself. By primary key.
@@ -141,19 +145,26 @@ _FILTERS: Sql = """
         CASE %(time_type)s::text WHEN 'sent_time' THEN m.sent_at WHEN 'delivery_time' THEN m.delivered_at
              ELSE m.created_at END < %(until)s)"""
 
-_FROM: Sql = f"SELECT {_COLUMNS} FROM zalo_messages AS m WHERE m.account_id = %(account_id)s AND"  # noqa: S608
+_OF_ACCOUNT: Sql = "FROM zalo_messages AS m WHERE m.account_id = %(account_id)s AND "
 
 # An account's messages between two ids, upwards or downwards. What is named most narrowly has an index of its
 # own: the plan of a query that could be any of them would read the whole account for one number.
 _SCOPES: Final[Mapping[str, Sql]] = {
-    "account_id": f"{_FROM} {_FILTERS}",  # zalo_messages_listed
-    "msg_id": f"{_FROM} m.msg_id = %(msg_id)s AND {_FILTERS}",  # zalo_messages_msg_id
-    "tracking_id": f"{_FROM} m.tracking_id = %(tracking_id)s AND {_FILTERS}",  # zalo_messages_tracking
-    "phone": f"{_FROM} m.phone = %(phone)s AND {_FILTERS}",  # zalo_messages_phone
-    "journey_id": f"{_FROM} m.journey_id = %(journey_id)s AND {_FILTERS}",  # zalo_messages_journey_id
+    "msg_id": _OF_ACCOUNT + "m.msg_id = %(msg_id)s AND ",  # zalo_messages_msg_id
+    "journey_id": _OF_ACCOUNT + "m.journey_id = %(journey_id)s AND ",  # zalo_messages_journey_id
+    "phone": _OF_ACCOUNT + "m.phone = %(phone)s AND ",  # zalo_messages_phone
+    "tracking_id": _OF_ACCOUNT + "m.tracking_id = %(tracking_id)s AND ",  # zalo_messages_tracking
+    "oa_id": _OF_ACCOUNT + "m.oa_id = %(oa_id)s AND ",  # zalo_messages_of_oa
+    "account_id": _OF_ACCOUNT,  # the primary key
 }
-_NEWEST: Final[Sql] = " ORDER BY m.id DESC LIMIT %(limit)s"
-_OLDEST: Final[Sql] = " ORDER BY m.id LIMIT %(limit)s"
+_LISTED: Final[Mapping[str, Sql]] = {
+    name: f"SELECT {_COLUMNS} {scope} {_FILTERS} ORDER BY m.id" for name, scope in _SCOPES.items()
+}
+_LAST_EXAMINED: Final = {
+    name: spans.last_examined_of(f"SELECT id {scope} m.id > %(above)s AND m.id < %(below)s")
+    for name, scope in _SCOPES.items()
+}
+FIRST_SINCE: Final[Sql] = spans.first_since_of("zalo_messages")
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,20 +357,37 @@ async def lock_journey(tx: Tx, account_id: int, journey_ref: int) -> None:
     await tx.execute(LOCK_JOURNEY, (account_id, journey_ref))
 
 
-async def list_(tx: Tx, account_id: int, where: MessageFilter, paging: Paging) -> list[ZnsMessage]:
-    """One more than the page holds, where there is one; in the order that `Paging.span` reads them."""
-    above, below, newest_first = paging.span()
-    values = {name: getattr(where, name) for name in MessageFilter.__dataclass_fields__} | {
+async def span_of_times(
+    tx: Tx, account_id: int, where: MessageFilter, before: timedelta, after: timedelta
+) -> tuple[int | None, int | None]:
+    """See `spans.span_of_times`."""
+    return await spans.span_of_times(tx, FIRST_SINCE, account_id, where, before, after)
+
+
+async def last_examined(
+    tx: Tx, account_id: int, where: MessageFilter, span: Span, examine: int
+) -> int | None:
+    """The id of the last of so many messages, of those that an index finds; None: there are fewer."""
+    values = _wanted(account_id, where)
+    return await spans.last_examined(tx, _LAST_EXAMINED[_scope(values)], values, span, examine)
+
+
+async def list_(tx: Tx, account_id: int, where: MessageFilter, span: Span, limit: int) -> list[ZnsMessage]:
+    """In the order of the span."""
+    values = _wanted(account_id, where)
+    ends = {"above": span.above, "below": span.below, "limit": limit}
+    order: Sql = " DESC LIMIT %(limit)s" if span.newest_first else " LIMIT %(limit)s"
+    async with tx.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_LISTED[_scope(values)] + order, values | ends)
+        return [_message(row) for row in await cursor.fetchall()]
+
+
+def _wanted(account_id: int, where: MessageFilter) -> dict[str, Any]:
+    return {name: getattr(where, name) for name in MessageFilter.__dataclass_fields__} | {
         "account_id": account_id,
         "states": None if where.states is None else sorted(where.states),
-        "above": above,
-        "below": below,
-        "limit": paging.limit + 1,
     }
-    scope = next(
-        (name for name in _SCOPES if values.get(name) is not None and name != "account_id"), "account_id"
-    )
-    listed = _SCOPES[scope]
-    async with tx.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(listed + (_NEWEST if newest_first else _OLDEST), values)
-        return [_message(row) for row in await cursor.fetchall()]
+
+
+def _scope(values: Mapping[str, Any]) -> str:
+    return next(name for name in _SCOPES if values[name] is not None)
