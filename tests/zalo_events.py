@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from tests import zalo_rows
 from tests.call_events import CALLED_AT
 
 from tongdai.domain.webhooks import ZaloEvent, ZaloEventType
 from tongdai.domain.webhooks.store.deliveries import decode_event, encode_event
 from tongdai.domain.zalo import (
-    Journey,
     JourneyState,
     MessageState,
-    Oa,
     OaState,
-    ZnsMessage,
-    ZnsTemplate,
     telling,
 )
 
@@ -33,7 +31,8 @@ RAW: Final = (
     ' "delivery_time": "1798139109000"}}\n'
 )
 
-OA: Final = Oa(
+OA: Final = replace(
+    zalo_rows.OA,
     id=31,
     account_id=7,
     app_ref=3,
@@ -46,24 +45,17 @@ OA: Final = Oa(
     access_expires_at=BEFORE,
     expires_at=datetime(2027, 3, 19, 19, 5, 9, tzinfo=UTC),
     refreshed_at=BEFORE,
-    refresh_error=None,
     name="Cửa hàng Hoa Sen",
     description="",
     avatar="",
     cover="",
-    is_verified=True,
-    oa_type=2,
     category="",
-    followers=12,
     package_name="",
     package_valid_through="",
     linked_zca="",
-    current_quality="HIGH",
     last_week_quality="MEDIUM",
     daily_quota=20_000,
     remaining_quota=19_750,
-    daily_quota_promotion=None,
-    remaining_quota_promotion=None,
     monthly_promotion_quota=None,
     remaining_monthly_promotion_quota=None,
     estimated_next_month_promotion_quota=None,
@@ -72,26 +64,24 @@ OA: Final = Oa(
     created_at=BEFORE,
     updated_at=AT,
 )
-JOURNEY: Final = Journey(
+JOURNEY: Final = replace(
+    zalo_rows.JOURNEY,
     id=12,
     account_id=7,
     oa_ref=31,
     oa_id=OA_ID,
     phone="84912345007",
-    token_type="token_logistics_7",
     state=JourneyState.ENABLED,
     journey_id="7402856119284",
     token="a-token-of-zalos",
-    error_code=0,
-    error_message="",
     charged=True,
     charged_at=AT,
-    price=Decimal("198.00"),
     created_at=BEFORE,
     expires_at=BEFORE + timedelta(days=7),
     updated_at=AT,
 )
-MESSAGE: Final = ZnsMessage(
+MESSAGE: Final = replace(
+    zalo_rows.MESSAGE,
     id=88,
     account_id=7,
     oa_ref=31,
@@ -103,16 +93,11 @@ MESSAGE: Final = ZnsMessage(
     template_id=402215,
     data={"ten": "Nguyễn Văn An"},
     tracking_id="đơn 17",
-    development=False,
-    sending_mode=None,
     state=MessageState.DELIVERED,
     seen=True,
     msg_id="96d01286d3a72af973b6",
-    error_code=0,
-    error_message="",
     price=Decimal("300.00"),
     fee=Decimal("330.00"),
-    charged=True,
     timeout_ms=None,
     rate=5,
     note="Giao nhanh",
@@ -123,7 +108,8 @@ MESSAGE: Final = ZnsMessage(
     delivered_at=BEFORE,
     updated_at=AT,
 )
-TEMPLATE: Final = ZnsTemplate(
+TEMPLATE: Final = replace(
+    zalo_rows.TEMPLATE,
     id=4,
     oa_ref=31,
     oa_id=OA_ID,
@@ -131,15 +117,11 @@ TEMPLATE: Final = ZnsTemplate(
     name="Giao hàng",
     status="REJECT",
     quality="LOW",
-    tag="TRANSACTION",
     params=[],
     timeout_ms=None,
     preview_url="",
     price=None,
     reason="Sai tên",
-    apply_quota=None,
-    daily_quota=None,
-    remaining_quota=None,
     created_at=BEFORE,
     updated_at=AT,
 )

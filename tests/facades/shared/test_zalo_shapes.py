@@ -3,130 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
-from decimal import Decimal
 
 import pytest
+from tests.zalo_rows import JOURNEY, LATER, MESSAGE, OA, TEMPLATE
 
-from tongdai.domain.zalo import Journey, JourneyState, MessageState, Oa, OaState, ZnsMessage, ZnsTemplate
+from tongdai.domain.zalo import JourneyState, MessageState, OaState
 from tongdai.facades._shared import zalo_shapes
-from tongdai.ports.zalo import TemplateParam
 
-NOON = datetime(2026, 11, 22, 5, 0, 0, 123456, tzinfo=UTC)
 NOON_TEXT = "2026-11-22T05:00:00.123Z"
-LATER = datetime(2026, 11, 29, 5, tzinfo=UTC)
 LATER_TEXT = "2026-11-29T05:00:00.000Z"
-
-OA = Oa(
-    id=3,
-    account_id=5,
-    app_ref=1,
-    app_id=4216531742468421234,
-    oa_id=1225934657594830147,
-    owner_id=9,
-    state=OaState.CONNECTED,
-    reason=None,
-    reason_at=None,
-    access_expires_at=NOON,
-    expires_at=LATER,
-    refreshed_at=NOON,
-    refresh_error=None,
-    name="Bưu cục An Bình",
-    description="Giao hàng",
-    avatar="https://zalo.example/a.png",
-    cover="https://zalo.example/c.png",
-    is_verified=True,
-    oa_type=2,
-    category="Vận chuyển",
-    followers=12,
-    package_name="Nâng cao",
-    package_valid_through="31/12/2026",
-    linked_zca="99",
-    current_quality="HIGH",
-    last_week_quality="UNDEFINED",
-    daily_quota=500,
-    remaining_quota=498,
-    daily_quota_promotion=None,
-    remaining_quota_promotion=None,
-    monthly_promotion_quota=100,
-    remaining_monthly_promotion_quota=90,
-    estimated_next_month_promotion_quota=80,
-    webhook_url="https://shop.example/zalo",
-    facts_at=NOON,
-    created_at=NOON,
-    updated_at=LATER,
-)
-JOURNEY = Journey(
-    id=7,
-    account_id=5,
-    oa_ref=3,
-    oa_id=OA.oa_id,
-    phone="84901234567",
-    token_type="token_logistics_7",
-    state=JourneyState.OPEN,
-    journey_id="880055",
-    token="a-token=",
-    error_code=0,
-    error_message="",
-    charged=False,
-    charged_at=None,
-    price=Decimal("198.00"),
-    created_at=NOON,
-    expires_at=LATER,
-    updated_at=NOON,
-)
-MESSAGE = ZnsMessage(
-    id=11,
-    account_id=5,
-    oa_ref=3,
-    oa_id=OA.oa_id,
-    user_id=9,
-    type="journey",
-    journey_id="880055",
-    phone="84901234567",
-    template_id=7895417,
-    data={"name": "Lan"},
-    tracking_id="don-1",
-    development=False,
-    sending_mode=None,
-    state=MessageState.ACCEPTED,
-    seen=False,
-    msg_id="ab12",
-    error_code=0,
-    error_message="",
-    price=Decimal("200.00"),
-    fee=Decimal("220.50"),
-    charged=True,
-    timeout_ms=7200000,
-    rate=None,
-    note="",
-    feedback=[],
-    submitted_at=None,
-    created_at=NOON,
-    sent_at=NOON,
-    delivered_at=None,
-    updated_at=NOON,
-)
-TEMPLATE = ZnsTemplate(
-    id=2,
-    oa_ref=3,
-    oa_id=OA.oa_id,
-    template_id=7895417,
-    name="Đơn đã gửi",
-    status="ENABLE",
-    quality="HIGH",
-    tag="TRANSACTION",
-    params=[TemplateParam("name", True, "STRING", 0, 30, False)],
-    timeout_ms=7200000,
-    preview_url="https://zalo.example/p",
-    price=Decimal("200.00"),
-    reason="",
-    apply_quota=None,
-    daily_quota=None,
-    remaining_quota=None,
-    created_at=NOON,
-    updated_at=LATER,
-)
 
 
 def test_an_official_account_has_the_fields_of_the_page() -> None:
