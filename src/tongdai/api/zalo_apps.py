@@ -8,7 +8,7 @@ from litestar.params import JSONBody
 from tongdai.api.auth import NEEDS_OWNER, CalledBy, Wired
 from tongdai.api.bodies import given
 from tongdai.api.problems import answers
-from tongdai.api.zalo_bridge import TAGS, AppId
+from tongdai.api.zalo_ids import TAGS, AppId
 from tongdai.api.zalo_shapes import ZaloApp, ZaloAppChange, ZaloAppList
 from tongdai.domain import zalo
 

@@ -11,7 +11,7 @@ from tongdai.api.auth import CalledBy, Wired
 from tongdai.api.bodies import MAX_ID
 from tongdai.api.paging import Cursor, Limit, after
 from tongdai.api.problems import answers
-from tongdai.api.zalo_bridge import TAGS, OaId, OfOa, bridge_of, further, read_id
+from tongdai.api.zalo_ids import TAGS, OaId, OfOa, further, read_id
 from tongdai.api.zalo_shapes import (
     NewZaloAuthorization,
     NewZaloConnection,
@@ -43,7 +43,7 @@ async def authorize(
     """The page at which an administrator of the Official Account lets the app in. Zalo sends their browser
     to `redirect_uri` with `code`, `state` and `oa_id`: what `connectZalo` wants to be given."""
     url = await zalo.authorize(
-        bridge_of(services),
+        zalo.bridge_of(services),
         caller.account_id,
         caller.user_id,
         app_id=read_id(data.app_id, "app_id"),
@@ -64,7 +64,7 @@ async def connect(services: Wired, caller: CalledBy, data: JSONBody[NewZaloConne
     """Exchanges the code for tokens, which the platform keeps and renews. The same Official Account again is
     the same connection. 409: another account has it, or Zalo does not let it in."""
     row = await zalo.connect(
-        bridge_of(services),
+        zalo.bridge_of(services),
         caller.account_id,
         caller.user_id,
         code=data.code,
@@ -137,7 +137,7 @@ async def renew(services: Wired, caller: CalledBy, oa_id: OaId) -> ZaloAuthoriza
     """The page as before, for one that `needs_consent`, with the app and the address that it was connected
     with."""
     return ZaloAuthorization(
-        await zalo.renew_permission(bridge_of(services), caller.account_id, caller.user_id, oa_id)
+        await zalo.renew_permission(zalo.bridge_of(services), caller.account_id, caller.user_id, oa_id)
     )
 
 

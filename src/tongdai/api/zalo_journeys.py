@@ -10,7 +10,7 @@ from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParam
 from tongdai.api.auth import CalledBy, Wired
 from tongdai.api.paging import Cursor, Limit, after
 from tongdai.api.problems import answers
-from tongdai.api.zalo_bridge import TAGS, OfOa, WhichOa, bridge_of, further, read_id
+from tongdai.api.zalo_ids import TAGS, OfOa, WhichOa, further, read_id
 from tongdai.api.zalo_sending_shapes import NewZaloJourney, ZaloJourney, ZaloJourneyPage
 from tongdai.domain import contacts, zalo
 from tongdai.domain.zalo import JourneyFilter, JourneyState, Paging
@@ -54,7 +54,7 @@ async def create_journey(
     """Every request makes a journey of its own, unless it has an `Idempotency-Key`. What Zalo refuses is a
     journey in the state `refused` with Zalo's code. 409: the key was used for another request."""
     row = await zalo.create_journey(
-        bridge_of(services),
+        zalo.bridge_of(services),
         caller.account_id,
         caller.user_id,
         oa_id=read_id(data.oa_id, "oa_id"),

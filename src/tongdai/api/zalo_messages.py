@@ -11,7 +11,7 @@ from tongdai.api.auth import CalledBy, Wired
 from tongdai.api.bodies import MAX_ID
 from tongdai.api.paging import Cursor, Limit, after
 from tongdai.api.problems import answers
-from tongdai.api.zalo_bridge import TAGS, OfOa, WhichOa, bridge_of, further, read_id
+from tongdai.api.zalo_ids import TAGS, OfOa, WhichOa, further, read_id
 from tongdai.api.zalo_journeys import ToPhone, canonical
 from tongdai.api.zalo_sending_shapes import (
     NewZaloMessage,
@@ -62,7 +62,7 @@ async def send_message(services: Wired, caller: CalledBy, data: JSONBody[NewZalo
         journey_id=data.journey_id,
     )
     oa_id = read_id(data.oa_id, "oa_id")
-    bridge = bridge_of(services)
+    bridge = zalo.bridge_of(services)
     return ZaloMessage.of(
         await zalo.send_zns(bridge, caller.account_id, caller.user_id, oa_id=oa_id, request=request)
     )
@@ -130,7 +130,7 @@ async def list_templates(
     """The templates that Zalo has for the account's Official Accounts, oldest first."""
     paging = Paging(after=after(cursor) or None, limit=limit, newest_first=False)
     page = await zalo.list_templates(
-        bridge_of(services), caller.account_id, TemplateFilter(oa_id=oa_id), paging
+        zalo.bridge_of(services), caller.account_id, TemplateFilter(oa_id=oa_id), paging
     )
     return ZaloTemplatePage([ZaloTemplate.of(row) for row in page.items], further(page))
 
@@ -146,7 +146,7 @@ async def get_template(
     services: Wired, caller: CalledBy, zalo_template_id: ZaloTemplateId, oa_id: WhichOa = None
 ) -> ZaloTemplate:
     """One template with its parameters, as Zalo has it now."""
-    row = await zalo.get_template(bridge_of(services), caller.account_id, oa_id, zalo_template_id)
+    row = await zalo.get_template(zalo.bridge_of(services), caller.account_id, oa_id, zalo_template_id)
     return ZaloTemplate.of(row)
 
 

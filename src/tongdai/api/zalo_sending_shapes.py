@@ -11,7 +11,7 @@ from msgspec import Meta
 from tongdai.api.bodies import Id
 from tongdai.api.money import shown_price
 from tongdai.api.times import shown_time
-from tongdai.api.zalo_bridge import ZaloId
+from tongdai.api.zalo_ids import ZaloId
 from tongdai.domain import zalo
 from tongdai.domain.contacts import shown
 from tongdai.domain.zalo import JourneyState, MessageState

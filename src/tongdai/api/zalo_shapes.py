@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from tongdai.api.times import shown_time
-from tongdai.api.zalo_bridge import ZaloId
+from tongdai.api.zalo_ids import ZaloId
 from tongdai.domain import zalo
 from tongdai.domain.zalo import OaState, Pkce
 

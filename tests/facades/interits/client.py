@@ -17,8 +17,7 @@ from tests.fakes.zalo import OA_ID
 from tongdai.adapters.files import FileStorage
 from tongdai.app import create_app
 from tongdai.domain import accounts
-from tongdai.domain.zalo import Oa
-from tongdai.facades._shared.zalo_bridge import bridge_of
+from tongdai.domain.zalo import Oa, bridge_of
 from tongdai.facades.interits.routes import routes
 from tongdai.facades.interits.usecases import USE_CASES
 from tongdai.kit.crypto import Keyring

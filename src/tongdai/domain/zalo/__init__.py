@@ -2,7 +2,7 @@
 
 from tongdai.domain.zalo.apps import get_app, list_apps, set_app
 from tongdai.domain.zalo.attempting import settled
-from tongdai.domain.zalo.bridge import Bridge
+from tongdai.domain.zalo.bridge import Bridge, bridge_of
 from tongdai.domain.zalo.connecting import authorize, connect, disconnect, renew_permission
 from tongdai.domain.zalo.errors import (
     AppInvalidError,
@@ -109,6 +109,7 @@ __all__ = [
     "ZnsTemplate",
     "ask",
     "authorize",
+    "bridge_of",
     "connect",
     "create_journey",
     "disconnect",

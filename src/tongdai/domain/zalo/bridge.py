@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from tongdai.kit.clock import Clock
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
-from tongdai.ports.zalo import Zalo
+from tongdai.ports.services import Services
+from tongdai.ports.zalo import Zalo, ZaloAwayError
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +23,10 @@ class Bridge:
     keyring: Keyring
     clock: Clock
     client: Zalo
+
+
+def bridge_of(services: Services) -> Bridge:
+    """From what a request was given. Raises ZaloAwayError where this process has no client of Zalo's."""
+    if services.zalo is None:
+        raise ZaloAwayError
+    return Bridge(services.db, services.keyring, services.clock, services.zalo)

@@ -14,7 +14,6 @@ from tongdai.domain.zalo import ACCESS_GONE, JourneyState, MessageState, ZnsMess
 from tongdai.facades._shared import zalo_requests as wanted
 from tongdai.facades._shared.fields import Fields
 from tongdai.facades._shared.paging import read_paging
-from tongdai.facades._shared.zalo_bridge import bridge_of
 from tongdai.facades.interits import responses
 from tongdai.facades.interits.errors import ConsentGoneError
 from tongdai.facades.interits.requests import read_idempotency_key
@@ -65,7 +64,7 @@ async def create_journey(asked: Asked) -> dict[str, Any]:
     """A new one each time, but for an `Idempotency-Key` that was used for the same request before."""
     asked.caller.require(Role.OPERATOR)
     row = await zalo.create_journey(
-        bridge_of(asked.services),
+        zalo.bridge_of(asked.services),
         asked.account_id,
         asked.caller.user_id,
         oa_id=wanted.read_oa_id(asked.fields),
@@ -133,7 +132,7 @@ async def list_messages(asked: Asked) -> dict[str, Any]:
 async def _send(asked: Asked, *, journey: bool) -> dict[str, Any]:
     asked.caller.require(Role.OPERATOR)
     row: ZnsMessage = await zalo.send_zns(
-        bridge_of(asked.services),
+        zalo.bridge_of(asked.services),
         asked.account_id,
         asked.caller.user_id,
         oa_id=wanted.read_oa_id(asked.fields),
@@ -193,7 +192,7 @@ async def refresh_token(asked: Asked) -> dict[str, Any]:
         meant = await _oa_id(tx, asked, oa_id)
     return {
         "url": await zalo.renew_permission(
-            bridge_of(asked.services), asked.account_id, asked.caller.user_id, meant
+            zalo.bridge_of(asked.services), asked.account_id, asked.caller.user_id, meant
         )
     }
 
@@ -214,7 +213,7 @@ async def _require_oa(tx: Tx, asked: Asked, oa_id: int | None) -> None:
 
 async def list_templates(asked: Asked) -> dict[str, Any]:
     chosen, paging = wanted.read_template_filter(asked.fields), read_paging(asked.fields)
-    page = await zalo.list_templates(bridge_of(asked.services), asked.account_id, chosen, paging)
+    page = await zalo.list_templates(zalo.bridge_of(asked.services), asked.account_id, chosen, paging)
     rows = [responses.template(row, capitals=asked.capitals) for row in page.items]
     return responses.page("templates", rows, paging, page)
 
@@ -223,7 +222,7 @@ async def get_template(asked: Asked) -> dict[str, Any]:
     oa_id, template_id = wanted.read_oa_id(asked.fields), asked.fields.integer("template_id")
     if template_id is None:
         asked.fields.refuse("template_id", "is required")
-    row = await zalo.get_template(bridge_of(asked.services), asked.account_id, oa_id, template_id)
+    row = await zalo.get_template(zalo.bridge_of(asked.services), asked.account_id, oa_id, template_id)
     return responses.template(row, capitals=asked.capitals)
 
 

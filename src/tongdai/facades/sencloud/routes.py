@@ -28,7 +28,6 @@ from tongdai.facades._shared import zalo_shapes
 from tongdai.facades._shared.answers import HEADERS, JSON, RETRY_AFTER, json_answer
 from tongdai.facades._shared.fields import Fields
 from tongdai.facades._shared.paging import read_paging
-from tongdai.facades._shared.zalo_bridge import bridge_of
 from tongdai.facades._shared.zalo_requests import (
     read_journey_filter,
     read_message_filter,
@@ -86,7 +85,7 @@ async def authorize_oa(call: Call) -> Answer:
     fields = call.fields
     fields.require("app_id", "app_secret", "redirect_uri")
     url = await zalo.authorize(
-        bridge_of(call.services),
+        zalo.bridge_of(call.services),
         call.account_id,
         call.user_id,
         app_id=fields.integer("app_id") or 0,
@@ -101,7 +100,7 @@ async def renew_permission(call: Call) -> Answer:
     oa_id = call.fields.integer("oa_id")
     if oa_id is None:
         call.fields.refuse("oa_id", "is required")
-    bridge = bridge_of(call.services)
+    bridge = zalo.bridge_of(call.services)
     return {"url": await zalo.renew_permission(bridge, call.account_id, call.user_id, oa_id)}
 
 
@@ -110,7 +109,7 @@ async def connect_oa(call: Call) -> Answer:
     fields = call.fields
     fields.require("code", "state")
     row = await zalo.connect(
-        bridge_of(call.services),
+        zalo.bridge_of(call.services),
         call.account_id,
         call.user_id,
         code=fields.text("code", longest=2000),
@@ -162,7 +161,7 @@ async def update_oa(call: Call) -> Answer:
 async def create_journey(call: Call) -> Answer:
     """A journey with status Z, or one that was refused, with status N and Zalo's code."""
     row = await zalo.create_journey(
-        bridge_of(call.services),
+        zalo.bridge_of(call.services),
         call.account_id,
         call.user_id,
         oa_id=read_oa_id(call.fields),
@@ -202,7 +201,7 @@ async def list_journeys(call: Call) -> Answer:
 async def send_zns(call: Call, *, journey: bool) -> Answer:
     """A message, taken by Zalo or refused. With `journey` it is of one."""
     row = await zalo.send_zns(
-        bridge_of(call.services),
+        zalo.bridge_of(call.services),
         call.account_id,
         call.user_id,
         oa_id=read_oa_id(call.fields),
@@ -235,7 +234,7 @@ async def list_messages(call: Call) -> Answer:
 async def list_templates(call: Call) -> Answer:
     paging = read_paging(call.fields)
     wanted = read_template_filter(call.fields)
-    page = await zalo.list_templates(bridge_of(call.services), call.account_id, wanted, paging)
+    page = await zalo.list_templates(zalo.bridge_of(call.services), call.account_id, wanted, paging)
     shape = partial(zalo_shapes.template, capitals=call.services.zalo_options.capital_enums)
     return responses.listed("templates", shape, paging, page)
 
@@ -245,7 +244,7 @@ async def get_template(call: Call) -> Answer:
     if template_id is None:
         call.fields.refuse("template_id", "is required")
     row = await zalo.get_template(
-        bridge_of(call.services), call.account_id, read_oa_id(call.fields), template_id
+        zalo.bridge_of(call.services), call.account_id, read_oa_id(call.fields), template_id
     )
     return zalo_shapes.template(row, capitals=call.services.zalo_options.capital_enums)
 

@@ -1,4 +1,4 @@
-"""What the operations about Zalo share: the way to it, and its ids.
+"""What the operations about Zalo share: its ids, and how they are read.
 
 Ids of Zalo's apps and Official Accounts are 64 bits long, more than a browser's numbers hold, so they are
 texts of digits in bodies and answers.
@@ -13,10 +13,8 @@ from msgspec import Meta
 
 from tongdai.api.bodies import MAX_ID
 from tongdai.api.paging import to_cursor
-from tongdai.domain.zalo import Bridge, Page
+from tongdai.domain.zalo import Page
 from tongdai.kit.errors import InvalidError
-from tongdai.ports.services import Services
-from tongdai.ports.zalo import ZaloAwayError
 
 TAGS = ["Zalo"]
 
@@ -32,13 +30,6 @@ WhichOa = Annotated[
         ge=1, le=MAX_ID, description="Zalo's id of the Official Account; left out: the only connected one."
     ),
 ]
-
-
-def bridge_of(services: Services) -> Bridge:
-    """What use cases that ask Zalo are given. Raises ZaloAwayError where the process has no client of it."""
-    if services.zalo is None:
-        raise ZaloAwayError("This process has no way to Zalo.")
-    return Bridge(db=services.db, keyring=services.keyring, clock=services.clock, client=services.zalo)
 
 
 @overload
