@@ -222,7 +222,7 @@ async def _claimed(bridge: Bridge, wanted: _Wanted, text: str) -> Journey | _Key
     return opened(bridge.keyring, row)
 
 
-async def forget_journey_keys(tx: Tx, now: datetime, most: int = 5000) -> int:
+async def forget_journey_keys(tx: Tx, now: datetime, most: int = 2000) -> int:
     """Deletes keys that give nothing again any more. Returns how many; `most`: there may be more."""
     return await store.forget_keys(tx, now - KEY_LIFE, most)
 
