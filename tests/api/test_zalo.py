@@ -376,3 +376,9 @@ async def test_without_a_code_the_callback_page_says_that_nothing_was_granted(
 
     assert answer.status_code == 200
     assert "curl" not in answer.text
+
+
+@pytest.mark.parametrize("id", ["%00", "a%00b", "%ff", "%ed%a0%80", "%F0%9D%9F%99", "%C2%B2", "9" * 18])
+@pytest.mark.parametrize("things", ["journeys", "messages"])
+async def test_whatever_stands_in_the_place_of_an_id_finds_nothing(owner: Api, things: str, id: str) -> None:
+    assert (await owner.get(f"/zalo/{things}/{id}")).status_code in (400, 404)

@@ -30,6 +30,8 @@ async def get_journey(
     tx: Tx, keyring: Keyring, account_id: int, journey_id: str, oa_id: int | None, *, now: datetime
 ) -> Journey:
     """By Zalo's id, else by ours. Raises JourneyNotFoundError, for a stranger's too."""
+    if not rules.storable(journey_id):
+        raise JourneyNotFoundError
     ours = journey_id.isascii() and journey_id.isdigit() and len(journey_id) < 19
     own_id = int(journey_id) if ours else None
     row = await store.find(tx, account_id, journey_id, own_id, oa_id, now)
