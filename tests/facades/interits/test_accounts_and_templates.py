@@ -47,6 +47,15 @@ async def test_an_official_account_is_shown_as_zalo_tells_it(api: Api, oa: Oa) -
     assert await api.done("get-shop-oa") == shown
 
 
+async def test_the_owner_is_the_shops_whoever_connected_it(api: Api, services: Services, cast: Cast) -> None:
+    await connect(services, cast.colleague, OA_ID)
+    owner = str(cast.owner.user.id)
+    listed = (await api.done("list-oa"))["accounts"][0]
+    updated = await api.done("update-shop-oa", {"webhook_url": ""})
+    for shown in (listed, updated, await api.done("get-shop-oa")):
+        assert (shown["onwer_id"], shown["owner_id"]) == (owner, owner)
+
+
 async def test_official_accounts_are_listed(api: Api, oa: Oa, services: Services, cast: Cast) -> None:
     await connect(services, cast.owner, SECOND_OA_ID)
     listed = await api.done("list-oa")

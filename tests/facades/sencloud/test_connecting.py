@@ -113,6 +113,17 @@ async def test_the_official_account_need_not_be_named(api: Api) -> None:
     assert (await api.done("ConnectOA", body))["oa_id"] == str(OA_ID)
 
 
+async def test_the_owner_is_the_shops_whoever_connected_it(
+    api: Api, cast: Cast, emulator: EmulatedZalo
+) -> None:
+    owner = str(cast.owner.user.id)
+    connected = await api.as_(cast.colleague.api_key).connect(emulator)
+    listed = (await api.done("ListOA"))["accounts"][0]
+    updated = await api.done("UpdateShopOA", {"oa_id": str(OA_ID), "webhook_url": ""})
+    for shown in (connected, listed, updated, await api.done("GetShopOA", {"oa_id": str(OA_ID)})):
+        assert (shown["onwer_id"], shown["owner_id"]) == (owner, owner)
+
+
 async def test_the_owners_right_name_can_be_left_out_by_a_setting(services: Services, cast: Cast) -> None:
     spare = Api(replace(services, zalo_options=ZaloOptions(owner_id=False)), cast.owner.api_key)
     shown = await spare.done("ConnectOA", await connecting(spare))

@@ -117,6 +117,11 @@ async def list_users(tx: Tx, account_id: int, *, after: int = 0, limit: int = 10
     return await store.list_users(tx, account_id, after, limit)
 
 
+async def get_owner_id(tx: Tx, account_id: int) -> int | None:
+    """The account's owner; of several, the one who has been there for longest. None: nobody owns it now."""
+    return await store.get_owner_id(tx, account_id)
+
+
 async def find_user(tx: Tx, email: str) -> User | None:
     """Whoever signs in with this address, in whatever account: for signing in and for administrators."""
     return await store.find_user(tx, email) if email.isprintable() else None

@@ -14,6 +14,7 @@ from tongdai.domain.zalo import ACCESS_GONE, JourneyState, MessageState, ZnsMess
 from tongdai.facades._shared import zalo_requests as wanted
 from tongdai.facades._shared.fields import Fields
 from tongdai.facades._shared.paging import read_paging
+from tongdai.facades._shared.zalo_owners import owned
 from tongdai.facades.interits import responses
 from tongdai.facades.interits.errors import ConsentGoneError
 from tongdai.facades.interits.requests import read_idempotency_key
@@ -151,14 +152,15 @@ async def list_oa(asked: Asked) -> dict[str, Any]:
     chosen, paging = wanted.read_oa_filter(asked.fields), read_paging(asked.fields)
     async with asked.services.db.transaction() as tx:
         page = await zalo.list_oas(tx, asked.account_id, chosen, paging)
-    rows = [responses.oa(row, capitals=asked.capitals) for row in page.items]
+        items = await owned(tx, asked.account_id, page.items)
+    rows = [responses.oa(row, capitals=asked.capitals) for row in items]
     return responses.page("accounts", rows, paging, page)
 
 
 async def get_shop_oa(asked: Asked) -> dict[str, Any]:
     oa_id = wanted.read_oa_id(asked.fields)
     async with asked.services.db.transaction() as tx:
-        row = await zalo.get_oa(tx, asked.account_id, oa_id)
+        [row] = await owned(tx, asked.account_id, [await zalo.get_oa(tx, asked.account_id, oa_id)])
     return responses.shop_oa(row, capitals=asked.capitals)
 
 
@@ -181,6 +183,7 @@ async def update_shop_oa(asked: Asked) -> dict[str, Any]:
             allow_private=services.webhooks_allow_private,
             keyring=services.keyring,
         )
+        [row] = await owned(tx, asked.account_id, [row])
     return responses.shop_oa(row, capitals=asked.capitals)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
@@ -28,6 +28,7 @@ from tongdai.facades._shared import zalo_shapes
 from tongdai.facades._shared.answers import HEADERS, JSON, RETRY_AFTER, json_answer
 from tongdai.facades._shared.fields import Fields
 from tongdai.facades._shared.paging import read_paging
+from tongdai.facades._shared.zalo_owners import owned
 from tongdai.facades._shared.zalo_requests import (
     read_journey_filter,
     read_message_filter,
@@ -116,6 +117,8 @@ async def connect_oa(call: Call) -> Answer:
         oa_id=read_oa_id(fields),
         state=fields.integer("state", most=LONGEST_STATE) or 0,
     )
+    async with call.services.db.autocommit() as tx:
+        [row] = await owned(tx, call.account_id, [row])
     return responses.oa(row, call.services.zalo_options)
 
 
@@ -124,6 +127,7 @@ async def list_oas(call: Call) -> Answer:
     wanted = read_oa_filter(call.fields)
     async with call.services.db.transaction() as tx:
         page = await zalo.list_oas(tx, call.account_id, wanted, paging)
+        page = replace(page, items=await owned(tx, call.account_id, page.items))
     shape = partial(responses.listed_oa, options=call.services.zalo_options)
     return responses.listed("accounts", shape, paging, page)
 
@@ -131,7 +135,7 @@ async def list_oas(call: Call) -> Answer:
 async def get_oa(call: Call) -> Answer:
     oa_id = read_oa_id(call.fields)
     async with call.services.db.transaction() as tx:
-        row = await zalo.get_oa(tx, call.account_id, oa_id)
+        [row] = await owned(tx, call.account_id, [await zalo.get_oa(tx, call.account_id, oa_id)])
     return responses.whole_oa(row, call.services.zalo_options)
 
 
@@ -152,6 +156,7 @@ async def update_oa(call: Call) -> Answer:
             allow_private=services.webhooks_allow_private,
             keyring=services.keyring,
         )
+        [row] = await owned(tx, call.account_id, [row])
     return responses.whole_oa(row, services.zalo_options)
 
 

@@ -55,6 +55,11 @@ SELECT id, account_id, email, name, role, created_at, disabled_at FROM users
 WHERE account_id = %s AND id > %s AND disabled_at IS NULL ORDER BY id LIMIT %s
 """
 
+# The enabled owner of an account who has been there for longest (users_account).
+SELECT_OWNER = """
+SELECT id FROM users WHERE account_id = %s AND role = 'owner' AND disabled_at IS NULL ORDER BY id LIMIT 1
+"""
+
 # Whoever signs in with an address (users_email): addresses are unique across accounts.
 SELECT_USER_BY_EMAIL = """
 SELECT id, account_id, email, name, role, created_at, disabled_at FROM users WHERE lower(email) = lower(%s)
@@ -198,6 +203,11 @@ async def list_users(tx: Tx, account_id: int, after: int, limit: int) -> list[Us
     async with tx.cursor(row_factory=args_row(_user)) as cursor:
         await cursor.execute(LIST_USERS, (account_id, after, limit))
         return await cursor.fetchall()
+
+
+async def get_owner_id(tx: Tx, account_id: int) -> int | None:
+    row = await (await tx.execute(SELECT_OWNER, (account_id,))).fetchone()
+    return None if row is None else int(row[0])
 
 
 async def find_user(tx: Tx, email: str) -> User | None:
