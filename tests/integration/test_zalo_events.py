@@ -544,6 +544,30 @@ async def test_an_event_that_is_about_no_official_account_of_the_app_is_not_pass
     assert await told_types(outbox) == []
 
 
+async def test_what_was_sent_before_an_official_account_was_let_go_is_settled_and_not_passed_on(
+    db: Database, zalo_says: Zalo, owner: Shop, clock: FakeClock, outbox: Outbox
+) -> None:
+    """Whoever disconnects right after sending has its messages for nothing otherwise."""
+    await outbox.endpoint(URL, format="zalo")
+    message = await add_message(db, owner, clock)
+    async with db.transaction() as tx:
+        journey = await zalo_told.journey(tx, owner, clock.now())
+        await zalo.disconnect(tx, owner.account_id, OA_ID, clock.now())
+
+    await zalo_says("user_received_message", **receipt())
+    await zalo_says("event_journey_acknowledged", oaId=str(OA_ID), journeyId="77")
+    await zalo_says("follow", oa_id=str(OA_ID))
+
+    assert (await the_message(db, owner, message)).state is MessageState.DELIVERED
+    async with db.transaction() as tx:
+        row = await (
+            await tx.execute("SELECT charged FROM zalo_journeys WHERE id = %s", (journey,))
+        ).fetchone()
+    assert row == (True,)
+    assert await told_types(outbox) == []
+    assert await count(db) == 2
+
+
 async def test_an_event_that_is_about_no_official_account_of_the_app_is_not_kept(
     db: Database, zalo_says: Zalo, owner: Shop
 ) -> None:

@@ -299,7 +299,7 @@ async def paid_once(storm: Storm) -> None:
                    (SELECT count(DISTINCT {item}_id) FROM ledger),
                    (SELECT count(*) FROM {table} WHERE charged AND net > 0),
                    (SELECT coalesce(sum(held), 0) FROM {table})"""
-        [(lines, things, charged, held)] = await storm.world.rows(query)  # type: ignore[arg-type]
+        [(lines, things, charged, held)] = await storm.world.rows(query)
         assert lines == things == charged
         assert lines > 0
         assert held == 0

@@ -36,7 +36,7 @@ _ZNS: Final = "ZNS"
 _LONGEST_HOOK: Final = 100
 _MOST_NAMED: Final = 50
 """Messages that one event is heard about."""
-_FORGOTTEN_AT_ONCE: Final = 5000
+_FORGOTTEN_AT_ONCE: Final = 2000
 
 
 class Reception(StrEnum):
@@ -113,7 +113,8 @@ async def _take(
     named = named_oas(fields)
     name = fields.id("event_name") or ""
     held = await store.held(tx, app, named)
-    oa_id = next((one for one in named if one in held), None)
+    taken = {one for one, of in held.items() if not of.let_go or name in OF_WHAT_WAS_SENT}
+    oa_id = next((one for one in named if one in taken), None)
     if oa_id is None or fields.number("app_id", "appId") not in (None, app.app_id):
         # Of no effect, so a repetition is not to be known: whoever has a key could fill the table with these.
         log.info("an event of Zalo's is about no Official Account here", extra={"app": app.app_id})
@@ -123,7 +124,8 @@ async def _take(
         return Reception.REPEATED
     told = Told(app.account_id, oa_id, fields, headers, at, now)
     await _have_effect(tx, name, told)
-    await _pass_on(tx, app, held[oa_id], body, told)
+    if not held[oa_id].let_go:
+        await _pass_on(tx, app, held[oa_id].oa_ref, body, told)
     return Reception.TAKEN
 
 
@@ -255,3 +257,8 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "event_journey_time_out": _journey_expired,
 }
 """What an event changes here, by its name. The others are passed on alone."""
+
+OF_WHAT_WAS_SENT: Final = frozenset(
+    {"user_received_message", "event_journey_acknowledged", "event_journey_time_out"}
+)
+"""What is charged by them is charged, too, when its Official Account was disconnected meanwhile."""

@@ -30,7 +30,7 @@ _ENDED: Final = (MessageState.DELIVERED, MessageState.REFUSED)
 
 def timeout_of(message: ZnsMessage) -> timedelta:
     """In which time it is to arrive, and to be paid."""
-    if message.timeout_ms is None:
+    if not message.timeout_ms:
         return ORDINARY_TIMEOUT
     return timedelta(milliseconds=message.timeout_ms)
 

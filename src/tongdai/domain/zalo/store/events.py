@@ -19,10 +19,10 @@ ADD: Sql = """
     INSERT INTO zalo_events (account_id, app_ref, digest, name, oa_id, told_at, received_at)
     VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (app_ref, digest) DO NOTHING"""
 
-# Which of some Official Accounts an account holds by an app of its. Index zalo_oas_account.
+# Which of some Official Accounts an account has, or had, by an app of its. Index zalo_oas_account.
 HELD: Sql = """
-    SELECT id, oa_id FROM zalo_oas
-     WHERE account_id = %s AND app_ref = %s AND oa_id = ANY(%s) AND state <> 'disconnected'"""
+    SELECT oa_id, id, state = 'disconnected' FROM zalo_oas
+     WHERE account_id = %s AND app_ref = %s AND oa_id = ANY(%s)"""
 
 # What Zalo calls a connection and its app. By primary keys.
 NAMED: Sql = """
@@ -49,6 +49,13 @@ class Hook:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    oa_ref: int
+    let_go: bool
+    """It was disconnected."""
+
+
+@dataclass(frozen=True, slots=True)
 class Named:
     oa_id: int
     app_id: int
@@ -67,10 +74,10 @@ async def add(
     return (await tx.execute(ADD, values)).rowcount == 1
 
 
-async def held(tx: Tx, of: Hook, oa_ids: Sequence[int]) -> dict[int, int]:
-    """Our id by Zalo's, of those that are held."""
+async def held(tx: Tx, of: Hook, oa_ids: Sequence[int]) -> dict[int, Held]:
+    """By Zalo's id."""
     rows = await (await tx.execute(HELD, (of.account_id, of.id, list(oa_ids)))).fetchall()
-    return {oa_id: id_ for id_, oa_id in rows}
+    return {oa_id: Held(oa_ref, let_go) for oa_id, oa_ref, let_go in rows}
 
 
 async def named(tx: Tx, account_id: int, oa_ref: int) -> Named | None:
