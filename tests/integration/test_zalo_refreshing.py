@@ -304,6 +304,18 @@ async def test_a_pair_of_a_newer_consent_is_not_overwritten_by_an_older_refresh(
     assert await held.works()
 
 
+async def test_a_pair_for_what_was_let_go_meanwhile_is_forgotten(held: World) -> None:
+    async with held.db.transaction() as tx:
+        one = await store.begin_due(tx, held.clock.now(), attempting.PROBE_AFTER)
+    assert one is not None
+    async with held.db.transaction() as tx:
+        await disconnect(tx, one.account_id, one.oa_id, held.clock.now())
+    await attempting.attempt(held.bridge, one, asyncio.get_running_loop().time())
+    assert (await held.oa()).state is OaState.DISCONNECTED
+    assert await held.value("SELECT access_token IS NULL AND refresh_token IS NULL FROM zalo_oas")
+    assert await held.told() == []
+
+
 async def test_who_waited_too_long_after_beginning_asks_zalo_nothing(held: World) -> None:
     async with held.db.transaction() as tx:
         one = await store.begin_due(tx, held.clock.now(), attempting.PROBE_AFTER)

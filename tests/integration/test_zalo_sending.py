@@ -25,6 +25,7 @@ from tongdai.domain.zalo import (
     OaNotFoundError,
     ZnsMessage,
     attempting,
+    facts,
 )
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
@@ -138,6 +139,17 @@ async def test_a_quota_that_is_less_than_we_believed_is_believed_when_zalo_says_
     assert await world.quota(shop) == (0, 0)
     assert refusal(await world.send(shop)) == -144
     assert len(await world.sends()) == 1
+
+
+async def test_what_is_left_is_asked_for_at_once_when_zalo_says_that_nothing_is(world: Zns) -> None:
+    """As at midnight, when Zalo's day begins a second after ours."""
+    shop = await world.shop(remaining=50)
+    assert await facts.freshen_due(world.bridge) == 0
+    await world.emulator.force(zalo.SEND, "error", code=-144, message="OA has reached its daily quota")
+    assert refusal(await world.send(shop)) == -144
+    assert await facts.freshen_due(world.bridge) == 1
+    assert (await world.send(shop)).state is MessageState.ACCEPTED
+    assert await facts.freshen_due(world.bridge) == 0
 
 
 async def test_the_next_day_begins_with_the_whole_quota(world: Zns, clock: FakeClock) -> None:

@@ -36,6 +36,7 @@ from tongdai.domain.zalo.model import (
 )
 from tongdai.domain.zalo.quotas import OVER_QUOTA, Place
 from tongdai.domain.zalo.rules import Refused
+from tongdai.domain.zalo.store import facts as kept_facts
 from tongdai.domain.zalo.store import messages as store
 from tongdai.domain.zalo.store import templates as kept_templates
 from tongdai.domain.zalo.store.messages import Kept, NewMessage
@@ -59,6 +60,9 @@ _UNPAID: Final = {
     ),
     FeeRefusal.NO_PLAN: Refused(NO_BILLING, "The account has no valid plan"),
 }
+_DOUBTFUL_QUOTA: Final = frozenset({rules.OA_QUOTA, rules.PROMOTION_QUOTA})
+"""Nothing is sent any more until Zalo says what is left: at midnight, by a clock that is a little ahead of
+Zalo's, that would be an hour for nothing."""
 _DOUBTFUL_TEMPLATE: Final = frozenset({*templates.GONE, rules.NOT_APPROVED, rules.LOW_QUALITY})
 
 
@@ -323,7 +327,11 @@ async def _refused(bridge: Bridge, ready: _Ready, code: int, said: str) -> ZnsMe
     refused = await _written(
         bridge, lambda tx: outcomes.refused(tx, ready.kept, code, said, bridge.clock.now())
     )
-    if code in _DOUBTFUL_TEMPLATE:  # in a transaction of its own: templates are locked before messages
+    # In a transaction of its own: these are locked before messages.
+    if code in _DOUBTFUL_QUOTA | _DOUBTFUL_TEMPLATE:
         async with bridge.db.transaction() as tx:
-            await kept_templates.doubt(tx, message.account_id, message.oa_ref, message.template_id)
+            if code in _DOUBTFUL_QUOTA:
+                await kept_facts.due_now(tx, message.account_id, message.oa_ref, bridge.clock.now())
+            else:
+                await kept_templates.doubt(tx, message.account_id, message.oa_ref, message.template_id)
     return refused

@@ -38,6 +38,10 @@ SET_END: Sql = """
            updated_at = %(now)s
      WHERE account_id = %(account_id)s AND id = %(oa_ref)s"""
 
+# To be asked for now. By primary key.
+DUE_NOW: Sql = """
+    UPDATE zalo_oas SET facts_due_at = least(facts_due_at, %s) WHERE id = %s AND account_id = %s"""
+
 # Another day begins with its whole quota, as in `store.quotas`. One row for each Official Account. Those that
 # somebody holds are passed over: whoever has them waits for nobody, and the next look finds them.
 NEXT_DAY: Sql = """
@@ -77,6 +81,10 @@ async def set_end(
     at = now if error is None else None
     values = {"account_id": account_id, "oa_ref": oa_ref, "due_at": due_at, "error": error}
     await tx.execute(SET_END, values | {"at": at, "now": now})
+
+
+async def due_now(tx: Tx, account_id: int, oa_ref: int, now: datetime) -> None:
+    await tx.execute(DUE_NOW, (now, oa_ref, account_id))
 
 
 async def next_day(tx: Tx, day: date) -> int:
