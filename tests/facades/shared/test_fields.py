@@ -166,6 +166,19 @@ def test_data_is_kept_as_it_is_unless_the_database_could_not() -> None:
             field(bad, "template_data").data("template_data")
 
 
+def test_data_holds_so_many_values_that_looking_at_them_holds_up_nobody() -> None:
+    most = {f"a{number}": "b" for number in range(1000)}
+    assert field(most, "template_data").data("template_data") == most
+    for bad in (
+        most | {"more": 1},
+        {"a": [0] * 1000},
+        {"a": [[]] * 80_000},
+        {"a": {str(n): 0 for n in range(1000)}},
+    ):
+        with pytest.raises(InvalidError, match="holds more than 1000 values"):
+            field(bad, "template_data").data("template_data")
+
+
 @pytest.mark.parametrize("value", [None, "", 0, "0"])
 def test_what_is_required_is_neither_empty_nor_zero(value: object) -> None:
     with pytest.raises(InvalidError, match="oa_id is required"):

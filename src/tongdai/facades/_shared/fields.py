@@ -22,6 +22,8 @@ LONGEST_TEXT: Final = 10_000
 """Characters of one text."""
 _DEEPEST: Final = 32
 """Objects and lists within each other, in data that is kept as it is."""
+_MOST_VALUES: Final = 1000
+"""Names and values of such data in all: looking at each takes time, in which no other request is served."""
 _YEARS: Final = (1970, 2999)
 
 _integer: Final = re.compile(r"-?[0-9]{1,30}").fullmatch
@@ -165,10 +167,14 @@ def _camel(name: str) -> str:
 def _unkeepable(data: dict[str, Any]) -> str:
     """What the database could not keep of it; "" if it can."""
     rows: list[tuple[Any, int]] = [(data, 1)]
+    left = _MOST_VALUES
     while rows:
         value, depth = rows.pop()
         if depth > _DEEPEST:
             return "is nested too deeply"
+        left -= len(value) if isinstance(value, (dict, list)) else 0
+        if left < 0:
+            return f"holds more than {_MOST_VALUES} values"
         if isinstance(value, dict):
             rows += ((part, depth + 1) for pair in value.items() for part in pair)
         elif isinstance(value, list):
