@@ -82,7 +82,11 @@ async def list_journeys(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> ZaloJourneyPage:
-    """The journeys of the account, newest first; those that match every filter that is given."""
+    """The journeys of the account, newest first; those that match every filter that is given.
+
+    Each request looks at no more than 20,000 journeys, so that a page may hold few items or none: go on with
+    `next` until it is null.
+    """
     wanted = JourneyFilter(
         oa_id=oa_id,
         phone=canonical(phone),

@@ -87,7 +87,11 @@ async def list_messages(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> ZaloMessagePage:
-    """The messages of the account, newest first; those that match every filter that is given."""
+    """The messages of the account, newest first; those that match every filter that is given.
+
+    Each request looks at no more than 20,000 messages, so that a page may hold few items or none: go on with
+    `next` until it is null.
+    """
     wanted = MessageFilter(
         oa_id=oa_id,
         journey_id=journey_id,
