@@ -26,6 +26,7 @@ OF_THE_DOMAIN: dict[type[Exception], int] = {
     errors.JourneyInvalidError: 400,
     errors.KeyReusedError: 400,
     errors.KeyBusyError: 503,
+    errors.LimitReachedError: 503,
     errors.MessageNotFoundError: 404,
     errors.MessageInvalidError: 400,
     errors.TemplateNotFoundError: 404,

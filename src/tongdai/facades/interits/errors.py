@@ -17,6 +17,7 @@ from tongdai.domain.zalo import (
     JourneyNotFoundError,
     KeyBusyError,
     KeyReusedError,
+    LimitReachedError,
     MessageNotFoundError,
     OaNotFoundError,
     OaNotNamedError,
@@ -84,6 +85,9 @@ FAILURES: Final[Mapping[type[Exception], Failure]] = {
         HTTPStatus.SERVICE_UNAVAILABLE, "Yêu cầu với Idempotency-Key này đang được xử lý. Vui lòng gửi lại"
     ),
     ConsentLapsedError: CONSENT_LAPSED,
+    LimitReachedError: Failure(
+        HTTPStatus.SERVICE_UNAVAILABLE, "Quá nhiều yêu cầu cấp quyền đang chờ. Vui lòng gửi lại sau 30 phút"
+    ),
     ConflictError: Failure(HTTPStatus.BAD_REQUEST, "Yêu cầu không phù hợp với trạng thái hiện tại"),
     ZaloAwayError: Failure(HTTPStatus.SERVICE_UNAVAILABLE, "Zalo tạm thời gián đoạn. Vui lòng gửi lại sau"),
     ZaloSilentError: Failure(HTTPStatus.GATEWAY_TIMEOUT, "Zalo không trả lời kịp thời"),
