@@ -187,6 +187,8 @@ CREATE TABLE zalo_journeys (
     PRIMARY KEY (account_id, id),                                -- in which an account's are listed
     CHECK ((state = 'refused') = (journey_id IS NULL))
 ) WITH (fillfactor = 80);
+-- The primary key begins with the account, as the ledger's does: by an index of the ids alone, the list of a small
+-- account could be looked for among the journeys of all others. The same holds for messages.
 -- Listing those of one Official Account, and to one number.
 CREATE INDEX zalo_journeys_of_oa ON zalo_journeys (account_id, oa_id, id);
 CREATE INDEX zalo_journeys_phone ON zalo_journeys (account_id, phone, id);
