@@ -160,7 +160,8 @@ class Message:
 
     phone: str
     template_id: int
-    data: Mapping[str, Any]
+    data: Mapping[str, Any] = field(repr=False)
+    """A one-time code may be among it."""
     tracking_id: str
     """48 characters at most; comes back in Zalo's events."""
     development: bool = False

@@ -240,7 +240,8 @@ class ZnsRequest:
     phone: str
     """As given; normalised by the use case."""
     template_id: int
-    data: Mapping[str, Any]
+    data: Mapping[str, Any] = field(repr=False)
+    """A one-time code may be among it."""
     tracking_id: str = ""
     development: bool = False
     over_quota: bool = False

@@ -7,7 +7,7 @@ happens to this process, the row tells that something was on its way, and nobody
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -83,7 +83,7 @@ class _Ready:
     """A message that is written down, and what it holds."""
 
     kept: Kept
-    data: Mapping[str, str | None]
+    data: Mapping[str, str | None] = field(repr=False)
     """What is sent, which is not always kept."""
     place: Place | None
     """None: of a message to testers, which takes none."""
