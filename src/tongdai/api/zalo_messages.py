@@ -89,7 +89,7 @@ async def list_messages(
 ) -> ZaloMessagePage:
     """The messages of the account, newest first; those that match every filter that is given.
 
-    Each request looks at no more than 20,000 messages, so that a page may hold few items or none: go on with
+    Each request looks at no more than 10,000 messages, so that a page may hold few items or none: go on with
     `next` until it is null.
     """
     wanted = MessageFilter(
