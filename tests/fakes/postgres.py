@@ -17,6 +17,9 @@ from tongdai.kit.embedded import EmbeddedPostgres, connection_url
 from tongdai.kit.migrate import migrate
 
 PREFIX = "tongdai-tests-"
+IN_MEMORY = Path("/dev/shm")
+MEMORY_NEEDED = 4 * 2**30
+"""Bytes. A run takes a few hundred megabytes."""
 TEMPLATE = "tongdai_template"
 # A test run's database needs no durability: whatever kills the server ends the run. Tests of durability start
 # a server of their own.
@@ -36,7 +39,7 @@ class PostgresForTests:
 
     def __init__(self) -> None:
         remove_abandoned()
-        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_roomy_folder()))
         self._held = os.open(self.folder, os.O_RDONLY)
         fcntl.flock(self._held, fcntl.LOCK_EX)
         self._server = EmbeddedPostgres(self.folder, settings=FORGETFUL)
@@ -100,9 +103,20 @@ class Clones:
 
 def remove_abandoned() -> None:
     """Deletes the folders of earlier runs that were killed: those of ours that nobody holds."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        if not _is_held(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+    for place in (Path(tempfile.gettempdir()), IN_MEMORY):
+        for folder in place.glob(f"{PREFIX}*"):
+            if not _is_held(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _roomy_folder() -> Path:
+    """In memory, where there is enough of it: a database is hundreds of small files, and making and dropping
+    one for each test takes 0.2 s there against 1.2 s on a busy disk."""
+    try:
+        roomy = os.access(IN_MEMORY, os.W_OK) and shutil.disk_usage(IN_MEMORY).free >= MEMORY_NEEDED
+    except OSError:
+        roomy = False
+    return IN_MEMORY if roomy else Path(tempfile.gettempdir())
 
 
 def _is_held(folder: Path) -> bool:
