@@ -169,12 +169,13 @@ def test_data_is_kept_as_it_is_unless_the_database_could_not() -> None:
 def test_data_holds_so_many_values_that_looking_at_them_holds_up_nobody() -> None:
     most = {f"a{number}": "b" for number in range(1000)}
     assert field(most, "template_data").data("template_data") == most
-    for bad in (
+    too_many: list[dict[str, Any]] = [
         most | {"more": 1},
         {"a": [0] * 1000},
         {"a": [[]] * 80_000},
         {"a": {str(n): 0 for n in range(1000)}},
-    ):
+    ]
+    for bad in too_many:
         with pytest.raises(InvalidError, match="holds more than 1000 values"):
             field(bad, "template_data").data("template_data")
 
