@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -17,6 +17,7 @@ import pytest
 from tests import factories, money, zns
 from tests.fakes import zalo as fake
 from tests.fakes.clock import FakeClock
+from tests.fakes.dialling import until
 from tests.zalo_told import KEY, event, ms, signed
 from tests.zns import Shop, Zns
 
@@ -64,6 +65,19 @@ class Storm:
         self.bridge = world.bridge
         self.dice = random.Random(20261122)
         self.done: dict[str, int] = {}
+        self._may_send = asyncio.Event()
+        self._may_send.set()
+        self._sending = 0
+
+    @asynccontextmanager
+    async def sends(self) -> AsyncIterator[None]:
+        """While something is sent, time stands still."""
+        await self._may_send.wait()
+        self._sending += 1
+        try:
+            yield
+        finally:
+            self._sending -= 1
 
     async def blow(self, *deeds: Callable[[], Awaitable[object]]) -> None:
         """Each of these over and over. Raises what none of them may raise."""
@@ -84,7 +98,9 @@ class Storm:
     async def send(self) -> None:
         shop = self.dice.choice(self.shops)
         phone = f"0901{self.dice.randrange(10**6):06}"
-        await self.world.send(shop, template_of(shop, fake.TRANSACTION_TEMPLATE), phone=phone, data=zns.ORDER)
+        async with self.sends():
+            template = template_of(shop, fake.TRANSACTION_TEMPLATE)
+            await self.world.send(shop, template, phone=phone, data=zns.ORDER)
 
     async def send_of_a_journey(self) -> None:
         shop = self.dice.choice(self.shops)
@@ -95,7 +111,8 @@ class Storm:
         )
         for id_, phone in rows:
             template, data = template_of(shop, fake.JOURNEY_TEMPLATE), zns.data_of(fake.JOURNEY_TEMPLATE)
-            await self.world.send(shop, template, phone=phone, data=data, journey_id=str(id_))
+            async with self.sends():
+                await self.world.send(shop, template, phone=phone, data=data, journey_id=str(id_))
 
     async def send_and_hang_up(self) -> None:
         sending = asyncio.create_task(self.send())
@@ -200,8 +217,13 @@ class Storm:
         await facts.freshen(self.bridge, shop.account_id, shop.oa_id)
 
     async def time_goes_on(self) -> None:
+        # Both clocks at once: a message between the two midnights would be of another day at Zalo than here.
+        self._may_send.clear()
+        await until(lambda: self._sending == 0)
+        await attempting.settled(15)
         await self.world.emulator.advance(STEP.total_seconds())
         self.clock.advance(STEP)
+        self._may_send.set()
         await asyncio.sleep(0.2)
 
     # ---------------------------------------------------------------- afterwards
