@@ -7,6 +7,7 @@ import logging
 import resource
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import suppress
 from typing import Any
 
 import uvloop
@@ -59,10 +60,27 @@ async def keep_going(name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -
     """Run a loop again and again, whatever it ends with, until cancelled: neither a database that is away nor
     one bad row may stop everybody's calls or deliveries."""
     while True:
-        try:
-            await loop()
-        except DatabaseError:
-            log.warning("the database did not answer", extra={"loop": name}, exc_info=True)
-        except Exception:
-            log.exception("a loop failed and goes on", extra={"loop": name})
+        await _sound(name, loop)
         await asyncio.sleep(GO_ON_AFTER_S)
+
+
+async def repeat(
+    name: str, work: Callable[[], Awaitable[bool | None]], stop: asyncio.Event, pause_s: float
+) -> None:
+    """Do some work again and again, whatever it ends with, until `stop` is set, with a pause after each turn
+    but those after which it says that more is due already."""
+    while not stop.is_set():
+        if not await _sound(name, work):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause_s)
+
+
+async def _sound(name: str, work: Callable[[], Awaitable[bool | None]]) -> bool | None:
+    """What the work says; None where it failed, which is logged."""
+    try:
+        return await work()
+    except DatabaseError:
+        log.warning("the database did not answer", extra={"loop": name}, exc_info=True)
+    except Exception:
+        log.exception("a loop failed and goes on", extra={"loop": name})
+    return None

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -23,6 +21,7 @@ from tongdai.domain.zalo.store.messages import Kept
 from tongdai.domain.zalo.tokens import HeldOa
 from tongdai.kit.crypto import SealBrokenError
 from tongdai.kit.db import TRANSIENT_ERRORS
+from tongdai.kit.running import repeat
 from tongdai.ports.zalo import (
     Access,
     MessageStatus,
@@ -75,25 +74,10 @@ class Follower:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow until told to stop. What is under way then is taken up again a minute later."""
+        pause_s = self._config.poll_s
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._repeat(self._follow_some, stop))
-            group.create_task(self._repeat(self._expire_some, stop))
-
-    async def _repeat(self, work: Callable[[], Awaitable[bool]], stop: asyncio.Event) -> None:
-        """`work` says whether more is due already."""
-        while not stop.is_set():
-            if not await self._sound(work):
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), self._config.poll_s)
-
-    async def _sound(self, work: Callable[[], Awaitable[bool]]) -> bool:
-        try:
-            return await work()
-        except TRANSIENT_ERRORS:
-            logger.warning("messages could not be followed", exc_info=True)
-        except Exception:
-            logger.exception("messages could not be followed")
-        return False
+            group.create_task(repeat("following", self._follow_some, stop, pause_s))
+            group.create_task(repeat("expiring", self._expire_some, stop, pause_s))
 
     async def _follow_some(self) -> bool:
         return await self.follow_due() == self._config.batch

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from tongdai.domain.zalo import facts, permissions, refreshing
 from tongdai.domain.zalo.attempting import settled
 from tongdai.domain.zalo.bridge import Bridge
-from tongdai.kit.db import DatabaseError
+from tongdai.kit.running import repeat
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +38,12 @@ class Keeper:
         """Keep until `stop` is set; what was asked of Zalo is waited for then. The database may be away."""
         config = self._config
         async with asyncio.TaskGroup() as group:
-            group.create_task(_every(config.poll_s, stop, self._renew))
-            group.create_task(_every(config.poll_s, stop, self._look_into))
-            group.create_task(_every(config.facts_poll_s, stop, self._freshen))
-            group.create_task(_every(config.forget_every_s, stop, self._forget))
+            group.create_task(repeat("renewing", partial(self._renew, stop), stop, config.poll_s))
+            group.create_task(
+                repeat("looking into renewals", partial(self._look_into, stop), stop, config.poll_s)
+            )
+            group.create_task(repeat("freshening", partial(self._freshen, stop), stop, config.facts_poll_s))
+            group.create_task(repeat("forgetting", partial(self._forget, stop), stop, config.forget_every_s))
         await settled(config.grace_s)
 
     async def _renew(self, stop: asyncio.Event) -> None:
@@ -62,18 +63,3 @@ class Keeper:
 
     async def _forget(self, stop: asyncio.Event) -> None:
         await permissions.forget_old(self._bridge)
-
-
-async def _every(
-    pause_s: float, stop: asyncio.Event, work: Callable[[asyncio.Event], Awaitable[None]]
-) -> None:
-    """The edge of a loop: whatever goes wrong in it must not stop the others."""
-    while not stop.is_set():
-        try:
-            await work(stop)
-        except DatabaseError:
-            log.warning("the database did not answer", exc_info=True)
-        except Exception:
-            log.exception("a loop of the keeper failed and goes on")
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), pause_s)
