@@ -13,6 +13,8 @@ from tongdai.ports.telephony import (
     Engine,
     EngineBack,
     EngineGone,
+    IncomingCall,
+    IncomingGone,
     LegEvent,
     Play,
     Speech,
@@ -35,6 +37,7 @@ class Ear:
         self.engine = engine
         self.heard: dict[int, list[LegEvent]] = defaultdict(list)
         self.news: list[EngineGone | EngineBack] = []
+        self.incoming: list[IncomingCall | IncomingGone] = []
         self._react = react
         self._ordinals: dict[int, int] = defaultdict(int)
         self._changed = asyncio.Event()
@@ -43,6 +46,8 @@ class Ear:
         async for event in self.engine.events():
             if isinstance(event, EngineGone | EngineBack):
                 self.news.append(event)
+            elif isinstance(event, IncomingCall | IncomingGone):
+                self.incoming.append(event)
             else:
                 self.heard[event.leg_id].append(event)
                 for command in self._react(event):

@@ -43,6 +43,11 @@ class Speech:
     """A sentence to be spoken, its fields filled in."""
 
     text: str
+    pieces: tuple[str, ...] = ()
+    """The same, cut where fields were filled in, so that what everybody hears is synthesised once. Empty: it
+    is one piece."""
+    voice: str = ""
+    """Which voice speaks, `provider:name`; "": the installation's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,7 @@ class SpokenCode:
     """A secret, read digit by digit. Has no repr, so that it cannot reach a log."""
 
     digits: str
+    voice: str = ""
 
 
 PromptItem = Speech | AudioClip | SpokenCode
@@ -104,12 +110,47 @@ class StopRecording:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordCall:
+    """Record both sides from now to the end of the call. Ends with `RecordingEnded(id)`, before `Ended`.
+
+    Prompts go on meanwhile, and so does another recording.
+    """
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransferLeg:
+    """One phone that a transfer rings. `target` is in the trunk's own format, or a SIP address."""
+
+    leg_id: int
+    trunk_id: int
+    target: str
+    caller: str
+    """The number that is shown there, in the trunk's format."""
+    max_s: float
+    """Absolute limit in seconds of the talk."""
+
+
+@dataclass(frozen=True, slots=True)
 class Transfer:
-    """Connect the person to `target` (84… number or SIP address). Ends with `TransferEnded`."""
+    """Connect the person to one of the targets (84… numbers, SIP addresses), which ring at the same time.
+
+    The first to answer has the call. Ends with `TransferEnded`. A call that came in and was not picked up yet
+    is picked up when one answers.
+    """
 
     id: int
     target: str
     ring_s: float
+    others: tuple[str, ...] = ()
+    legs: tuple[TransferLeg, ...] = ()
+    """Filled in by whoever takes the channels, before an engine is told; a script's runner leaves it empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class PickUp:
+    """Answer a call that came in. `Answered` is told then. Harmless when it is answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +158,18 @@ class HangUp:
     """End the call. Harmless when it has ended."""
 
 
-Command = Play | StopPlay | StartTimer | CancelTimer | StartRecording | StopRecording | Transfer | HangUp
+Command = (
+    Play
+    | StopPlay
+    | StartTimer
+    | CancelTimer
+    | StartRecording
+    | StopRecording
+    | RecordCall
+    | Transfer
+    | PickUp
+    | HangUp
+)
 
 
 # --------------------------------------------------------------------------- told by an engine
@@ -195,6 +247,7 @@ class RecordingEnded:
     id: int
     seconds: float
     storage_key: str | None
+    """What the engine calls the recording (`RecordingStore.fetch`); None: it kept no sound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +258,8 @@ class TransferEnded:
     id: int
     connected: bool
     seconds: float
+    leg_id_connected: int | None = None
+    """Which of its legs answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +293,32 @@ class LegRef:
     leg_id: int
     dial_at: datetime
     """Aware; its slot. An engine that started after it cannot say that it never saw the leg."""
+    channel: str = ""
+    """Of a call that came in: what the engine calls it (`IncomingCall.channel`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingCall:
+    """On the event stream of whoever hears incoming calls: somebody calls.
+
+    It rings until it is accepted or refused; the engine refuses it by itself after a while. No leg has it.
+    """
+
+    channel: str
+    trunk_id: int
+    caller: str
+    """As the carrier wrote it; "": withheld."""
+    called: str
+    """As the carrier wrote it."""
+    came_at: datetime
+    """Aware, by this process's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingGone:
+    """It ended before it was accepted or refused."""
+
+    channel: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +351,9 @@ class EngineUnreachableError(Exception):
     """The engine cannot be asked, or its answer is unknown. Never send the leg again; ask about it later."""
 
 
+EngineEvent = LegEvent | IncomingCall | IncomingGone | EngineGone | EngineBack
+
+
 class Engine(Protocol):
     """One telephony engine. Safe to use from one event loop; several processes may use one engine at once."""
 
@@ -287,8 +371,11 @@ class Engine(Protocol):
 
     async def stop(self) -> None: ...
 
-    def events(self) -> AsyncIterator[LegEvent | EngineGone | EngineBack]:
-        """All events of the legs this client originated or adopted, in order per leg. One consumer."""
+    def events(self) -> AsyncIterator[EngineEvent]:
+        """All events of the legs that this client originated, accepted or adopted, in order per leg.
+
+        One consumer.
+        """
         ...
 
     async def originate(self, request: DialRequest) -> None:
@@ -306,4 +393,47 @@ class Engine(Protocol):
     async def adopt(self, legs: Sequence[LegRef]) -> dict[int, LegKnowledge]:
         """Take over legs that another client originated, and say what is known of each. The earlier client
         hears nothing more of them. Raises EngineUnreachableError."""
+        ...
+
+
+class IncomingEngine(Engine, Protocol):
+    """An engine that calls come in on. One client at a time hears them; whoever asks last does."""
+
+    async def hear_incoming(self, wanted: bool) -> None:
+        """From now on `IncomingCall` and `IncomingGone` are told here, those that ring already included.
+
+        False: no more. Kept up over reconnections.
+        """
+        ...
+
+    async def accept(self, channel: str, leg_id: int, max_s: float) -> None:
+        """This call is that leg from now on: its events and commands are the leg's, from seq 1.
+
+        `at` counts from here. It is not answered by this (`PickUp`, `Transfer`); the caller hears it ring.
+
+        Raises EngineRefusedError when the call has gone, EngineUnreachableError.
+        """
+        ...
+
+    async def refuse(self, channel: str, cause: EndCause) -> None:
+        """End a call that was not accepted: BUSY, UNALLOCATED, CONGESTION or NORMAL.
+
+        Harmless when it has gone.
+        """
+        ...
+
+
+class RecordingStore(Protocol):
+    """The recordings that an engine keeps until they are fetched. Raises EngineUnreachableError everywhere."""
+
+    async def fetch(self, name: str) -> AsyncIterator[bytes]:
+        """A finished recording as a WAV file, in pieces. Raises EngineRefusedError when there is none."""
+        ...
+
+    async def forget(self, name: str) -> None:
+        """Harmless when there is none."""
+        ...
+
+    async def names(self) -> list[str]:
+        """All finished recordings of ours, for those whose end nobody heard."""
         ...

@@ -48,9 +48,11 @@ from tongdai.ports.telephony import (
     LegEvent,
     LegKnowledge,
     LegRef,
+    PickUp,
     Play,
     PlaybackEnded,
     PromptItem,
+    RecordCall,
     RecordingEnded,
     Ringing,
     Speech,
@@ -332,6 +334,10 @@ def to_wire(leg_id: int, ordinal: int, command: Command) -> Do:
             return Do(leg_id, ordinal, "record", command.id, command.max_s, command.stop_on_digit)
         case StopRecording():
             return Do(leg_id, ordinal, "unrecord", command.id)
+        case RecordCall():
+            return Do(leg_id, ordinal, "recordcall", command.id)
+        case PickUp():
+            return Do(leg_id, ordinal, "pickup")
         case Transfer():
             return Do(leg_id, ordinal, "transfer", command.id, command.ring_s, target=command.target)
         case HangUp():

@@ -69,6 +69,7 @@ class Leg:
         "_prompts",
         "_recorder",
         "_recording",
+        "_recording_call",
         "_seed",
         "_told",
         "answered_at",
@@ -114,6 +115,7 @@ class Leg:
         self._playing: Do | None = None
         self._prompts = 0
         self._recording: tuple[int, float, bool] | None = None
+        self._recording_call: tuple[int, float] | None = None
         self._extra: dict[int, Press | tuple[bool, float]] = {}
         self._schedule_fate()
 
@@ -187,6 +189,10 @@ class Leg:
     def _stop_recording(self, command: Do) -> None:
         if self._recording is not None and self._recording[0] == command.id:
             self._record_over()
+
+    def _record_call(self, command: Do) -> None:
+        if self._recording_call is None:
+            self._recording_call = (command.id, self.now)
 
     def _transfer(self, command: Do) -> None:
         """Connect to somebody, whose number decides as any called number's does."""
@@ -312,6 +318,9 @@ class Leg:
         self.ended = True
         self._pending.clear()
         self._recorder.log(self, event, cause=cause, by=by)
+        if self._recording_call is not None:
+            recording_id, since = self._recording_call
+            self._tell("recorded", id=recording_id, seconds=round(self.now - since, 3))
         self._tell("ended", seconds=self.answered_at, text=cause)
 
     def _tell(
@@ -341,5 +350,7 @@ _COMMANDS: dict[str, Callable[[Leg, Do], None]] = {
     "untimer": Leg._cancel_timer,
     "record": Leg._start_recording,
     "unrecord": Leg._stop_recording,
+    "recordcall": Leg._record_call,
+    "pickup": lambda leg, command: None,
     "transfer": Leg._transfer,
 }

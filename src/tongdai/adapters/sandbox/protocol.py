@@ -67,7 +67,9 @@ class Dial(_Message, frozen=True, tag=2):
     before: float
 
 
-Verb = Literal["play", "stop", "timer", "untimer", "record", "unrecord", "transfer", "hangup"]
+Verb = Literal[
+    "play", "stop", "timer", "untimer", "record", "unrecord", "recordcall", "pickup", "transfer", "hangup"
+]
 
 
 class Do(_Message, frozen=True, tag=3):

@@ -6,13 +6,13 @@ import asyncio
 import heapq
 import logging
 import math
-from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 
 from tongdai.domain.calls import Outcome
 from tongdai.domain.dialer.model import TRANSIT
-from tongdai.domain.live import LegFacts, LegResult, NumberedCommand, Session
+from tongdai.domain.live import Guest, LegFacts, LegResult, NumberedCommand, Session
 from tongdai.kit.db import DatabaseError
 from tongdai.ports.telephony import (
     DialRequest,
@@ -23,6 +23,8 @@ from tongdai.ports.telephony import (
     EngineTooLateError,
     EngineUnreachableError,
     HangUp,
+    IncomingCall,
+    IncomingGone,
     LegEvent,
 )
 
@@ -79,6 +81,7 @@ class Driver:
         on_result: Callable[[LegResult], None],
         on_gone: Callable[[str], None],
         on_back: Callable[[str], None],
+        guests: Sequence[Guest] = (),
     ) -> None:
         self._engines = engines
         self._clock = clock
@@ -86,6 +89,7 @@ class Driver:
         self._on_result = on_result
         self._on_gone = on_gone
         self._on_back = on_back
+        self._guests = guests
         self._sessions: dict[int, Session] = {}
         self._heard: dict[int, Session] = {}
         """Of legs whose engine went away, until it is known what became of them."""
@@ -251,15 +255,29 @@ class Driver:
             match event:
                 case EngineGone():
                     self._on_gone(name)
+                    await self._tell_guests(name, event)
                 case EngineBack():
                     self._on_back(name)
+                    await self._tell_guests(name, event)
+                case IncomingCall() | IncomingGone():
+                    await self._tell_guests(name, event)
                 case _:
-                    await self._on_event(engine, event)
+                    await self._on_event(name, event)
 
-    async def _on_event(self, engine: Engine, event: LegEvent) -> None:
+    async def _tell_guests(
+        self, name: str, event: EngineGone | EngineBack | IncomingCall | IncomingGone
+    ) -> None:
+        for guest in self._guests:
+            await guest.on_engine(name, event)
+
+    async def _on_event(self, name: str, event: LegEvent) -> None:
         session = self._sessions.get(event.leg_id)
         if session is None:
+            for guest in self._guests:
+                if await guest.on_event(name, event):
+                    return
             return
+        engine = self._engines[name]
         try:
             commands, result = session.on(event)
         except Exception:
