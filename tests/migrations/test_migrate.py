@@ -28,6 +28,7 @@ from tongdai.kit.migrate import (
 # Tables whose rows belong to the platform or to everybody, not to a customer.
 OF_NO_ACCOUNT = {
     "accounts",
+    "asterisk_nodes",
     "dialers",
     "national_do_not_call",
     "national_lists",

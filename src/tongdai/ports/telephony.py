@@ -145,7 +145,8 @@ class Transfer:
     ring_s: float
     others: tuple[str, ...] = ()
     legs: tuple[TransferLeg, ...] = ()
-    """Filled in by whoever takes the channels, before an engine is told; a script's runner leaves it empty."""
+    """Filled in by whoever takes the channels, before an engine is told; a script's runner gives none. Empty:
+    nobody could be rung, and `TransferEnded` says so at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,7 +425,10 @@ class IncomingEngine(Engine, Protocol):
 
 
 class RecordingStore(Protocol):
-    """The recordings that an engine keeps until they are fetched. Raises EngineUnreachableError everywhere."""
+    """The recordings that an engine keeps until they are fetched.
+
+    Everything raises EngineUnreachableError.
+    """
 
     async def fetch(self, name: str) -> AsyncIterator[bytes]:
         """A finished recording as a WAV file, in pieces. Raises EngineRefusedError when there is none."""

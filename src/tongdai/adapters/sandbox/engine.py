@@ -336,12 +336,10 @@ def to_wire(leg_id: int, ordinal: int, command: Command) -> Do:
             return Do(leg_id, ordinal, "unrecord", command.id)
         case RecordCall():
             return Do(leg_id, ordinal, "recordcall", command.id)
-        case PickUp():
-            return Do(leg_id, ordinal, "pickup")
         case Transfer():
             return Do(leg_id, ordinal, "transfer", command.id, command.ring_s, target=command.target)
-        case HangUp():
-            return Do(leg_id, ordinal, "hangup")
+        case PickUp() | HangUp():
+            return Do(leg_id, ordinal, "pickup" if isinstance(command, PickUp) else "hangup")
 
 
 _PORT_EVENTS: dict[str, Callable[[Told], LegEvent]] = {

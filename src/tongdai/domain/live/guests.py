@@ -10,8 +10,7 @@ from tongdai.ports.telephony import Engine, EngineBack, EngineGone, IncomingCall
 class Guest(Protocol):
     """Lives in a dialer's process and uses the engines that the dialer keeps connected.
 
-    Engines come and go: `engine_added` is told before any event of it, and again for every engine that is there
-    when the guest is taken in.
+    Engines come and go: `engine_added` is told before any event of one.
     """
 
     def engine_added(self, name: str, engine: Engine) -> None:
