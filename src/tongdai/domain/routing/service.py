@@ -9,7 +9,6 @@ from typing import Any, TypedDict, Unpack
 
 from tongdai.domain.accounts import cap_faults
 from tongdai.domain.contacts import DialFormat, normalise_given, routing_groups
-from tongdai.domain.routing import store
 from tongdai.domain.routing.errors import (
     HotlineInvalidError,
     HotlineNotFoundError,
@@ -26,6 +25,7 @@ from tongdai.domain.routing.model import (
     network_faults,
     trunk_faults,
 )
+from tongdai.domain.routing.store import hotlines, trunks
 from tongdai.kit.db import Tx
 
 
@@ -97,13 +97,13 @@ async def create_trunk(
         enabled=enabled,
     )
     await _require_sound_trunk(tx, values, looks_at_networks=True)
-    trunk_id = await store.add_trunk(tx, account_id, values)
+    trunk_id = await trunks.add_trunk(tx, account_id, values)
     return await get_trunk(tx, account_id, trunk_id)
 
 
 async def get_trunk(tx: Tx, account_id: int, trunk_id: int) -> Trunk:
     """Raises TrunkNotFoundError, for a stranger's trunk too."""
-    trunk = await store.trunk(tx, account_id, trunk_id)
+    trunk = await trunks.trunk(tx, account_id, trunk_id)
     if trunk is None:
         raise TrunkNotFoundError(trunk_id=trunk_id)
     return trunk
@@ -111,7 +111,7 @@ async def get_trunk(tx: Tx, account_id: int, trunk_id: int) -> Trunk:
 
 async def list_trunks(tx: Tx, account_id: int, *, after: int = 0, limit: int = 100) -> list[Trunk]:
     """In id order, those after an id."""
-    return await store.trunks(tx, account_id, after, limit)
+    return await trunks.trunks(tx, account_id, after, limit)
 
 
 async def update_trunk(tx: Tx, account_id: int, trunk_id: int, **changes: Unpack[TrunkChanges]) -> Trunk:
@@ -119,13 +119,13 @@ async def update_trunk(tx: Tx, account_id: int, trunk_id: int, **changes: Unpack
 
     Raises TrunkNotFoundError, TrunkInvalidError, TrunkNameTakenError.
     """
-    old = await store.trunk(tx, account_id, trunk_id, hold=True)
+    old = await trunks.trunk(tx, account_id, trunk_id, hold=True)
     if old is None:
         raise TrunkNotFoundError(trunk_id=trunk_id)
     values: dict[str, Any] = {**changes, "networks": _in_order(changes.get("networks", old.networks))}
     trunk = replace(old, **values)
     await _require_sound_trunk(tx, trunk, looks_at_networks=trunk.networks != old.networks)
-    await store.set_trunk(tx, trunk)
+    await trunks.set_trunk(tx, trunk)
     return trunk
 
 
@@ -167,13 +167,13 @@ async def create_hotline(
     faults += await _network_faults(tx, network)
     _require_sound_hotline(values, faults)
     await get_trunk(tx, account_id, trunk_id)
-    hotline_id = await store.add_hotline(tx, account_id, values)
+    hotline_id = await hotlines.add_hotline(tx, account_id, values)
     return await get_hotline(tx, account_id, hotline_id)
 
 
 async def get_hotline(tx: Tx, account_id: int, hotline_id: int) -> Hotline:
     """Raises HotlineNotFoundError, for a stranger's hotline too."""
-    hotline = await store.hotline(tx, account_id, hotline_id)
+    hotline = await hotlines.hotline(tx, account_id, hotline_id)
     if hotline is None:
         raise HotlineNotFoundError(hotline_id=hotline_id)
     return hotline
@@ -181,7 +181,7 @@ async def get_hotline(tx: Tx, account_id: int, hotline_id: int) -> Hotline:
 
 async def list_hotlines(tx: Tx, account_id: int, *, after: int = 0, limit: int = 100) -> list[Hotline]:
     """In id order, those after an id."""
-    return await store.hotlines(tx, account_id, after, limit)
+    return await hotlines.hotlines(tx, account_id, after, limit)
 
 
 async def update_hotline(
@@ -191,7 +191,7 @@ async def update_hotline(
 
     Raises HotlineNotFoundError, HotlineInvalidError, TrunkNotFoundError, HotlineNumberTakenError.
     """
-    old = await store.hotline(tx, account_id, hotline_id, hold=True)
+    old = await hotlines.hotline(tx, account_id, hotline_id, hold=True)
     if old is None:
         raise HotlineNotFoundError(hotline_id=hotline_id)
     read, faults = _read_number(changes.get("number", old.number))
@@ -201,7 +201,7 @@ async def update_hotline(
         faults += await _network_faults(tx, hotline.network)
     _require_sound_hotline(hotline, faults)
     await get_trunk(tx, account_id, hotline.trunk_id)
-    await store.set_hotline(tx, hotline)
+    await hotlines.set_hotline(tx, hotline)
     return hotline
 
 
