@@ -15,7 +15,7 @@ from tongdai.domain import compliance, contacts
 from tongdai.domain.dialer.bench import Bench
 from tongdai.domain.dialer.claim import Claim, Claimer, ClaimRules, claim
 from tongdai.domain.dialer.driver import Driver
-from tongdai.domain.dialer.model import LEAD, Plan
+from tongdai.domain.dialer.model import LEAD, Plan, Stations, without_nodes
 from tongdai.domain.dialer.planner import Plans, Waiting, plan
 from tongdai.domain.dialer.presence import Presence
 from tongdai.domain.dialer.store import claiming as store
@@ -57,6 +57,7 @@ class Claiming:
         is_reachable: Callable[[str], bool],
         preload: Callable[[int, int, int], Awaitable[Any]],
         policies: compliance.PolicyBook,
+        stations: Stations = without_nodes,
     ) -> None:
         self._db = db
         self._driver = driver
@@ -68,6 +69,7 @@ class Claiming:
         self._is_reachable = is_reachable
         self._preload = preload
         self._policies = policies
+        self._stations = stations
         self._policy: compliance.Policy = compliance.CLOSED
         self._is_holiday = compliance.vietnam_holidays()
         self._wake = asyncio.Event()
@@ -139,6 +141,7 @@ class Claiming:
                 policy=self._policy,
                 is_reachable=self._is_reachable,
                 is_holiday=self._is_holiday,
+                stations=self._stations,
             )
         self._plans = plans.without(await self._unspeakable(plans), "script_invalid")
         if self._plans.waiting:

@@ -183,7 +183,8 @@ class Driver:
 
     def _start_sending(self, facts: LegFacts) -> None:
         late = self._clock.now(UTC) > facts.dial_before
-        if late or not self._engines[facts.engine].reachable:
+        engine = self._engines.get(facts.engine)
+        if late or engine is None or not engine.reachable:
             self.give_back(facts)
             return
         task = asyncio.create_task(self._originate(facts))
@@ -232,8 +233,10 @@ class Driver:
     async def give_up(self, leg_id: int) -> None:
         """Its absolute limit has passed and nobody said how it ended. If it is up after all, it ends now."""
         facts = self.facts(leg_id)
-        with suppress(EngineUnreachableError):
-            await self._engines[facts.engine].command(leg_id, LAST_ORDINAL, HangUp())
+        engine = self._engines.get(facts.engine)
+        if engine is not None:
+            with suppress(EngineUnreachableError):
+                await engine.command(leg_id, LAST_ORDINAL, HangUp())
         self.lose(facts)
 
     def lose(self, facts: LegFacts) -> None:

@@ -1,12 +1,12 @@
 """Capacity, fair sharing and dial slots. Pure: what a claim may take, given locked limits and the time.
 
-A limit is a cap on channels and on calls per second of a trunk, a hotline, a campaign or an account; every
-call needs room in all four.
+A limit is a cap on channels and on calls per second of a trunk, a hotline, a campaign, an account or a node;
+every call needs room in all of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -21,6 +21,11 @@ PACE = 0.97
 """Slots are laid at this part of the calls per second that a cap allows. What is left lets a call be sent
 late by `LATENESS`, and be another `TRANSIT` on its way, without any second, wherever it begins, holding one
 call too many: (1 + 0.015 + 0.015) * 0.97 < 1."""
+
+NODE_PACE = 0.9
+"""The same over a node, which puts an INVITE on the wire some milliseconds after it was asked to, and some
+tens of them when it is busy: so much may the ways of two calls differ without a second holding one too
+many."""
 
 UNCAPPED = 1_000_000
 """Stands for 'no cap' where a number is needed."""
@@ -83,20 +88,43 @@ class Limit:
     def paced(self) -> bool:
         return self.max_cps is not None
 
-    def take(self, slot: datetime) -> None:
+    def take(self, slot: datetime, pace: float = PACE) -> None:
         self.live += 1
         self.used += 1
         if self.max_cps is not None:
-            self.next_slot_at = slot + timedelta(seconds=min(LONGEST_SPACING_S, 1 / (self.max_cps * PACE)))
+            self.next_slot_at = slot + timedelta(seconds=min(LONGEST_SPACING_S, 1 / (self.max_cps * pace)))
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """Where an engine's calls go out: the engine itself, or one of its nodes."""
+
+    engine: str
+    """As a leg names it."""
+    limit_id: int | None = None
+    """The node's cap; None: it has none."""
+
+
+Stations = Callable[[str, Collection[int] | None], Sequence[Station]]
+"""The stations of an engine as a trunk names it, among these nodes (None: all of them)."""
+
+
+def without_nodes(engine: str, node_ids: Collection[int] | None) -> Sequence[Station]:
+    """As `Stations`, of engines that have no nodes."""
+    return (Station(engine),)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A hotline with its trunk, as the planner read them."""
+    """One way out: a hotline with its trunk and, where its engine has nodes, one of them.
+
+    A hotline on several nodes is several lines.
+    """
 
     hotline_id: int
     trunk_id: int
     engine: str
+    """As a leg names it: with the node, `asterisk/7`."""
     number: str
     network: str | None
     dial_format: DialFormat
@@ -105,6 +133,8 @@ class Line:
     trunk_limit: int
     trunk_networks: frozenset[str] | None = None
     """The routing groups that its trunk carries; None: all."""
+    node_limit: int | None = None
+    """The cap of the node behind `engine`; None: the engine has no nodes."""
 
     def may_call(self, network: str) -> bool:
         return may_call(self.network, self.trunk_networks, network)
@@ -149,9 +179,10 @@ class Plan:
             line for line in self.lines if line.trunk_id not in tried_trunk_ids and line.may_call(network)
         ]
 
-    def limit_ids_of(self, line: Line) -> tuple[int, int, int, int]:
-        """The four caps that a call on this line needs room in."""
-        return self.campaign_limit, self.account_limit, line.hotline_limit, line.trunk_limit
+    def limit_ids_of(self, line: Line) -> tuple[int, ...]:
+        """The caps that a call on this line needs room in."""
+        four = (self.campaign_limit, self.account_limit, line.hotline_limit, line.trunk_limit)
+        return four if line.node_limit is None else (*four, line.node_limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,15 +283,26 @@ class Capacity:
 
     def room(self, plan: Plan) -> int:
         """How many calls of a campaign could go out until the horizon if it had all of it to itself."""
-        by_trunk: dict[int, int] = {}
+        by_trunk: dict[int, list[Line]] = {}
         for line in plan.lines:
-            open_here = self._open(line.hotline_limit, plan)
-            by_trunk[line.trunk_limit] = by_trunk.get(line.trunk_limit, 0) + open_here
-        on_lines = sum(min(hotlines, self._open(trunk, plan)) for trunk, hotlines in by_trunk.items())
+            by_trunk.setdefault(line.trunk_limit, []).append(line)
+        on_lines = sum(
+            min(
+                self._open(trunk, plan),
+                sum(self._open(hotline, plan) for hotline in {line.hotline_limit for line in lines}),
+                self._on_nodes(lines, plan),
+            )
+            for trunk, lines in by_trunk.items()
+        )
         return min(on_lines, self._open(plan.campaign_limit, plan), self._open(plan.account_limit, plan))
 
+    def _on_nodes(self, lines: Iterable[Line], plan: Plan) -> int:
+        """How many calls the nodes of these lines could take."""
+        nodes = {line.node_limit for line in lines}
+        return sum(UNCAPPED if node is None else self._open(node, plan) for node in nodes)
+
     def has_channel(self, plan: Plan) -> bool:
-        """True: some line of the campaign has a free channel in all four caps."""
+        """True: some line of the campaign has a free channel in all its caps."""
         return any(min(self.free(id_, plan) for id_ in plan.limit_ids_of(line)) for line in plan.lines)
 
     def why_full(self, plan: Plan) -> tuple[str, datetime | None]:
@@ -279,9 +321,18 @@ class Capacity:
 
     def room_for(self, plan: Plan, network: str, tried_trunk_ids: tuple[int, ...]) -> int:
         """How many calls to one network the lines that may call it could take until the horizon, at most."""
+        by_hotline: dict[int, list[Line]] = {}
+        for line in plan.lines_to(network, tried_trunk_ids):
+            by_hotline.setdefault(line.hotline_limit, []).append(line)
+        shared = min(self._open(plan.campaign_limit, plan), self._open(plan.account_limit, plan))
         return sum(
-            min(self._open(id_, plan) for id_ in plan.limit_ids_of(line))
-            for line in plan.lines_to(network, tried_trunk_ids)
+            min(
+                shared,
+                self._open(hotline, plan),
+                self._open(lines[0].trunk_limit, plan),
+                self._on_nodes(lines, plan),
+            )
+            for hotline, lines in by_hotline.items()
         )
 
     def why_shut(
@@ -317,8 +368,8 @@ class Capacity:
 
         Only lines that may call the number's network are asked, and no trunk that has failed the call before.
         The line nearest to the number's network comes first (`routing.network_distance`); among equals the
-        one with the earliest slot, then the least used of the day. Counts the caps down. What `afford` does
-        not pay for is in neither list.
+        one with the earliest slot, then the least used of the day, then the node with the most room. Counts
+        the caps down. What `afford` does not pay for is in neither list.
         """
         taken: list[Slot] = []
         left: list[DueCall] = []
@@ -334,7 +385,7 @@ class Capacity:
         return taken, left
 
     def _best(self, call: DueCall, plan: Plan, network: str) -> Line | None:
-        best: tuple[tuple[int, datetime, int, int, int], Line] | None = None
+        best: tuple[tuple[int, datetime, int, int, int, float], Line] | None = None
         for line in plan.lines_to(network, call.tried_trunk_ids):
             chain = plan.limit_ids_of(line)
             moment = self._moment(chain)
@@ -345,10 +396,17 @@ class Capacity:
                 continue
             hotline = self.limits[line.hotline_limit]
             distance = network_distance(line.network, network)
-            rank = (distance, moment, hotline.used, hotline.live, line.hotline_id)
+            rank = (distance, moment, hotline.used, hotline.live, line.hotline_id, self._load(line))
             if best is None or rank < best[0]:
                 best = (rank, line)
         return None if best is None else best[1]
+
+    def _load(self, line: Line) -> float:
+        """How busy the line's node is; of nodes without a cap those that have one go first."""
+        if line.node_limit is None:
+            return 0.0
+        node = self.limits[line.node_limit]
+        return 1.0 + node.live if node.max_channels is None else node.live / max(1, node.max_channels)
 
     def _moment(self, chain: tuple[int, ...]) -> datetime:
         """The earliest slot that all of these caps have."""
@@ -360,7 +418,7 @@ class Capacity:
         moment = self._moment(chain)
         latest = max(moment, self.now + self.lead)
         for limit_id in chain:
-            self.limits[limit_id].take(latest)
+            self.limits[limit_id].take(latest, PACE if line.node_limit is None else NODE_PACE)
         paced = any(self.limits[limit_id].paced() for limit_id in chain)
         before = plan.until(latest + (LATENESS if paced else UNPACED_LATENESS))
         spent = {line.trunk_id, *call.tried_trunk_ids}

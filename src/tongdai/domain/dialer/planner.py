@@ -9,13 +9,14 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import chain
 
 import msgspec
 
 from tongdai.domain import billing, compliance
 from tongdai.domain.campaigns import CampaignConfig
 from tongdai.domain.compliance import AgreedTerms, NationalList, Policy
-from tongdai.domain.dialer.model import Plan
+from tongdai.domain.dialer.model import Line, Plan, Station, Stations, without_nodes
 from tongdai.domain.dialer.store import planning as store
 from tongdai.domain.dialer.store.planning import CampaignRow, LineRow
 from tongdai.kit.db import Tx
@@ -64,6 +65,20 @@ class Scene:
     """How old our copy of the national do-not-call register is; None: there is none."""
     is_reachable: Callable[[str], bool]
     is_holiday: Callable[[date], bool]
+    stations: Stations
+
+    def open_to(self, line: LineRow) -> list[Line]:
+        """The ways out that a hotline has now."""
+        return [
+            line.line(station)
+            for station in self.stations(line.engine, line.node_ids)
+            if self.is_reachable(station.engine)
+        ]
+
+    def all_of(self, line: LineRow) -> list[Line]:
+        """The ways out that a hotline has at all; one at least."""
+        stations = self.stations(line.engine, line.node_ids) or [Station(line.engine)]
+        return [line.line(station) for station in stations]
 
 
 async def plan(
@@ -73,6 +88,7 @@ async def plan(
     policy: Policy,
     is_reachable: Callable[[str], bool],
     is_holiday: Callable[[date], bool],
+    stations: Stations = without_nodes,
 ) -> Plans:
     """Look at every running campaign once."""
     campaigns = await store.running_campaigns(tx)
@@ -87,6 +103,7 @@ async def plan(
         national_list=await compliance.national_list(tx),
         is_reachable=is_reachable,
         is_holiday=is_holiday,
+        stations=stations,
     )
     dialable: dict[int, Plan] = {}
     waiting: dict[int, Waiting] = {}
@@ -152,9 +169,9 @@ def _plan(
         config=config,
         campaign_limit=row.limit_id,
         account_limit=row.account_limit_id,
-        lines=tuple(line.line() for line in usable),
+        lines=tuple(chain.from_iterable(map(scene.open_to, usable))),
         closes_at=closes_at,
-        configured=tuple(line.line() for line in own),
+        configured=tuple(chain.from_iterable(map(scene.all_of, own))),
         served=scene.served.get(row.account_id, frozenset()),
         purpose=row.purpose,
         advertiser=row.advertiser,
@@ -194,7 +211,7 @@ def _why_unpaid(row: CampaignRow, config: CampaignConfig, scene: Scene) -> str |
 
 
 def _is_usable(line: LineRow, row: CampaignRow, scene: Scene) -> bool:
-    if not (line.enabled and line.is_valid(scene.now) and scene.is_reachable(line.engine)):
+    if not (line.enabled and line.is_valid(scene.now) and scene.open_to(line)):
         return False
     return not compliance.needs_brand_name(scene.policy, row.purpose) or line.has_brand_name(scene.now)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,10 +20,11 @@ from tongdai.domain.dialer.claim import ClaimRules
 from tongdai.domain.dialer.claiming import Claiming
 from tongdai.domain.dialer.driver import DatabaseClock, Driver
 from tongdai.domain.dialer.ender import Ender
+from tongdai.domain.dialer.fleet import Fleet, MakeEngine
 from tongdai.domain.dialer.presence import Presence
 from tongdai.domain.dialer.recovery import Recovery
 from tongdai.domain.dialer.store import recovering
-from tongdai.domain.live import LegFacts, Session
+from tongdai.domain.live import Guest, LegFacts, Session
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database, Tx
 from tongdai.kit.running import cancel_all, keep_going
@@ -55,7 +56,11 @@ class DialerConfig:
 
 
 class Dialer:
-    """`run` until told to stop. Engines are named as trunks name them; `policies` None: the shipped ones."""
+    """`run` until told to stop.
+
+    `engines`: those without nodes, by the name that trunks call them. `make_engine` makes one for each
+    Asterisk node; None: none is used. `policies` None: the shipped ones.
+    """
 
     def __init__(
         self,
@@ -66,9 +71,11 @@ class Dialer:
         load_script: LoadScript,
         policies: compliance.PolicyBook | None = None,
         config: DialerConfig | None = None,
+        make_engine: MakeEngine | None = None,
+        guests: Sequence[Guest] = (),
     ) -> None:
         self._db = db
-        self._engines = engines
+        self._guests = guests
         self._keyring = keyring
         self._load_script = load_script
         self._config = config or DialerConfig()
@@ -76,13 +83,24 @@ class Dialer:
         self._scripts: dict[tuple[int, int], scripts.Script] = {}
         self._sweep_now = asyncio.Event()
         self._ender = Ender(db, self._now, on_ended=self._on_ended)
-        self._driver = Driver(
+        self._fleet = Fleet(
+            db,
+            keyring,
             engines,
+            make_engine,
+            hear=self._hear,
+            on_gone=self._on_engine_gone,
+            guests=guests,
+        )
+        self._engines = self._fleet.engines
+        self._driver = Driver(
+            self._engines,
             self._clock,
             make_session=self._make_session,
             on_result=self._ender.put,
             on_gone=self._on_engine_gone,
             on_back=self._on_engine_back,
+            guests=guests,
         )
         self._presence = Presence(db, self._clock, self._on_hint)
         self._claiming = Claiming(
@@ -96,11 +114,12 @@ class Dialer:
             is_reachable=self._may_take_calls,
             preload=self._script,
             policies=policies or compliance.load_policies(),
+            stations=self._fleet.stations,
         )
         self._recovery = Recovery(
             db,
             self._now,
-            engines,
+            self._engines,
             self._driver,
             is_ending=self._ender.holds,
             engine_timeout=timedelta(seconds=self._config.engine_timeout_s),
@@ -115,12 +134,12 @@ class Dialer:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Dial until `stop` is set. The database and the engines may come and go."""
-        for engine in self._engines.values():
-            await engine.start()
+        await self._fleet.start()
         loops: list[Coroutine[Any, Any, None]] = [
             self._ender.run(),
             self._driver.run_sending(),
-            *(self._driver.run_events(name) for name in self._engines),
+            self._fleet.run(),
+            *(keep_going("guest", guest.run) for guest in self._guests),
             keep_going("presence", self._presence.hold),
             keep_going("claiming", self._claiming.run),
             keep_going("recovery", self._recovering),
@@ -140,8 +159,7 @@ class Dialer:
                     await self._ender.drained()
         finally:
             await cancel_all([stopping, *tasks])
-            for engine in self._engines.values():
-                await engine.stop()
+            await self._fleet.stop()
 
     async def _recovering(self) -> None:
         while True:
@@ -168,6 +186,9 @@ class Dialer:
                 await campaigns.finish_dry_campaigns(tx)
 
     # ------------------------------------------------------------------ told by the parts
+
+    async def _hear(self, engine: str) -> None:
+        await self._driver.run_events(engine)
 
     def _now(self) -> datetime:
         """The database's clock, which all stored times are of."""

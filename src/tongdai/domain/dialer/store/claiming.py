@@ -15,6 +15,9 @@ from tongdai.domain.billing import Price
 from tongdai.domain.dialer.model import DueCall, Limit, Plan, Slot
 from tongdai.kit.db import Sql, Tx
 
+MOST_LIMITS = 5
+"""Caps that one call holds: campaign, account, hotline, trunk and node."""
+
 # The caps of a claim, locked in id order by everybody who counts channels; with the database's clock, read
 # once the locks are held.
 LOCK_LIMITS: Sql = """
@@ -81,10 +84,11 @@ WITH input AS MATERIALIZED (
         %(dial_at)b::timestamptz[], %(dial_before)b::timestamptz[], %(gives_up_at)b::timestamptz[],
         %(talk_s)b::int[], %(reserved)b::numeric[], %(price_at)b::int[], %(person_key)b::text[],
         %(more_trunks)b::boolean[],
-        %(limit_1)b::bigint[], %(limit_2)b::bigint[], %(limit_3)b::bigint[], %(limit_4)b::bigint[]
+        %(limit_1)b::bigint[], %(limit_2)b::bigint[], %(limit_3)b::bigint[], %(limit_4)b::bigint[],
+        %(limit_5)b::bigint[]
     ) AS t(call_id, account_id, campaign_id, number, ordinal, open_attempt_id, trunk_id, hotline_id, engine,
            network, dial_at, dial_before, gives_up_at, talk_s, reserved, price_at, person_key,
-           more_trunks, limit_1, limit_2, limit_3, limit_4)
+           more_trunks, limit_1, limit_2, limit_3, limit_4, limit_5)
 ), attempt AS (
     INSERT INTO attempts (id, account_id, call_id, campaign_id, ordinal, hotline_id, network, dialled_at)
     SELECT attempt_id, account_id, call_id, campaign_id, ordinal, hotline_id, network, dial_at FROM input
@@ -97,8 +101,9 @@ WITH input AS MATERIALIZED (
                       dialer_id, number, limit_ids, dial_at, dial_before, gives_up_at, talk_s, reserved,
                       price, person_key, more_trunks)
     SELECT leg_id, account_id, attempt_id, call_id, campaign_id, trunk_id, hotline_id, engine,
-           %(dialer_id)s, number, ARRAY[limit_1, limit_2, limit_3, limit_4], dial_at, dial_before,
-           gives_up_at, talk_s, reserved, (%(prices)s::jsonb[])[price_at], person_key, more_trunks
+           %(dialer_id)s, number, array_remove(ARRAY[limit_1, limit_2, limit_3, limit_4, limit_5], NULL),
+           dial_at, dial_before, gives_up_at, talk_s, reserved,
+           (%(prices)s::jsonb[])[price_at], person_key, more_trunks
     FROM input
 ), call AS (
     UPDATE calls SET state = 'dialing', attempts = input.ordinal, deferred_reason = NULL,
@@ -249,8 +254,10 @@ async def commit_slots(
         "next_slot_at": [limit.next_slot_at for limit in limits.values()],
         "used": [limit.used for limit in limits.values()],
     }
-    for place in range(4):
-        columns[f"limit_{place + 1}"] = [slot.limit_ids[place] for slot in slots]
+    for place in range(MOST_LIMITS):
+        columns[f"limit_{place + 1}"] = [
+            slot.limit_ids[place] if place < len(slot.limit_ids) else None for slot in slots
+        ]
     cursor = await tx.execute(COMMIT_SLOTS, columns)
     return {call_id: (leg_id, attempt_id) for call_id, leg_id, attempt_id in await cursor.fetchall()}
 

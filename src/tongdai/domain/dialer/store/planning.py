@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 
 from tongdai.domain.campaigns import CampaignConfig
 from tongdai.domain.contacts import DialFormat
-from tongdai.domain.dialer.model import Line
+from tongdai.domain.dialer.model import Line, Station
 from tongdai.kit.clock import VIETNAM
 from tongdai.kit.db import Sql, Tx
 
@@ -37,7 +37,7 @@ ORDER BY c.id
 LINES: Sql = """
 SELECT h.id AS hotline_id, h.trunk_id, t.engine, h.number, h.network, t.dial_format, t.presented_format,
        h.limit_id AS hotline_limit, t.limit_id AS trunk_limit, h.enabled AND t.enabled AS enabled,
-       t.networks AS trunk_networks, h.brand_name, h.brand_until, h.valid_from, h.valid_until
+       t.networks AS trunk_networks, t.node_ids, h.brand_name, h.brand_until, h.valid_from, h.valid_until
 FROM hotlines h JOIN trunks t ON t.id = h.trunk_id AND t.account_id = h.account_id
 WHERE h.id = ANY(%s)
 """
@@ -103,6 +103,8 @@ class LineRow:
     trunk_limit: int
     enabled: bool
     trunk_networks: list[str] | None
+    node_ids: list[int] | None
+    """The nodes that its carrier knows; None: all."""
     brand_name: str | None
     brand_until: date | None
     valid_from: datetime | None
@@ -119,11 +121,12 @@ class LineRow:
         today = now.astimezone(VIETNAM).date()
         return self.brand_name is not None and (self.brand_until is None or today <= self.brand_until)
 
-    def line(self) -> Line:
+    def line(self, station: Station) -> Line:
+        """The way out over one station of its engine."""
         return Line(
             self.hotline_id,
             self.trunk_id,
-            self.engine,
+            station.engine,
             self.number,
             self.network,
             self.dial_format,
@@ -131,6 +134,7 @@ class LineRow:
             self.hotline_limit,
             self.trunk_limit,
             None if self.trunk_networks is None else frozenset(self.trunk_networks),
+            station.limit_id,
         )
 
 

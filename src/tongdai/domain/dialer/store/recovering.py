@@ -30,15 +30,19 @@ SELECT EXISTS (
 )
 """
 
+# Legs that came in and those of transfers have keepers of their own.
+
 # What a dialer that comes back under a new id was driving under the old one, where nobody else took it over.
-INHERIT: Sql = "UPDATE legs SET dialer_id = %s WHERE dialer_id = %s AND state <> 'ended'"
+INHERIT: Sql = """
+UPDATE legs SET dialer_id = %s WHERE dialer_id = %s AND state <> 'ended' AND kind = 'outbound'
+"""
 
 # Dialers that have open legs and whose lock is free: the process is gone, or has lost its connection and no
 # longer claims. Read from the legs (index legs_open), because it is a leg that must not be forgotten: one
 # that was committed after its dialer was found dead is found at the next look.
 DEAD_DIALERS: Sql = """
 SELECT dialer_id FROM legs
-WHERE state <> 'ended' AND dialer_id <> %s AND NOT EXISTS (
+WHERE state <> 'ended' AND kind = 'outbound' AND dialer_id <> %s AND NOT EXISTS (
     SELECT FROM pg_locks
     WHERE locktype = 'advisory' AND classid = 7341 AND objid::bigint = dialer_id AND objsubid = 2
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -49,13 +53,16 @@ GROUP BY dialer_id
 # Takes over what dead dialers were driving. Capacity does not move: the calls may be up.
 ADOPT: Sql = """
 UPDATE legs SET dialer_id = %(me)s
-WHERE id IN (SELECT id FROM legs WHERE dialer_id = ANY(%(dead)s) AND state <> 'ended'
+WHERE id IN (SELECT id FROM legs
+             WHERE dialer_id = ANY(%(dead)s) AND state <> 'ended' AND kind = 'outbound'
              ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED)
 RETURNING id
 """
 
 # Legs of ours that are open; the caller knows which of them it holds.
-MY_OPEN_LEGS: Sql = "SELECT id, dial_before FROM legs WHERE dialer_id = %s AND state <> 'ended'"
+MY_OPEN_LEGS: Sql = """
+SELECT id, dial_before FROM legs WHERE dialer_id = %s AND state <> 'ended' AND kind = 'outbound'
+"""
 
 # All that a session needs of legs that this process did not send itself.
 LEG_FACTS: Sql = """
