@@ -186,3 +186,57 @@ def test_an_absurdly_small_rate_is_a_long_wait_and_no_error() -> None:
     (slot,), _ = capacity(caps).lay_out([(due(1), plan(1, line(1, 1)))], {})
     assert slot.dial_at == NOW
     assert caps[201].next_slot_at > NOW + timedelta(seconds=900)
+
+
+def over_nodes(hotline: int, trunk: int, *nodes: int) -> list[Line]:
+    """One hotline, on as many lines as there are nodes."""
+    return [replace(line(hotline, trunk), engine=f"asterisk/{node}", node_limit=500 + node) for node in nodes]
+
+
+def test_calls_spread_over_nodes_by_how_busy_each_is() -> None:
+    caps = limits(limit(101), limit(201), limit(501, channels=10, live=4), limit(502, channels=20, live=2))
+    one = plan(1, *over_nodes(1, 1, 1, 2))
+    slots, _ = capacity(caps).lay_out([(due(n), one) for n in range(12)], {})
+    assert [caps[501].live / 10, caps[502].live / 20] == [pytest.approx(0.6), pytest.approx(0.6)]
+    assert {slot.line.engine for slot in slots} == {"asterisk/1", "asterisk/2"}
+
+
+def test_a_node_without_a_free_channel_takes_no_call() -> None:
+    caps = limits(limit(101), limit(201), limit(501, channels=3, live=3), limit(502, channels=2))
+    one = plan(1, *over_nodes(1, 1, 1, 2))
+    assert capacity(caps).room(one) == 2
+    slots, left = capacity(caps).lay_out([(due(n), one) for n in range(5)], {})
+    assert [slot.line.engine for slot in slots] == ["asterisk/2"] * 2
+    assert len(left) == 3
+
+
+def test_a_trunk_on_two_nodes_has_no_more_room_than_its_own_cap() -> None:
+    caps = limits(limit(101), limit(201, channels=5), limit(501, channels=50), limit(502, channels=50))
+    one = plan(1, *over_nodes(1, 1, 1, 2))
+    assert capacity(caps).room(one) == 5
+    assert capacity(caps).room_for(one, "", ()) == 5
+    assert len(capacity(caps).lay_out([(due(n), one) for n in range(9)], {})[0]) == 5
+
+
+def test_a_call_on_a_node_holds_a_channel_of_it() -> None:
+    caps = limits(limit(101), limit(201), limit(501))
+    (slot,), _ = capacity(caps).lay_out([(due(1), plan(1, *over_nodes(1, 1, 1)))], {})
+    assert slot.limit_ids == (101, 201, 301, 400, 501)
+
+
+def test_another_node_is_no_second_trunk_to_fail_over_to() -> None:
+    caps = limits(limit(101), limit(201), limit(501), limit(502))
+    (slot,), _ = capacity(caps).lay_out([(due(1), plan(1, *over_nodes(1, 1, 1, 2)))], {})
+    assert not slot.more_trunks
+
+
+@given(cps=st.floats(0.2, 500), way=st.lists(st.floats(0, 0.09), min_size=2, max_size=2))
+def test_over_a_node_no_second_holds_a_call_too_many_though_invites_take_tens_of_milliseconds(
+    cps: float, way: list[float]
+) -> None:
+    caps = limits(limit(101), limit(201, cps=cps), limit(501))
+    one = plan(1, *over_nodes(1, 1, 1))
+    capacity(caps).lay_out([(due(1), one)], {})
+    spacing = (caps[201].next_slot_at - NOW - LEAD).total_seconds()
+    calls_in_a_second = 1 + int((1 + abs(way[0] - way[1])) / spacing)
+    assert calls_in_a_second <= max(1, int(cps) + (cps % 1 > 0))
