@@ -1,4 +1,4 @@
-"""What can go wrong with trunks and hotlines."""
+"""What can go wrong with trunks, hotlines and nodes."""
 
 from __future__ import annotations
 
@@ -30,6 +30,25 @@ class TrunkInvalidError(InvalidError):
 
 class HotlineInvalidError(InvalidError):
     """The hotline is not valid.
+
+    `facts["errors"]` lists each field at fault and why.
+    """
+
+
+class NodeNotFoundError(NotFoundError):
+    """There is no such node."""
+
+
+class NodeNameTakenError(ConflictError):
+    """Another node has this name."""
+
+
+class NodeInUseError(ConflictError):
+    """Calls are up on this node. Disable it, and remove it when they have ended."""
+
+
+class NodeInvalidError(InvalidError):
+    """The node is not valid.
 
     `facts["errors"]` lists each field at fault and why.
     """

@@ -1,4 +1,4 @@
-"""Trunks, hotlines, and which hotline may call a number. Pure."""
+"""Trunks, hotlines, nodes, and which hotline may call a number. Pure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
+from urllib.parse import urlsplit
 
 from tongdai.domain.contacts.model import DialFormat
 
 MAX_NAME: Final = 200
 """Characters in a trunk's name."""
 
+MAX_URL: Final = 300
 MAX_DAILY_CAP: Final = 1_000_000
 MAX_COOL_AFTER: Final = 1000
 MAX_COOL_SECONDS: Final = 86_400
@@ -28,6 +30,12 @@ _YEARS: Final = range(2000, 2200)
 """Of a moment that can be meant; and one that every zone and the database can write."""
 
 _routing_group: Final = re.compile(r"[a-z0-9_-]{1,40}").fullmatch
+
+_host: Final = re.compile(r"[0-9A-Za-z.:_-]{1,253}").fullmatch
+_ari_user: Final = re.compile(r"[A-Za-z0-9._-]{1,100}").fullmatch
+_ari_password: Final = re.compile(r"[\x21-\x7e]{1,200}").fullmatch
+# A list of sounds is cut at commas, and an address at more than that.
+_sounds_path: Final = re.compile(r"/[A-Za-z0-9/._+@-]{0,399}").fullmatch
 
 _brand_name: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9._\- ]{1,11}").fullmatch
 """Decree 91/2020, as vietnam.md 2.4 gives it: at most 11 of these, not digits only."""
@@ -102,6 +110,34 @@ class Hotline(HotlineValues):
     created_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeValues:
+    """What can be said about an Asterisk node, but for its password."""
+
+    name: str
+    url: str
+    """Of its HTTP server, without a path: http://127.0.0.1:8088."""
+    username: str
+    """A user of its REST interface."""
+    sounds_path: str
+    """Where the node finds our sounds folder, absolute."""
+    max_channels: int | None = None
+    """Calls at one time; None: no cap."""
+    max_cps: float | None = None
+    """New calls per second, 0.01 to 10,000; None: no cap."""
+    enabled: bool = True
+    """False: it gets no new calls; those that are up go on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node(NodeValues):
+    """An Asterisk of the platform's: trunks of every account may use it."""
+
+    id: int
+    limit_id: int
+    created_at: datetime
+
+
 def may_call(hotline_network: str | None, trunk_networks: Collection[str] | None, network: str) -> bool:
     """Whether a hotline on a trunk may call numbers of a routing group.
 
@@ -169,6 +205,37 @@ def hotline_faults(hotline: HotlineValues) -> Iterator[tuple[str, str]]:
         yield "valid_until", "must come after valid_from"
     if hotline.daily_cap is not None and not 0 <= hotline.daily_cap <= MAX_DAILY_CAP:
         yield "daily_cap", f"must be from 0 to {MAX_DAILY_CAP} dials a day, or null for no cap"
+
+
+def node_faults(node: NodeValues, password: str | None) -> Iterator[tuple[str, str]]:
+    """(field, message) of each fault but those of its caps. `password` None: it stays as it is."""
+    if not is_storable_name(node.name):
+        yield "name", f"must be 1 to {MAX_NAME} printable characters"
+    if not _is_server(node.url):
+        yield "url", "must be http:// or https:// with a host, and no path: http://127.0.0.1:8088"
+    if not _ari_user(node.username):
+        yield "username", "must be 1 to 100 Latin letters, digits, dots, hyphens and underscores"
+    if password is not None and not _ari_password(password):
+        yield "password", "must be 1 to 200 Latin letters, digits and signs, and no spaces"
+    if not _sounds_path(node.sounds_path) or ".." in node.sounds_path:
+        yield "sounds_path", "must be an absolute path of Latin letters, digits and /._-+@ on the node"
+
+
+def _is_server(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    bare = f"{parts.scheme}://{parts.netloc}"
+    return (
+        parts.scheme in ("http", "https")
+        and url == bare
+        and len(url) <= MAX_URL
+        and "@" not in url
+        and bool(_host(parts.hostname or ""))
+        and (port is None or port > 0)
+    )
 
 
 def network_faults(network: str | None, known: Collection[str]) -> Iterator[tuple[str, str]]:

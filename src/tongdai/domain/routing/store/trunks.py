@@ -51,6 +51,12 @@ UPDATE trunks
  WHERE account_id = %s AND id = %s
 """
 
+# A node that is gone is named no more. It looks at every trunk; nodes go rarely.
+FORGET_NODE: Final[Sql] = """
+UPDATE trunks SET node_ids = array_remove(node_ids, %(node_id)s), revision = nextval('trunk_revisions')
+ WHERE node_ids @> ARRAY[%(node_id)s::bigint]
+"""
+
 
 async def add_trunk(tx: Tx, account_id: int, trunk: TrunkValues) -> int:
     """With its cap. Raises TrunkNameTakenError; the transaction is then of no further use."""
@@ -81,6 +87,10 @@ async def set_trunk(tx: Tx, trunk: Trunk) -> None:
     except UniqueViolation as error:
         raise TrunkNameTakenError from error
     await set_limit(tx, trunk.account_id, trunk.limit_id, _trunk_caps(trunk))
+
+
+async def forget_node(tx: Tx, node_id: int) -> None:
+    await tx.execute(FORGET_NODE, {"node_id": node_id})
 
 
 def _trunk_caps(one: TrunkValues) -> dict[str, object]:
