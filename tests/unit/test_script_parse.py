@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tongdai.domain.scripts import ScriptInvalidError, parse_script, required_fields, used_fields
 from tongdai.domain.scripts.model import GatherStep, Part, Script
-from tongdai.domain.scripts.template import TemplateError, field_values, fields_of, render
+from tongdai.domain.scripts.template import TemplateError, field_values, fields_of, render, render_pieces
 
 Body = dict[str, object]
 
@@ -323,3 +323,45 @@ def test_any_text_is_a_template_or_is_refused_as_one(text: str, fields: dict[str
     except TemplateError:
         return
     assert isinstance(render(text, field_values(fields)), str)
+
+
+# ---------------------------------------------------------------- voices and pieces
+
+
+def test_a_voice_is_named_by_its_provider_and_its_name() -> None:
+    steps: Body = {"hello": say()}
+    assert parse_script(script(steps, voice="espeak:vi-vn-x-south")).voice == "espeak:vi-vn-x-south"
+    for wrong in ("vi", "espeak:", "espeak:../x", "espeak:a b", "ESPEAK:vi", ":vi"):
+        assert paths(script(steps, voice=wrong)) == ["voice"]
+
+
+@pytest.mark.parametrize(
+    ("text", "fields", "pieces"),
+    [
+        (
+            "Chào {n}, chị nợ {a} đồng.",
+            {"n": "Lan", "a": "5000"},
+            ("Chào ", "Lan", ", chị nợ ", "5000", " đồng."),
+        ),
+        ("Chào {n}, mời chị nghe", {}, ("Chào", ", mời chị nghe")),
+        ("Lúc {h}:{m} hôm nay", {"h": "9", "m": "30"}, ("Lúc ", "9:30", " hôm nay")),
+        ("Số {p} 678", {"p": "0912"}, ("Số ", "0912 678")),
+        ("Nhà {t}B, tầng {s}.", {"t": "12", "s": "3"}, ("Nhà ", "12B, tầng ", "3.")),
+        ("Xin chào", {}, ("Xin chào",)),
+        (" {a}, {b}. ", {}, ()),
+    ],
+)
+def test_a_text_is_cut_at_its_fields_but_never_within_what_is_read_together(
+    text: str, fields: dict[str, str], pieces: tuple[str, ...]
+) -> None:
+    assert render_pieces(text, fields) == pieces
+
+
+@given(
+    st.lists(st.text("ab12 ,.:!", max_size=6), min_size=1, max_size=5),
+    st.lists(st.text("ab12 ,.:!", max_size=6), min_size=5, max_size=5),
+)
+def test_the_pieces_of_a_text_are_the_text(texts: list[str], values: list[str]) -> None:
+    template = "".join(f"{text}{{f{index}}}" for index, text in enumerate(texts))
+    fields = {f"f{index}": value.strip() for index, value in enumerate(values)}
+    assert "".join(render_pieces(template, fields)) == render(template, fields)

@@ -108,6 +108,14 @@ def say(id: int, *texts: str) -> Play:
 # ---------------------------------------------------------------- saying
 
 
+def test_a_scripts_voice_speaks_its_texts_and_its_code() -> None:
+    body = script({"a": {"kind": "read_code", "purpose": "Mã là"}}, kind="otp", voice="piper:vais1000")
+    call = Call(body, {}, code=CODE)
+    assert call.answer() == [
+        Play(1, (Speech("Mã là", voice="piper:vais1000"), SpokenCode(CODE, "piper:vais1000")))
+    ]
+
+
 def test_nothing_is_said_before_the_answer() -> None:
     runner = Runner(script(menu()), {})
     assert runner.on(Ringing(1, 1, 2.0)) == ()
@@ -124,7 +132,7 @@ def test_sentences_follow_one_another_and_the_call_is_hung_up() -> None:
         ),
         {"ten_khach": "Lan"},
     )
-    assert call.answer() == [say(1, "Xin chào Lan")]
+    assert call.answer() == [Play(1, (Speech("Xin chào Lan", ("Xin chào ", "Lan")),))]
     assert call.played(1) == [say(2, "Tạm biệt")]
     assert call.played(2) == [HangUp()]
     assert (call.runner.result, call.runner.finished) == (Result.COMPLETED, True)

@@ -41,6 +41,8 @@ class ScriptBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     confirm_human: bool = False
     """True: when nobody knows whether a person answered, a code is read only after a key was pressed."""
     confirm_text: str = scripts.CONFIRM_TEXT
+    voice: str = ""
+    """Which voice speaks its texts, as `espeak:vi-vn-x-south`. Empty: the installation's own."""
 
 
 class NewScript(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -27,6 +27,9 @@ from tongdai.domain.scripts.template import TemplateError, field_name, is_field_
 Fault = tuple[str, str]
 """(path, message): "steps.menu.on.1" and what is wrong there."""
 
+VOICE = re.compile(r"[a-z]{1,20}:[A-Za-z0-9_.+-]{1,100}")
+"""A provider of voices, and what it calls one of them."""
+
 _END_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _SIP = re.compile(r"sips?:[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9][A-Za-z0-9.-]{0,252}(?::[0-9]{1,5})?")
 _PHONE = re.compile(r"(?:\+?84|0)([2-9][0-9]{7,9})")
@@ -71,6 +74,8 @@ def _root_faults(script: Script) -> list[Fault]:
         faults.append(("steps", "a script of kind otp needs a read_code step"))
     if script.kind == "otp" and script.voicemail is not None:
         faults.append(("voicemail", "an otp script leaves nothing on a machine"))
+    if script.voice and not VOICE.fullmatch(script.voice):
+        faults.append(("voice", "a voice is its provider's name, a colon and its own name, as espeak:vi"))
     if script.confirm_human and script.kind != "otp":
         faults.append(("confirm_human", "only a script of kind otp asks for a key before it reads"))
     return faults

@@ -182,6 +182,8 @@ class Script(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
     confirm_human: bool = False
     """True: when nobody knows whether a person answered, a code is read only after a key was pressed."""
     confirm_text: str = CONFIRM_TEXT
+    voice: str = ""
+    """Which voice speaks its texts, `provider:name`; "": the installation's own."""
     clips: dict[int, Clip] = {}
     """By audio file id. Filled when a version is written, never by a customer."""
 

@@ -14,7 +14,7 @@ MAX_BYTES = 1_000_000
 TOO_LARGE = f"the script is larger than {MAX_BYTES} bytes"
 STEP_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
-_TOP = frozenset({"start", "steps", "kind", "voicemail", "confirm_human", "confirm_text"})
+_TOP = frozenset({"start", "steps", "kind", "voicemail", "confirm_human", "confirm_text", "voice"})
 _PROMPTS = ("prompt", "retry_prompt")
 _FIELD = re.compile(r"Object (?:missing required|contains unknown) field `(.+)`$", re.DOTALL)
 _WHERE = re.compile(r" - at `(?:key in )?\$(.*)`$", re.DOTALL)

@@ -71,7 +71,7 @@ class Runner:
         voicemail_action: VoicemailAction = "hang_up",
     ) -> None:
         self._script = script
-        self._voice = Voice(fields, script.clips)
+        self._voice = Voice(fields, script.clips, script.voice)
         self._code = code
         self._voicemail_action = voicemail_action
         self._keys = Keypad()
@@ -337,7 +337,7 @@ class Runner:
     def _read(self, step: ReadCodeStep, reading: int) -> None:
         assert self._code is not None  # only the end of the call wipes it, and then nothing is awaited
         before = step.purpose if reading == 1 else step.again
-        items = [*self._voice.text(before), port.SpokenCode(self._code)]
+        items = [*self._voice.text(before), port.SpokenCode(self._code, self._script.voice)]
 
         def read_on(_: object) -> None:
             if reading >= step.repeats:

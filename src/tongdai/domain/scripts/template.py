@@ -22,6 +22,7 @@ _FIELD_NAME = re.compile(r"\w+(?:[ .-]\w+)*")
 _MAX_NAME_CHARS = 64
 _SPACE = re.compile(r"\s+")
 _SPACE_BEFORE_MARK = re.compile(r" +([,.;:!?])")
+_MARKS = frozenset(",.;:!?")
 _MARKS_ONLY = re.compile(r"^[\s,.;:!?]+$")
 
 
@@ -100,17 +101,65 @@ def render(text: str, values: Mapping[str, str]) -> str:
     `values` comes from `field_values`. A value is put in as it is, never read as a template. The gap that an
     empty field leaves is closed: runs of spaces become one, and none stays before a mark.
     """
-    spoken = "".join(
+    return _tidied("".join(_filled(text, values)))
+
+
+def render_pieces(text: str, values: Mapping[str, str]) -> tuple[str, ...]:
+    """The same, cut where fields were filled in: joined, the pieces are what `render` returns.
+
+    Marks stay with the words of the text. There is no cut within a word or a number, nor between two numbers:
+    they are read together. A text that has nothing to cut is one piece, and one without words is none.
+    """
+    pieces: list[str] = []
+    for piece in _filled(text, values):
+        _append(pieces, _SPACE_BEFORE_MARK.sub(r"\1", _SPACE.sub(" ", piece)))
+    if pieces:
+        pieces[-1] = pieces[-1].rstrip()
+    return () if _MARKS_ONLY.match("".join(pieces)) else tuple(piece for piece in pieces if piece)
+
+
+def _append(pieces: list[str], piece: str) -> None:
+    """Add a piece that has single spaces, without leaving a gap before it or cutting what is read together."""
+    if not pieces or pieces[-1].endswith(" "):
+        piece = piece.lstrip()
+    if not piece:
+        return
+    if not pieces:
+        pieces.append(piece)
+        return
+    if piece[0] in _MARKS:
+        pieces[-1] = pieces[-1].rstrip()
+    elif piece[0] == " " and len(piece) > 1 and piece[1] in _MARKS:
+        piece = piece[1:]
+    if _may_cut(pieces[-1], piece):
+        pieces.append(piece)
+    else:
+        pieces[-1] += piece
+
+
+def _may_cut(left: str, right: str) -> bool:
+    if left[-1:] == " " or right[0] == " ":
+        return not (left.rstrip()[-1:].isdigit() and right.lstrip()[:1].isdigit())
+    return right[0] in _MARKS and right[1:2] == " "
+
+
+def _filled(text: str, values: Mapping[str, str]) -> list[str]:
+    return [
         piece if isinstance(piece, str) else values.get(piece.name, "") or (piece.default or "")
         for piece in _pieces(text)
-    )
-    return _tidied(spoken)
+    ]
 
 
 @lru_cache(maxsize=4096)
 def _pieces(text: str) -> tuple[str | FieldRef, ...]:
     """A campaign says the same few texts in each of its calls."""
-    return tuple(split_template(text))
+    merged: list[str | FieldRef] = []
+    for piece in split_template(text):
+        if isinstance(piece, str) and merged and isinstance(before := merged[-1], str):
+            merged[-1] = before + piece
+        else:
+            merged.append(piece)
+    return tuple(merged)
 
 
 @lru_cache(maxsize=4096)

@@ -6,16 +6,19 @@ import logging
 from collections.abc import Mapping
 
 from tongdai.domain.scripts.model import Clip, Part
-from tongdai.domain.scripts.template import field_name, field_values, render
+from tongdai.domain.scripts.template import field_name, field_values, render, render_pieces
 from tongdai.ports.telephony import AudioClip, PromptItem, Speech
 
 _log = logging.getLogger(__name__)
 
 
 class Voice:
-    def __init__(self, fields: Mapping[str, object], clips: Mapping[int, Clip]) -> None:
+    """`voice` is the one that speaks, `provider:name`; "": the installation's own."""
+
+    def __init__(self, fields: Mapping[str, object], clips: Mapping[int, Clip], voice: str = "") -> None:
         self._values = field_values(fields)
         self._clips = clips
+        self._voice = voice
 
     def value(self, field: str) -> str:
         """A field's value; '' when the contact has none."""
@@ -24,7 +27,10 @@ class Voice:
     def text(self, text: str) -> list[PromptItem]:
         """Empty when nothing is left to say."""
         spoken = render(text, self._values)
-        return [Speech(spoken)] if spoken else []
+        if not spoken:
+            return []
+        pieces = render_pieces(text, self._values) if "{" in text else ()
+        return [Speech(spoken, pieces if len(pieces) > 1 else (), self._voice)]
 
     def clip(self, audio_file_id: int) -> list[PromptItem]:
         clip = self._clips.get(audio_file_id)
