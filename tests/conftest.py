@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes.asterisk import AsteriskInstance, NoAsteriskError, asterisk_instance
 from tests.fakes.clock import FakeClock
 from tests.fakes.postgres import Clones, PostgresForTests
 
@@ -86,3 +88,16 @@ def clock() -> FakeClock:
 @pytest.fixture
 def keyring() -> Keyring:
     return Keyring(bytes(range(MASTER_BYTES)))
+
+
+@pytest.fixture(scope="module")
+def asterisk() -> Iterator[AsteriskInstance]:
+    """A real Asterisk of this module's own. Where none can be fetched the tests that ask for it are skipped, or
+    fail if TONGDAI_TEST_ASTERISK is "required"."""
+    try:
+        with asterisk_instance() as instance:
+            yield instance
+    except NoAsteriskError as error:
+        if os.environ.get("TONGDAI_TEST_ASTERISK") == "required":
+            raise
+        pytest.skip(str(error))
