@@ -4,9 +4,9 @@ set -eu
 cd "$(dirname "$0")/.."
 UV=${UV:-.tools/bin/uv}
 $UV pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$@" \
-    -o requirements/runtime.lock pyproject.toml
+    --extra espeak -o requirements/runtime.lock pyproject.toml
 $UV pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$@" \
-    -c requirements/runtime.lock --group dev -o requirements/dev.lock pyproject.toml
+    -c requirements/runtime.lock --extra espeak --group dev -o requirements/dev.lock pyproject.toml
 $UV pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$@" \
     -o requirements/build.lock requirements/build.in
 $UV pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$@" \

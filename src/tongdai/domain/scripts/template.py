@@ -119,7 +119,7 @@ def render_pieces(text: str, values: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _append(pieces: list[str], piece: str) -> None:
-    """Add a piece that has single spaces, without leaving a gap before it or cutting what is read together."""
+    """Add a piece of single spaces, leaving no gap before it and cutting nothing that is read together."""
     if not pieces or pieces[-1].endswith(" "):
         piece = piece.lstrip()
     if not piece:
