@@ -2,8 +2,8 @@
 
 It originates calls at a steady rate, plays one sound on each that is answered, hangs up when that has ended,
 and counts. It reads no database, pushes no trunk, keeps no journal, knows no script, and hears of nothing
-but the three kinds of events that it needs. Where to, how fast and for how long is in the environment; what came of
-it is printed as JSON.
+but the three kinds of events that it needs. Where to, how fast and for how long is in the environment; what
+came of it is printed as JSON.
 """
 
 from __future__ import annotations

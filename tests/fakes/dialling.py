@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -11,8 +11,10 @@ from typing import Any
 from tongdai.domain import scripts
 from tongdai.domain.compliance import PolicyBook
 from tongdai.domain.dialer import ClaimRules, Dialer, DialerConfig, LoadScript
+from tongdai.domain.live import Guest
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
+from tongdai.ports.sip import AsteriskNode
 from tongdai.ports.telephony import Engine
 
 PROMPT = DialerConfig(
@@ -34,9 +36,20 @@ async def dialing(
     *,
     load_script: LoadScript = scripts.load_version,
     policies: PolicyBook | None = None,
+    make_engine: Callable[[AsteriskNode], Engine] | None = None,
+    guests: Sequence[Guest] = (),
 ) -> AsyncIterator[Dialer]:
     """A dialer that runs until the block ends. `policies` None: the shipped ones."""
-    dialer = Dialer(db, engines, keyring, load_script=load_script, policies=policies, config=config)
+    dialer = Dialer(
+        db,
+        engines,
+        keyring,
+        load_script=load_script,
+        policies=policies,
+        config=config,
+        make_engine=make_engine,
+        guests=guests,
+    )
     stop = asyncio.Event()
     running = asyncio.create_task(dialer.run(stop))
     try:

@@ -11,7 +11,7 @@ from typing import Any
 from tongdai.domain import routing
 from tongdai.domain.dialer.model import Station
 from tongdai.domain.live import Guest
-from tongdai.kit.crypto import Keyring
+from tongdai.kit.crypto import Keyring, SealBrokenError
 from tongdai.kit.db import TRANSIENT_ERRORS, Database
 from tongdai.kit.running import cancel_all
 from tongdai.ports.sip import AsteriskNode
@@ -99,6 +99,10 @@ class Fleet:
                 nodes = {node.engine: node for node in await routing.nodes(tx, self._keyring)}
         except TRANSIENT_ERRORS:
             log.warning("the nodes could not be read", exc_info=True)
+            return
+        except SealBrokenError:
+            # Of another master key. Nothing is changed: calls are up over those that were read before.
+            log.exception("the password of a node cannot be read")
             return
         changed = [name for name, node in self._nodes.items() if not _is_same(node, nodes.get(name))]
         for name in changed:
