@@ -39,4 +39,7 @@ ALTER TABLE legs
     ALTER COLUMN call_id DROP NOT NULL,
     ALTER COLUMN campaign_id DROP NOT NULL,
     ADD COLUMN channel       text,
-    ADD COLUMN parent_leg_id bigint;                             -- of a transfer: the leg that is transferred
+    ADD COLUMN parent_leg_id bigint,                             -- of a transfer: the leg that is transferred
+    ADD COLUMN transfer_id   integer;                            -- of a transfer: the command that rings it; of others: their last
+-- The phones that a leg's transfers ring: they end with it.
+CREATE INDEX legs_transfers ON legs (parent_leg_id) WHERE parent_leg_id IS NOT NULL AND state <> 'ended';

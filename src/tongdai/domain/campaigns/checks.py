@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from tongdai.domain import compliance
+from tongdai.domain import compliance, scripts
 from tongdai.domain.accounts import cap_faults
+from tongdai.domain.calls.model import Outcome
 from tongdai.domain.campaigns.declared import declared_faults
 from tongdai.domain.campaigns.errors import CampaignInvalidError, PartNotFoundError
 from tongdai.domain.campaigns.model import CampaignConfig, Kind, Mandate, TemplateConfig
@@ -60,6 +61,24 @@ def mandate_faults(kind: str, purpose: str, advertiser: str) -> Iterator[Fault]:
         yield "kind", "must be otp: only such a campaign has the purpose otp"
 
 
+def config_faults(kind: str, config: CampaignConfig) -> Iterator[Fault]:
+    """What a configuration may not say in a campaign of this kind, or not together."""
+    if kind == "otp" and config.record:
+        yield "config.record", "must be false: a call that reads a one-time code is never recorded"
+    if config.record_announcement:
+        yield from scripts.text_faults("config.record_announcement", config.record_announcement)
+    if kind == "otp" and config.voicemail_action == "leave_message":
+        yield "config.voicemail_action", "must not be leave_message: a code is never left on a machine"
+    elif config.voicemail_action != "hang_up" and kind != "otp" and not config.detect_voicemail:
+        yield (
+            "config.voicemail_action",
+            "must be hang_up where detect_voicemail is false",
+        )
+    rule = config.retries.get(Outcome.VOICEMAIL)
+    if config.voicemail_action == "retry" and rule is not None and rule.times == 0:
+        yield "config.retries.voicemail", "must allow a retry, because voicemail_action is retry"
+
+
 async def require_template(
     tx: Tx, account_id: int, name: str, config: TemplateConfig, project_id: int | None
 ) -> None:
@@ -67,6 +86,7 @@ async def require_template(
     more = [
         *mandate_faults(config.kind, config.purpose, config.advertiser),
         *declared_faults(config.fields),
+        *config_faults(config.kind, config.config),
     ]
     require_sound(name, config.hotline_ids, config.config, config.max_channels, config.max_cps, more=more)
     parts = await require_parts(

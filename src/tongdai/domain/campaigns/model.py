@@ -36,6 +36,9 @@ class RetryRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 LOST_RULE = RetryRule(times=1, after_seconds=60)
 """What `redial_lost` means when no rule for `lost` is given: once more, a minute later."""
 
+VOICEMAIL_RULE = RetryRule(times=1, after_seconds=3600)
+"""What the voicemail action `retry` means when no rule for `voicemail` is given: once more, an hour later."""
+
 CONTACT_RULES: Mapping[str, RetryRule] = dict.fromkeys(
     (Outcome.NO_ANSWER, Outcome.BUSY), RetryRule(times=1, after_seconds=300)
 )
@@ -54,7 +57,15 @@ class CampaignConfig(msgspec.Struct, frozen=True, kw_only=True):
     ring_seconds: Annotated[float, Meta(ge=5, le=120)] = 30.0
     max_call_seconds: Annotated[float, Meta(ge=5, le=7200)] = 300.0
     detect_voicemail: bool = True
-    voicemail_action: Literal["hang_up", "leave_message"] = "hang_up"
+    """False: whoever answers is taken for a person. A call with a one-time code looks all the same."""
+    voicemail_action: Literal["hang_up", "leave_message", "retry"] = "hang_up"
+    """What is done about a machine. retry: it is hung up on, and dialled again by the rule for `voicemail`, or
+    else by `VOICEMAIL_RULE`."""
+    record: bool = False
+    """True: both sides are recorded from the answer to the end. Never in an OTP campaign, nor of a machine."""
+    record_announcement: str | None = None
+    """What a person hears before anything of the call is recorded. None: `scripts.RECORD_ANNOUNCEMENT`;
+    empty: nothing, because they know already."""
     allow_duplicates: bool = True
     """False: a number that was imported into this campaign before is refused."""
     refuse_when_stopped: bool = False
@@ -122,6 +133,8 @@ def _rule_for(outcome: Outcome, config: CampaignConfig, rules: Mapping[str, Retr
         return None
     if outcome is Outcome.LOST:
         return rules.get(outcome, LOST_RULE) if config.redial_lost else None
+    if outcome is Outcome.VOICEMAIL and config.voicemail_action == "retry":
+        return rules.get(outcome, VOICEMAIL_RULE)
     return rules.get(outcome)
 
 

@@ -9,6 +9,7 @@ from typing import TypedDict, Unpack
 from tongdai.domain import audit
 from tongdai.domain.accounts import Caller, Role
 from tongdai.domain.campaigns.checks import (
+    config_faults,
     is_id,
     mandate_faults,
     require_attestation,
@@ -87,7 +88,11 @@ async def create_campaign(
             without being given one or the reverse, a field declared badly, an attestation for something else;
             or it is to run at once and none of its hotlines has the brand name that its purpose needs.
     """
-    more = [*mandate_faults(kind, purpose, advertiser), *declared_faults(fields)]
+    more = [
+        *mandate_faults(kind, purpose, advertiser),
+        *declared_faults(fields),
+        *config_faults(kind, config),
+    ]
     require_sound(name, hotline_ids, config, max_channels, max_cps, more=more)
     parts = await require_parts(
         tx, account_id, script_id=script_id, hotline_ids=hotline_ids, user_id=user_id, project_id=project_id
@@ -158,7 +163,8 @@ async def update_campaign(
     config = changes.get("config", old.config)
     caps = (changes.get("max_channels", old.max_channels), changes.get("max_cps", old.max_cps))
     await _require_mandate(tx, old, changes)
-    require_sound(name, hotline_ids, config, *caps)
+    more = list(config_faults(old.kind, config)) if "config" in changes else []
+    require_sound(name, hotline_ids, config, *caps, more=more)
     if "hotline_ids" in changes:
         await require_parts(
             tx, old.account_id, script_id=None, hotline_ids=hotline_ids, user_id=None, project_id=None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Literal
 
 from tongdai.domain.billing.pricing import Charge, Price, charge
 from tongdai.domain.calls.model import Outcome
@@ -82,6 +83,29 @@ class LegFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class LegRecording:
+    """What an engine recorded of a leg, and still keeps."""
+
+    kind: Literal["call", "step"]
+    name: str
+    """What the engine calls it (`RecordingStore.fetch`)."""
+    seconds: float
+    step_id: str | None = None
+    """The script's step that recorded it; None: of the whole call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A transfer that was answered."""
+
+    transfer_id: int
+    """The command that rang it."""
+    seconds: float
+    leg_id: int | None
+    """The leg that had it; None: the engine did not say, so it was the only one."""
+
+
+@dataclass(frozen=True, slots=True)
 class LegResult:
     """How a leg ended. `outcome` None: it was never sent, so the call is as if this attempt had not been."""
 
@@ -100,6 +124,11 @@ class LegResult:
     """What the script came to."""
     opted_out: bool = False
     """True: the person asked not to be called any more."""
+    recordings: tuple[LegRecording, ...] = ()
+    talks: tuple[Talk, ...] = ()
+    """Its transfers that were answered."""
+    transferred: bool = True
+    """False: it was certainly never asked to be transferred, so no legs of transfers end with it."""
 
     @property
     def fails_over(self) -> bool:

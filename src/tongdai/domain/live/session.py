@@ -10,8 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tongdai.domain.calls.model import Outcome
-from tongdai.domain.live.model import LegFacts, LegResult, TimelineEntry, key_press_text, outcome_of
-from tongdai.domain.scripts import Runner, Script
+from tongdai.domain.live.model import (
+    LegFacts,
+    LegRecording,
+    LegResult,
+    Talk,
+    TimelineEntry,
+    key_press_text,
+    outcome_of,
+)
+from tongdai.domain.scripts import RECORD_ANNOUNCEMENT, Runner, Script
 from tongdai.ports.telephony import (
     Answered,
     AnsweredBy,
@@ -19,10 +27,15 @@ from tongdai.ports.telephony import (
     Digit,
     Ended,
     LegEvent,
+    RecordCall,
     RecordingEnded,
     Ringing,
+    Transfer,
     TransferEnded,
 )
+
+CALL_RECORDING = 0
+"""The id of the command that records the whole call: a script's own begin at 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +49,15 @@ class Session:
 
     def __init__(self, facts: LegFacts, script: Script, code: str | None) -> None:
         self.facts = facts
-        self._runner = Runner(script, facts.fields, code, voicemail_action=facts.config.voicemail_action)
+        self._records = _records_call(facts, script)
+        self._runner = Runner(
+            script,
+            facts.fields,
+            code,
+            voicemail_action=facts.config.voicemail_action,
+            announcement=_announcement(facts),
+            recorded=self._records,
+        )
         self._seen = 0
         self._commands = 0
         self._rang_at: float | None = None
@@ -44,6 +65,9 @@ class Session:
         self._answered_at: float | None = None
         self._heard_at = 0.0
         self._timeline: list[TimelineEntry] = []
+        self._call_recordings: list[LegRecording] = []
+        self._talks: list[Talk] = []
+        self._transferred = False
 
     @property
     def heard(self) -> bool:
@@ -59,12 +83,28 @@ class Session:
             return (), None
         self._seen = event.seq
         self._note(event)
-        numbered = tuple(self._number(command) for command in self._runner.on(event))
+        before = self._first_commands(event)
+        numbered = tuple(self._number(command) for command in (*before, *self._runner.on(event)))
         return numbered, self._result(event) if isinstance(event, Ended) else None
+
+    def _first_commands(self, event: LegEvent) -> tuple[Command, ...]:
+        """Before anything is said to a person, the recording begins: it is to have the announcement."""
+        first = isinstance(event, Answered) and self._commands == 0
+        if first and self._records and self._by is not AnsweredBy.MACHINE:
+            return (RecordCall(CALL_RECORDING),)
+        return ()
 
     def _number(self, command: Command) -> NumberedCommand:
         self._commands += 1
+        if isinstance(command, Transfer):
+            self._transferred = True
         return NumberedCommand(self._commands, command)
+
+    def talk_left_s(self) -> float:
+        """Seconds of the call that are left of its limit, by what was heard last; all before the answer."""
+        whole = self.facts.config.max_call_seconds if self.facts.talk_s is None else self.facts.talk_s
+        talked = 0.0 if self._answered_at is None else self._heard_at - self._answered_at
+        return max(0.0, whole - talked)
 
     def _note(self, event: LegEvent) -> None:
         self._heard_at = event.at
@@ -80,8 +120,12 @@ class Session:
                 self._timeline.append((event.at, "digit", event.digit))
             case RecordingEnded():
                 self._timeline.append((event.at, "recorded", f"{event.seconds:.1f}"))
+                if event.id == CALL_RECORDING and event.storage_key is not None:
+                    self._call_recordings.append(LegRecording("call", event.storage_key, event.seconds))
             case TransferEnded():
                 self._timeline.append((event.at, "transferred", "connected" if event.connected else "failed"))
+                if event.connected:
+                    self._talks.append(Talk(event.id, event.seconds, event.leg_id_connected))
             case Ended():
                 self._timeline.append((event.at, "ended", event.cause.value))
             case _:
@@ -111,4 +155,26 @@ class Session:
             answered=answered_at is not None,
             end_code=None if answered_at is None else self._runner.result or None,
             opted_out=self._runner.opted_out,
+            recordings=self._recordings(),
+            talks=tuple(self._talks),
+            # Who heard nothing of a call does not know whether somebody else had it transferred.
+            transferred=self._transferred or not self.heard,
         )
+
+    def _recordings(self) -> tuple[LegRecording, ...]:
+        of_steps = (
+            LegRecording("step", kept.storage_key, kept.seconds, kept.step)
+            for kept in self._runner.recordings
+        )
+        return (*self._call_recordings, *of_steps)
+
+
+def _records_call(facts: LegFacts, script: Script) -> bool:
+    """Never where a code is read, whatever the campaign says."""
+    reads_code = script.kind == "otp" or facts.purpose == "otp" or facts.secret is not None
+    return facts.config.record and not reads_code
+
+
+def _announcement(facts: LegFacts) -> str:
+    given = facts.config.record_announcement
+    return RECORD_ANNOUNCEMENT if given is None else given

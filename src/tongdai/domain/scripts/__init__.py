@@ -1,5 +1,6 @@
 """Call flows: what is said and asked on a call, as data, and the pure runner that follows it."""
 
+from tongdai.domain.scripts.check import text_faults
 from tongdai.domain.scripts.demo import demo_bodies, demo_scripts
 from tongdai.domain.scripts.errors import (
     ScriptInvalidError,
@@ -18,7 +19,7 @@ from tongdai.domain.scripts.model import (
 )
 from tongdai.domain.scripts.parse import parse_script
 from tongdai.domain.scripts.results import Recording, Result
-from tongdai.domain.scripts.runner import Runner, VoicemailAction
+from tongdai.domain.scripts.runner import RECORD_ANNOUNCEMENT, Runner, VoicemailAction
 from tongdai.domain.scripts.service import (
     ResolveAudio,
     ScriptCache,
@@ -34,6 +35,7 @@ from tongdai.domain.scripts.service import (
 __all__ = [
     "CONFIRM_TEXT",
     "MAX_STEPS",
+    "RECORD_ANNOUNCEMENT",
     "Recording",
     "ResolveAudio",
     "Result",
@@ -56,6 +58,7 @@ __all__ = [
     "load_version",
     "parse_script",
     "required_fields",
+    "text_faults",
     "update_script",
     "used_fields",
     "uses_audio",

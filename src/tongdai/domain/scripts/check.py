@@ -21,6 +21,7 @@ from tongdai.domain.scripts.model import (
     audio_files,
     links,
     texts,
+    transfer_targets,
 )
 from tongdai.domain.scripts.template import TemplateError, field_name, is_field_name, split_template
 
@@ -68,7 +69,7 @@ def _root_faults(script: Script) -> list[Fault]:
         for path, target in (("start", script.start), ("voicemail", script.voicemail))
         if target is not None and target not in script.steps
     ]
-    faults += _text_faults("confirm_text", script.confirm_text)
+    faults += text_faults("confirm_text", script.confirm_text)
     reads = any(isinstance(step, ReadCodeStep) for step in script.steps.values())
     if script.kind == "otp" and not reads:
         faults.append(("steps", "a script of kind otp needs a read_code step"))
@@ -83,7 +84,7 @@ def _root_faults(script: Script) -> list[Fault]:
 
 def _step_faults(step: Step, kind: str) -> Iterator[Fault]:
     for path, text in texts(step):
-        yield from _text_faults(path, text)
+        yield from text_faults(path, text)
     for path, audio_id in audio_files(step):
         if not 0 < audio_id <= _MAX_ROWID:
             yield path, "this is not the id of an audio file"
@@ -100,15 +101,32 @@ def _other_faults(step: Step, kind: str) -> Iterator[Fault]:
         yield "kind", "read_code belongs in a script of kind otp"
     elif isinstance(step, RecordStep) and kind == "otp":
         yield "kind", "a call that reads a one-time code is never recorded"
-    elif isinstance(step, TransferStep) and transfer_target(step.target) is None:
-        yield "target", "a target is a Vietnamese number (0… or 84…) or a SIP address (sip:name@host)"
+    elif isinstance(step, TransferStep):
+        yield from _transfer_faults(step)
     elif (
         isinstance(step, HangUpStep) and step.end_code is not None and not _END_CODE.fullmatch(step.end_code)
     ):
         yield "end_code", "an end code has 1 to 64 of the characters A-Z a-z 0-9 _ . -"
 
 
-def _text_faults(path: str, text: str) -> Iterator[Fault]:
+def _transfer_faults(step: TransferStep) -> Iterator[Fault]:
+    if (step.target is None) == (not step.targets):
+        yield "target", "a transfer has either a target or targets"
+        return
+    seen: set[str] = set()
+    for index, given in enumerate(transfer_targets(step)):
+        path = "target" if step.targets == () else f"targets.{index}"
+        target = transfer_target(given)
+        if target is None:
+            yield path, "a target is a Vietnamese number (0… or 84…) or a SIP address (sip:name@host)"
+        elif target in seen:
+            yield path, "this target is there already"
+        else:
+            seen.add(target)
+
+
+def text_faults(path: str, text: str) -> Iterator[Fault]:
+    """What is wrong with a text that is to be spoken, wherever it is written."""
     if not text.strip():
         yield path, "the text is empty"
     elif len(text) > MAX_TEXT_CHARS:

@@ -29,6 +29,7 @@ Repeats = Annotated[int, Meta(ge=1, le=3)]
 DigitCount = Annotated[int, Meta(ge=1, le=32)]
 MAX_PARTS = 20
 MAX_CHOICES = 100
+MAX_TARGETS = 10
 
 CONFIRM_TEXT = "Xin quý khách nhấn một phím bất kỳ để nghe mã xác thực."
 
@@ -124,16 +125,26 @@ class RecordStep(_Step, frozen=True, kw_only=True, tag="record"):
 
     max_s: RecordSeconds = 60
     stop_on_digit: bool = True
+    announce: bool = True
+    """True: the campaign's announcement of a recording is spoken before, unless it was on this call. False:
+    the script says by itself that it records."""
     next: str | None = None
 
 
 class TransferStep(_Step, frozen=True, kw_only=True, tag="transfer"):
-    """Connect the person to somebody else. `next` follows when that talk has ended."""
+    """Connect the person to somebody else, or to whoever of a ring group answers first.
 
-    target: str
+    Exactly one of `target` and `targets`. `next` follows when that talk has ended.
+    """
+
+    target: str | None = None
+    targets: Annotated[tuple[str, ...], Meta(max_length=MAX_TARGETS)] = ()
+    strategy: Literal["all", "in_turn"] = "all"
+    """all: the targets ring at the same time. in_turn: one after the other, each for `ring_s`."""
     ring_s: Seconds = 30
     next: str | None = None
     on_failed: str | None = None
+    """Where it goes when nobody answered."""
 
 
 class OptOutStep(_Step, frozen=True, kw_only=True, tag="opt_out"):
@@ -206,6 +217,11 @@ class ScriptRow(ScriptEntry):
     """A script with its steps. The clips are left out: where files are stored is no customer's business."""
 
     body: Script
+
+
+def transfer_targets(step: TransferStep) -> tuple[str, ...]:
+    """Whom a step rings, as it was written."""
+    return step.targets if step.target is None else (step.target, *step.targets)
 
 
 def with_clips(script: Script, clips: dict[int, Clip]) -> Script:

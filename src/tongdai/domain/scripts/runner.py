@@ -7,9 +7,9 @@ on gets the very same commands in the same order, so they can be numbered and an
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
+from tongdai.domain.scripts.asking import Asking
 from tongdai.domain.scripts.check import transfer_target
 from tongdai.domain.scripts.keypad import Keypad
 from tongdai.domain.scripts.model import (
@@ -26,6 +26,7 @@ from tongdai.domain.scripts.model import (
     Script,
     Step,
     TransferStep,
+    transfer_targets,
 )
 from tongdai.domain.scripts.results import Recording, Result
 from tongdai.domain.scripts.stage import Report, Stage
@@ -38,20 +39,12 @@ MAX_STEPS_PER_CALL = 500
 CONFIRM_TRIES = 3
 CONFIRM_TIMEOUT_S = 5.0
 
-VoicemailAction = Literal["hang_up", "leave_message"]
+VoicemailAction = Literal["hang_up", "leave_message", "retry"]
+"""What a campaign does about a machine. `retry` hangs up, as far as the call is concerned."""
 
-
-@dataclass(slots=True)
-class _Entry:
-    """A gather that is under way."""
-
-    step: GatherStep
-    accept: Callable[[str], bool]
-    """Takes a value; False: it is invalid."""
-    give_up: Callable[[str], None]
-    """Told `Result.NO_INPUT` or `Result.INVALID_INPUT` once the tries are used."""
-    tries_left: int
-    entered: str = ""
+RECORD_ANNOUNCEMENT = "Để nâng cao chất lượng phục vụ, cuộc gọi này sẽ được ghi âm."
+"""What is spoken before anything is recorded, where the campaign says nothing else: a recording is personal
+data, of which the person must know (Law 91/2025/QH15 on the protection of personal data, article 29)."""
 
 
 class Runner:
@@ -60,6 +53,8 @@ class Runner:
     Feed it every event of the leg, in order and once, and carry out what it returns, in order. `fields` are
     the contact's; a field without a value is spoken as nothing, or as the default that the script gives.
     `code` is the one-time code, in the clear; it leaves only as `SpokenCode`, and never towards a machine.
+    `announcement` is spoken to a person before anything is recorded: first of all when `recorded` says that
+    the whole call is, else before the first step that records; "" is none.
     """
 
     def __init__(
@@ -69,13 +64,18 @@ class Runner:
         code: str | None = None,
         *,
         voicemail_action: VoicemailAction = "hang_up",
+        announcement: str = "",
+        recorded: bool = False,
     ) -> None:
         self._script = script
         self._voice = Voice(fields, script.clips, script.voice)
         self._code = code
         self._voicemail_action = voicemail_action
+        self._announcement = announcement
+        self._recorded = recorded
         self._keys = Keypad()
         self._stage = Stage()
+        self._asking = Asking(self._stage, self._keys, self._voice)
         self._by: port.AnsweredBy | None = None
         self._answered_at: float | None = None
         self._done = False
@@ -180,8 +180,8 @@ class Runner:
 
     def _begin(self, by: port.AnsweredBy) -> None:
         if by is not port.AnsweredBy.MACHINE:
-            self._go(self._script.start)
-        elif self._voicemail_action == "hang_up" or self._script.kind == "otp":
+            self._announce(self._recorded, lambda: self._go(self._script.start))
+        elif self._voicemail_action != "leave_message" or self._script.kind == "otp":
             self._hang_up(Result.VOICEMAIL)
         else:
             self._go(self._script.voicemail or self._script.start)
@@ -252,56 +252,7 @@ class Runner:
         def give_up(why: str) -> None:
             self._go(step.on_timeout if why == Result.NO_INPUT else step.on_invalid, why)
 
-        self._ask(step, accept, give_up)
-
-    def _ask(self, step: GatherStep, accept: Callable[[str], bool], give_up: Callable[[str], None]) -> None:
-        if step.clear_before:
-            self._keys.forget_unused()
-        self._try(_Entry(step, accept, give_up, step.tries), step.prompt)
-
-    def _try(self, entry: _Entry, prompt: tuple[Part, ...]) -> None:
-        entry.entered = ""
-        if entry.step.barge_in and self._keys.waiting:
-            self._collect(entry)
-            return
-        playing = self._stage.play(self._voice.prompt(prompt), lambda _: self._collect(entry))
-        if playing is not None and entry.step.barge_in:
-            self._stage.on_key(lambda: self._interrupt(entry, playing))
-
-    def _interrupt(self, entry: _Entry, playing: int) -> None:
-        self._stage.stop_play(playing)
-        self._collect(entry)
-
-    def _collect(self, entry: _Entry) -> None:
-        """Use the keys that wait; when they are no whole value yet, listen for more."""
-        entry.entered, complete = self._keys.take(entry.step, entry.entered)
-        if complete:
-            self._evaluate(entry)
-            return
-        timer = self._stage.pause(entry.step.timeout_s, lambda _: self._silence(entry))
-
-        def key_pressed() -> None:
-            self._stage.cancel_pause(timer)
-            self._collect(entry)
-
-        self._stage.on_key(key_pressed)
-
-    def _silence(self, entry: _Entry) -> None:
-        if entry.entered:
-            self._evaluate(entry)
-        else:
-            self._failed(entry, Result.NO_INPUT)
-
-    def _evaluate(self, entry: _Entry) -> None:
-        if not entry.accept(entry.entered):
-            self._failed(entry, Result.INVALID_INPUT)
-
-    def _failed(self, entry: _Entry, why: str) -> None:
-        entry.tries_left -= 1
-        if entry.tries_left > 0:
-            self._try(entry, entry.step.retry_prompt + entry.step.prompt)
-        else:
-            entry.give_up(why)
+        self._asking.ask(step, accept, give_up)
 
     # ------------------------------------------------------------------ deciding
 
@@ -332,7 +283,7 @@ class Runner:
             self._read(step, reading=1)
             return True
 
-        self._ask(question, accept, lambda _: self._go(None, Result.NOT_CONFIRMED))
+        self._asking.ask(question, accept, lambda _: self._go(None, Result.NOT_CONFIRMED))
 
     def _read(self, step: ReadCodeStep, reading: int) -> None:
         assert self._code is not None  # only the end of the call wipes it, and then nothing is awaited
@@ -351,7 +302,18 @@ class Runner:
 
     # ------------------------------------------------------------------ recording and transfer
 
+    def _announce(self, needed: bool, then: Callable[[], None]) -> None:
+        """Say once on a call that it is recorded. Keys pressed meanwhile are kept."""
+        if not needed or not self._announcement:
+            then()
+            return
+        announcement, self._announcement = self._announcement, ""
+        self._stage.play(self._voice.text(announcement), lambda _: then())
+
     def _record(self, step: RecordStep) -> None:
+        self._announce(step.announce, lambda: self._start_recording(step))
+
+    def _start_recording(self, step: RecordStep) -> None:
         step_id = self._step_id or ""
 
         def ended(report: Report) -> None:
@@ -370,16 +332,26 @@ class Runner:
             self._stage.on_key(stopped)
 
     def _transfer(self, step: TransferStep) -> None:
-        target = transfer_target(step.target)
-        if target is None:
+        targets = [target for given in transfer_targets(step) if (target := transfer_target(given))]
+        if step.strategy == "all":
+            self._ring(step, [targets] if targets else [])
+        else:
+            self._ring(step, [[target] for target in targets])
+
+    def _ring(self, step: TransferStep, groups: list[list[str]]) -> None:
+        """Ring one group after the other until somebody answers."""
+        if not groups:
             self._go(step.on_failed)
             return
 
         def ended(report: Report) -> None:
             assert isinstance(report, port.TransferEnded)
-            self._go(step.next if report.connected else step.on_failed)
+            if report.connected:
+                self._go(step.next)
+            else:
+                self._ring(step, groups[1:])
 
-        self._stage.transfer(target, step.ring_s, ended)
+        self._stage.transfer(groups[0], step.ring_s, ended)
 
 
 def _matches(case: Case, value: str) -> bool:

@@ -6,7 +6,7 @@ where keys matter, for a key. Whatever else is reported was stopped or cancelled
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tongdai.ports.telephony import (
@@ -90,8 +90,10 @@ class Stage:
     def record(self, max_s: float, stop_on_digit: bool, then: Callable[[Report], None]) -> None:
         self._ask(RecordingEnded, lambda id: StartRecording(id, max_s, stop_on_digit), then)
 
-    def transfer(self, target: str, ring_s: float, then: Callable[[Report], None]) -> None:
-        self._ask(TransferEnded, lambda id: Transfer(id, target, ring_s), then)
+    def transfer(self, targets: Sequence[str], ring_s: float, then: Callable[[Report], None]) -> None:
+        """Ring all of the targets at the same time."""
+        first, *others = targets
+        self._ask(TransferEnded, lambda id: Transfer(id, first, ring_s, tuple(others)), then)
 
     def hang_up(self) -> None:
         self.clear()
