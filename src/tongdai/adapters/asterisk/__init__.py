@@ -1,0 +1,1 @@
+"""Real telephone calls: Asterisk nodes, spoken to over their REST interface (ARI)."""
