@@ -40,6 +40,7 @@ ANSWERED = CallEvent(
     key_presses="1 (29), 2 (35)",
     end_code="completed",
     record_files=["https://tongdai.example/recordings/1.wav"],
+    recording_ids=[1],
     billable_s=66,
     postage=Decimal("990.00"),
     service_charge=Decimal("110.00"),

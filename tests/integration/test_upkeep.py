@@ -53,10 +53,10 @@ async def test_a_partition_is_made_while_an_import_and_a_claim_are_under_way(
 
 async def test_a_new_partition_is_like_the_first(db: Database) -> None:
     async with db.transaction() as tx:
-        for name in ("call_ids", "attempt_ids", "leg_ids"):
+        for name in ("call_ids", "attempt_ids", "leg_ids", "recording_ids"):
             await tx.execute("SELECT setval(%s, 10000000)", (name,))
-        assert await upkeep.ensure_partitions(tx) == 3
-        for table in ("calls", "attempts", "legs"):
+        assert await upkeep.ensure_partitions(tx) == 4
+        for table in ("calls", "attempts", "legs", "recordings"):
             shapes = [await _shape(tx, f"{table}_p{part}") for part in (0, 1, 2)]
             assert shapes[0] == shapes[1] == shapes[2]
             assert shapes[0]["options"] == ["fillfactor=80"]

@@ -414,6 +414,7 @@ def test_our_own_body_is_complete_versioned_and_numbered() -> None:
             "key_press": "1 (29), 2 (35)",
             "end_code": "completed",
             "record_files": ["https://tongdai.example/recordings/1.wav"],
+            "recording_ids": [1],
             "billable_s": 66,
             "postage": Decimal("990.00"),
             "service_charge": Decimal("110.00"),

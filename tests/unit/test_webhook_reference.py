@@ -35,7 +35,7 @@ RENDERERS: Renderers = {
     "tongdai": webhook_bodies.render,
     "zalo": webhook_bodies.render_zalo,
 }
-EXAMPLES = dict.fromkeys(FORMATS, replace(ANSWERED, record_files=[])) | {"zalo": zalo_events.RECEIVED}
+EXAMPLES = dict.fromkeys(FORMATS, replace(ANSWERED, record_files=[], recording_ids=[])) | {"zalo": zalo_events.RECEIVED}
 SECRET = "whsec_dG9uZ2RhaS1yZWNlaXZlci1vZi10aGUtcGFnZQ=="
 
 

@@ -64,6 +64,10 @@ class CallData(msgspec.Struct, frozen=True, kw_only=True):
     end_code: str | None
     """What the script came to."""
     record_files: list[str]
+    """Where its recordings can be heard without a key, for a week unless the operator says otherwise. The sound
+    may be there some seconds later."""
+    recording_ids: list[int]
+    """Of the same, for `GET /v1/recordings/{id}`."""
     billable_s: int
     postage: Decimal
     """Đồng, VAT included; a JSON number."""

@@ -8,7 +8,13 @@ from datetime import datetime
 from typing import Any, Literal
 
 Action = Literal[
-    "campaign.attested", "campaign.changed", "template.created", "template.changed", "template.archived"
+    "campaign.attested",
+    "campaign.changed",
+    "template.created",
+    "template.changed",
+    "template.archived",
+    "recording.deleted",
+    "recording_rule.changed",
 ]
 
 
@@ -23,6 +29,7 @@ class Entry:
     at: datetime
     action: Action
     subject_id: int
-    """The campaign's or template's."""
+    """The campaign's, template's or recording's; of a rule for recordings its campaign's, 0 of the account's
+    own."""
     before: Mapping[str, Any] | None
     after: Mapping[str, Any] | None

@@ -20,6 +20,8 @@ class AttemptEnd:
     call_id: int
     attempt_id: int
     next_at: datetime | None
+    recording_ids: tuple[int, ...] = ()
+    """Of what was recorded of it."""
 
 
 async def tell_attempts(tx: Tx, ends: Sequence[AttemptEnd]) -> None:

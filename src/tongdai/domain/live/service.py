@@ -4,15 +4,16 @@ in one transaction, for all legs that ended close together (ARCHITECTURE section
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from tongdai.domain import billing, calls, campaigns, compliance
+from tongdai.domain import billing, calls, campaigns, compliance, recordings
 from tongdai.domain.billing import Charge, Settlement
 from tongdai.domain.calls import Outcome, ResultMove
-from tongdai.domain.live import store
-from tongdai.domain.live.model import LegResult
+from tongdai.domain.live import store, transfers
+from tongdai.domain.live.model import LegFacts, LegRecording, LegResult
 from tongdai.domain.live.store import EndRow
+from tongdai.domain.recordings import NewRecording
 from tongdai.kit.db import Tx
 
 
@@ -21,11 +22,12 @@ async def end_legs(tx: Tx, results: Sequence[LegResult], now: datetime) -> set[i
 
     Locks limits, campaigns (of calls that take their old place in the queue), persons and wallets, in that
     order, then writes. Returns the ids of the legs that ended now; the others had ended before, and nothing
-    of them is changed.
+    of them is changed. The phones that transfers of these legs ring end with them.
     """
     rows = [_next_row(result, now) for result in results]
     await store.lock(tx, results)
-    await billing.lock_wallets(tx, _payers(results))
+    phones = await transfers.open_with(tx, [result.facts.leg_id for result in results if _may_ring(result)])
+    await billing.lock_wallets(tx, {*_payers(results), *transfers.payers(phones)})
     ended = await store.end_legs(tx, rows, now)
     written = [row for row in rows if row.result.facts.leg_id in ended]
     returned = [row.result.facts.call_id for row in written if row.result.returns]
@@ -33,8 +35,12 @@ async def end_legs(tx: Tx, results: Sequence[LegResult], now: datetime) -> set[i
         await store.lower_floors(tx, returned)
     await _count(tx, written)
     await _settle(tx, written, now)
+    if phones:
+        await transfers.end(tx, phones, {row.result.facts.leg_id: row.result.talks for row in written})
     await _follow_persons(tx, [row.result for row in written], now)
-    await calls.tell_attempts(tx, [_told(row) for row in written if not row.result.returns])
+    noted = await _note_recordings(tx, [row.result for row in written], now)
+    told = [_told(row, noted) for row in written if not row.result.returns]
+    await calls.tell_attempts(tx, told)
     return ended
 
 
@@ -81,10 +87,14 @@ async def _count(tx: Tx, rows: Sequence[EndRow]) -> None:
         await calls.count_finals(tx, [(*key, number) for key, number in finals.items()])
 
 
-def _payers(results: Sequence[LegResult]) -> list[int]:
+def _may_ring(result: LegResult) -> bool:
+    """Whether phones may ring for it: what was never sent was never transferred."""
+    return result.transferred and not result.returns
+
+
+def _payers(results: Sequence[LegResult]) -> set[int]:
     """Accounts whose legs hold money or cost some."""
-    paid = {leg.account_id for leg in (one.facts for one in results) if leg.price is not None or leg.reserved}
-    return sorted(paid)
+    return {leg.account_id for leg in (one.facts for one in results) if leg.price is not None or leg.reserved}
 
 
 async def _settle(tx: Tx, rows: Sequence[EndRow], now: datetime) -> None:
@@ -123,9 +133,37 @@ async def _follow_persons(tx: Tx, results: Sequence[LegResult], now: datetime) -
         await compliance.mark_opted_out(tx, facts.account_id, [facts.number], facts.advertiser, "script", now)
 
 
-def _told(row: EndRow) -> calls.AttemptEnd:
+async def _note_recordings(tx: Tx, results: Sequence[LegResult], now: datetime) -> dict[int, list[int]]:
+    """Write down what the engines keep of these legs. Returns the recordings that may be heard, by leg."""
+    rows = [_recording(result.facts, one, now) for result in results for one in result.recordings]
+    noted: dict[int, list[int]] = {}
+    for row, recording_id in zip(rows, await recordings.note(tx, rows), strict=True):
+        if recording_id is not None:
+            noted.setdefault(row.leg_id, []).append(recording_id)
+    return noted
+
+
+def _recording(facts: LegFacts, one: LegRecording, now: datetime) -> NewRecording:
+    return NewRecording(
+        account_id=facts.account_id,
+        leg_id=facts.leg_id,
+        engine=facts.engine,
+        name=one.name,
+        kind=one.kind,
+        seconds=one.seconds,
+        at=now,
+        step_id=one.step_id,
+        call_id=facts.call_id,
+        attempt_id=facts.attempt_id,
+        campaign_id=facts.campaign_id,
+    )
+
+
+def _told(row: EndRow, noted: Mapping[int, list[int]]) -> calls.AttemptEnd:
     facts = row.result.facts
-    return calls.AttemptEnd(facts.account_id, facts.call_id, facts.attempt_id, row.due_at)
+    return calls.AttemptEnd(
+        facts.account_id, facts.call_id, facts.attempt_id, row.due_at, tuple(noted.get(facts.leg_id, ()))
+    )
 
 
 def _move(result: LegResult) -> ResultMove:

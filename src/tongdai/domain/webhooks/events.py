@@ -86,6 +86,8 @@ class CallEvent(msgspec.Struct, frozen=True, kw_only=True):
     end_code: str | None
     """What the script came to."""
     record_files: list[str]
+    """Addresses of its recordings. They are good for a while, so they are made with the body: what is kept has
+    none."""
     billable_s: int
     postage: Decimal
     """đồng, VAT included."""
@@ -93,6 +95,7 @@ class CallEvent(msgspec.Struct, frozen=True, kw_only=True):
     """đồng, VAT included."""
     next_attempt_at: datetime | None
     person_ref: str | None
+    recording_ids: list[int] = []
 
 
 class ZaloEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
+from msgspec.structs import replace
+
 from tongdai.domain.webhooks import CallEvent
 from tongdai.kit.db import Sql, Tx
 
@@ -53,7 +55,11 @@ async def of_attempts(tx: Tx, ends: Sequence[AttemptEnd]) -> list[CallEvent]:
         "attempts": [end.attempt_id for end in ends],
         "next_at": [end.next_at for end in ends],
     }
-    return await _events(tx, ENDED_ATTEMPTS, values, "attempt.ended")
+    events = await _events(tx, ENDED_ATTEMPTS, values, "attempt.ended")
+    recorded = {end.attempt_id: list(end.recording_ids) for end in ends if end.recording_ids}
+    if not recorded:
+        return events
+    return [replace(event, recording_ids=recorded.get(event.attempt_id or 0, [])) for event in events]
 
 
 async def of_refusals(tx: Tx, call_ids: Sequence[int]) -> list[CallEvent]:

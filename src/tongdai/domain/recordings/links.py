@@ -1,0 +1,64 @@
+"""Addresses of recordings that open without a login, for a while. Pure.
+
+Whoever has the address may hear the recording until it expires, so it is signed (HMAC-SHA256, with a key for
+this purpose alone), names one recording and its own end, and is to be written into no log.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from tongdai.domain.recordings.model import Format
+from tongdai.kit.crypto import Keyring
+
+_CONTEXT: Final = "recording-link"
+_LAST_MOMENT: Final = 253_402_300_799
+"""9999-12-31: more digits than that are no time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Makes addresses, and tells its own from others."""
+
+    keyring: Keyring
+    public_url: str
+    """Where this platform is reached, without a path; "": addresses are paths."""
+    life: timedelta
+    """Of those that are given to whoever asks."""
+    webhook_life: timedelta
+    """Of those that customers' servers are told."""
+
+    def address(self, recording_id: int, now: datetime, format: Format = "wav") -> str:
+        """For whoever asks. It may be good some seconds before there is a file behind it."""
+        return self._address(recording_id, now + self.life, format)
+
+    def told_address(self, recording_id: int, now: datetime) -> str:
+        """For a customer's server, which may come for it days later."""
+        return self._address(recording_id, now + self.webhook_life, "wav")
+
+    def expires_at(self, now: datetime) -> datetime:
+        """Until when an address that is made now is good."""
+        return (now + self.life).replace(microsecond=0)
+
+    def opens(self, recording_id: int, expires: str, signature: str, now: datetime) -> bool:
+        """Whether what came with a request is an address that was given out and is good still."""
+        if not expires.isascii() or not expires.isdigit() or len(expires) > len(str(_LAST_MOMENT)):
+            return False
+        right = self._signature(recording_id, expires)
+        signed = hmac.compare_digest(right.encode(), signature.encode("utf-8", "surrogatepass"))
+        return signed and int(expires) > now.timestamp()
+
+    def _address(self, recording_id: int, until: datetime, format: Format) -> str:
+        expires = str(int(until.timestamp()))
+        query = f"expires={expires}&signature={self._signature(recording_id, expires)}"
+        other = "" if format == "wav" else f"&format={format}"
+        return f"{self.public_url}/v1/recordings/{recording_id}/file?{query}{other}"
+
+    def _signature(self, recording_id: int, expires: str) -> str:
+        key = self.keyring.signing_key(_CONTEXT)
+        digest = hmac.digest(key, f"{recording_id}.{expires}".encode(), "sha256")
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
