@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes.asterisk import AsteriskInstance, NoAsteriskError, asterisk_instance
+from tests.fakes.asterisk import AsteriskInstance, NoAsteriskError, asterisk_instance, fetch
 from tests.fakes.clock import FakeClock
 from tests.fakes.postgres import Clones, PostgresForTests
 
@@ -36,6 +36,21 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if SERVER in config.stash:
         config.stash[SERVER].stop()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where no Asterisk can be fetched its tests are skipped, with a line of the summary for each file.
+
+    With TONGDAI_TEST_ASTERISK=required they fail there.
+    """
+    calling = [item for item in items if item.get_closest_marker("asterisk")]
+    if calling and os.environ.get("TONGDAI_TEST_ASTERISK") != "required":
+        try:
+            fetch()
+        except NoAsteriskError as error:
+            for item in calling:
+                item.add_marker(pytest.mark.skip(reason=str(error)))
 
 
 @pytest.fixture(scope="session")
@@ -92,12 +107,6 @@ def keyring() -> Keyring:
 
 @pytest.fixture(scope="module")
 def asterisk() -> Iterator[AsteriskInstance]:
-    """A real Asterisk of this module's own. Where none can be fetched the tests that ask for it are skipped, or
-    fail if TONGDAI_TEST_ASTERISK is "required"."""
-    try:
-        with asterisk_instance() as instance:
-            yield instance
-    except NoAsteriskError as error:
-        if os.environ.get("TONGDAI_TEST_ASTERISK") == "required":
-            raise
-        pytest.skip(str(error))
+    """A real Asterisk of this module's own. Its tests have the marker `asterisk`."""
+    with asterisk_instance() as instance:
+        yield instance

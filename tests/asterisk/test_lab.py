@@ -84,8 +84,7 @@ def test_a_connection_that_was_up_is_cut_too(asterisk: AsteriskInstance) -> None
         line.settimeout(0.3)
         line.sendall(b"GET /ari/asterisk/ping HTTP/1.1\r\nHost: x\r\n\r\n")
         with pytest.raises(TimeoutError):
-            while line.recv(4096):
-                pass
+            _read_on(line)
         asterisk.heal()
         line.settimeout(10.0)
 
@@ -103,6 +102,11 @@ def test_a_refusing_cut_resets_and_refuses(asterisk: AsteriskInstance) -> None:
     asterisk.heal()
 
     assert _ask(asterisk.node, "asterisk/ping")
+
+
+def _read_on(line: socket.socket) -> None:
+    while line.recv(4096):
+        pass
 
 
 def _port_of(node: AsteriskNode) -> int:

@@ -14,21 +14,18 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from tests.fakes.asterisk_config import config_files
 from tests.fakes.relay import Relay
 
+from tongdai.adapters.asterisk.dialplan import Instance, Listening, folders, instance_files
 from tongdai.ports.sip import AsteriskNode
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FETCH = CHECKOUT / "scripts" / "asterisk" / "fetch.sh"
 TREE = CHECKOUT / ".asterisk" / "tree"
-FOLDERS = (
-    "etc lib db keys run log cache sounds spool/outgoing spool/tmp spool/recording spool/monitor".split()
-)
 USER = "tongdai"
 PASSWORD = "for tests only"
 BOOT_S = 20.0
@@ -57,7 +54,7 @@ def fetch() -> Path:
 class AsteriskProcess:
     """One Asterisk below `folder`. It ends with the thread that started it, whatever ends that.
 
-    `node` is how tongdai reaches it, through a relay that `cut` and `heal` act on; `direct` goes past the relay.
+    `node` is how tongdai reaches it, through a relay that `cut` and `heal` act on; `direct` goes past that.
     """
 
     def __init__(self, folder: Path, rtp: tuple[int, int], relay_port: int, http: int, node_id: int) -> None:
@@ -65,7 +62,7 @@ class AsteriskProcess:
         self.sounds = folder / "sounds"
         """Where a client puts what is to be played, unless it gives the node another folder."""
         self.http_port = http
-        self.sip_port = free_port(socket.SOCK_DGRAM)
+        self.sip_port = free_port(socket.SOCK_DGRAM, socket.SOCK_STREAM)
         self.node = AsteriskNode(
             id=node_id,
             name=f"node {node_id}",
@@ -90,23 +87,22 @@ class AsteriskProcess:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def configure(self) -> None:
-        for name in FOLDERS:
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
         control = self.folder / "run" / "asterisk.ctl"
         assert len(os.fsencode(control)) < MOST_SOCKET_PATH, f"too long for a socket: {control}"
-        root = TREE / "root"
-        (loader,) = root.glob("usr/lib/*-linux-gnu*/ld-linux-*.so.*")
-        texts = config_files(
-            self.folder,
-            root,
-            loader.parent.name,
-            http=self.http_port,
-            sip=self.sip_port,
-            rtp=self._rtp,
-            user=USER,
-            password=PASSWORD,
+        (modules,) = TREE.glob("root/usr/lib/*-linux-gnu*/asterisk/modules")
+        listening = Listening(
+            username=USER, password=PASSWORD, sip_port=self.sip_port, http_port=self.http_port
         )
-        for name, text in texts.items():
+        instance = Instance(
+            folder=self.folder,
+            modules=modules,
+            data=TREE / "root" / "usr" / "share" / "asterisk",
+            listening=listening,
+            rtp_ports=self._rtp,
+        )
+        for place in folders(instance):
+            place.mkdir(parents=True, exist_ok=True)
+        for name, text in instance_files(instance).items():
             (self.folder / "etc" / name).write_text(text)
 
     def start(self) -> None:
@@ -180,8 +176,8 @@ class AsteriskInstance(AsteriskProcess):
         self._relay = relay
 
     def cut(self, *, refuse: bool = False) -> None:
-        """Between tongdai and the node nothing passes any more, and nothing is closed; with `refuse` connections
-        are reset and refused. Calls, which go another way, are not touched."""
+        """Between tongdai and the node nothing passes any more, and nothing is closed; with `refuse`
+        connections are reset and refused. Calls, which go another way, are not touched."""
         self._relay.cut(refuse=refuse)
 
     def heal(self) -> None:
@@ -190,7 +186,7 @@ class AsteriskInstance(AsteriskProcess):
 
 @contextmanager
 def asterisk_instance(folder: Path | None = None, *, node_id: int = 1) -> Iterator[AsteriskInstance]:
-    """Starts one. `folder` must be a short path; without one a temporary folder is made. Raises NoAsteriskError."""
+    """Starts one, in a temporary folder unless `folder`, a short path, is given. Raises NoAsteriskError."""
     fetch()
     place = folder or Path(tempfile.mkdtemp(prefix="ast-"))
     http = free_port(socket.SOCK_STREAM)
@@ -208,11 +204,20 @@ def asterisk_instance(folder: Path | None = None, *, node_id: int = 1) -> Iterat
             shutil.rmtree(place)
 
 
-def free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port(*kinds: socket.SocketKind) -> int:
+    """One that is free for each of `kinds` on loopback."""
+    while True:
+        with ExitStack() as held:
+            port = 0
+            for kind in kinds:
+                probe = held.enter_context(socket.socket(socket.AF_INET, kind))
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    break
+                port = probe.getsockname()[1]
+            else:
+                return port
 
 
 @contextmanager

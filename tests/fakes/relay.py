@@ -1,4 +1,4 @@
-"""A loopback TCP relay in front of a server, with which a test cuts the network between the two and heals it."""
+"""A loopback TCP relay before a server, with which a test cuts the network between the two and heals it."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ class _End(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        if self._relay.is_refusing:
+            _reset(self.transport)
+            return
         self._relay.ends.add(self)
         if self.other is None:
             self.transport.pause_reading()
@@ -50,17 +53,17 @@ class _End(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._relay.ends.discard(self)
         if self.other is not None and self.other.transport is not None:
-            if exc is None:
+            if exc is None and not self._relay.is_refusing:
                 self.other.transport.close()
             else:
-                self.other.transport.abort()
+                _reset(self.other.transport)
 
     def choke(self, choked: bool) -> None:
         self._choked = choked
         self.flow()
 
     def flow(self) -> None:
-        """Read, or leave what comes where it is: in the kernel, so that it is lost when its sender gives up."""
+        """Read, or leave what comes in the kernel, so that it is lost when its sender gives up."""
         if self.transport is None or self.transport.is_closing():
             return
         if self._choked or self._relay.is_cut or self.other is None:
@@ -76,9 +79,10 @@ class Relay:
         self._target = target
         self.port = 0
         self.is_cut = False
+        self.is_refusing = False
         self.ends: set[_End] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._listener: socket.socket | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="relay", daemon=True)
 
@@ -97,20 +101,31 @@ class Relay:
         if near.is_reaching:
             return
         near.is_reaching = True
-        task = self._loop.create_task(self._reach_out(near))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._keep(self._reach_out(near))
 
     async def _reach_out(self, near: _End) -> None:
         try:
             await self._loop.create_connection(lambda: _End(self, near), "127.0.0.1", self._target)
         except OSError:
             if near.transport is not None:
-                near.transport.abort()
+                _reset(near.transport)
 
     async def _listen(self) -> None:
-        self._server = await self._loop.create_server(lambda: _End(self), "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
+        self._listener.setblocking(False)
+        self.port = self._listener.getsockname()[1]
+        self._loop.add_reader(self._listener, self._accept, self._listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        with contextlib.suppress(BlockingIOError):
+            connection, _ = listener.accept()
+            connection.setblocking(False)
+            self._keep(self._loop.connect_accepted_socket(lambda: _End(self), connection))
+
+    def _keep(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _cut(self, refuse: bool) -> None:
         self.is_cut = True
@@ -120,8 +135,8 @@ class Relay:
             end.flow()
 
     async def _heal(self) -> None:
-        self.is_cut = False
-        if self._server is None:
+        self.is_cut = self.is_refusing = False
+        if self._listener is None:
             await self._listen()
         for end in list(self.ends):
             if end.other is None:
@@ -130,13 +145,16 @@ class Relay:
                 end.flow()
 
     async def _shut(self) -> None:
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
+        self.is_refusing = True
+        if self._listener is not None:
+            self._loop.remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         for end in list(self.ends):
             if end.transport is not None:
-                _reset_instead_of_closing(end.transport)
-                end.transport.abort()
+                _reset(end.transport)
         for _ in range(2):  # connection_lost comes with the next turn of the loop
             await asyncio.sleep(0)
 
@@ -157,7 +175,9 @@ class Relay:
         self._loop.close()
 
 
-def _reset_instead_of_closing(transport: asyncio.Transport) -> None:
+def _reset(transport: asyncio.Transport) -> None:
+    """Ends it with a reset, as a machine does that knows of no such connection."""
     peer = transport.get_extra_info("socket")
     with contextlib.suppress(OSError):
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+    transport.abort()
