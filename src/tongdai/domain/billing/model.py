@@ -240,9 +240,10 @@ class Settlement:
     """The end of one leg, for the wallet."""
 
     account_id: int
-    campaign_id: int
-    call_id: int
-    attempt_id: int
+    campaign_id: int | None
+    """This and the next two: None of a call that came in, and of phones that it was transferred to."""
+    call_id: int | None
+    attempt_id: int | None
     leg_id: int
     reserved: Decimal
     """What the leg held, all of which is released."""

@@ -59,7 +59,7 @@ class CampaignConfig(msgspec.Struct, frozen=True, kw_only=True):
     detect_voicemail: bool = True
     """False: whoever answers is taken for a person. A call with a one-time code looks all the same."""
     voicemail_action: Literal["hang_up", "leave_message", "retry"] = "hang_up"
-    """What is done about a machine. retry: it is hung up on, and dialled again by the rule for `voicemail`, or
+    """What is done about a machine. retry: it is hung up on, and dialled again by the rule for `voicemail` or
     else by `VOICEMAIL_RULE`."""
     record: bool = False
     """True: both sides are recorded from the answer to the end. Never in an OTP campaign, nor of a machine."""

@@ -12,7 +12,15 @@ from datetime import UTC, datetime, tzinfo
 
 from tongdai.domain.calls import Outcome
 from tongdai.domain.dialer.model import TRANSIT
-from tongdai.domain.live import Guest, LegFacts, LegResult, NumberedCommand, Session
+from tongdai.domain.live import (
+    Commands,
+    Guest,
+    LegFacts,
+    LegResult,
+    NumberedCommand,
+    Session,
+    Transfers,
+)
 from tongdai.kit.db import DatabaseError
 from tongdai.ports.telephony import (
     DialRequest,
@@ -26,6 +34,7 @@ from tongdai.ports.telephony import (
     IncomingCall,
     IncomingGone,
     LegEvent,
+    TransferEnded,
 )
 
 log = logging.getLogger(__name__)
@@ -77,6 +86,7 @@ class Driver:
         engines: Mapping[str, Engine],
         clock: DatabaseClock,
         *,
+        transfers: Transfers,
         make_session: Callable[[LegFacts], Awaitable[Session]],
         on_result: Callable[[LegResult], None],
         on_gone: Callable[[str], None],
@@ -85,6 +95,7 @@ class Driver:
     ) -> None:
         self._engines = engines
         self._clock = clock
+        self._commands = Commands(transfers)
         self._make_session = make_session
         self._on_result = on_result
         self._on_gone = on_gone
@@ -166,6 +177,13 @@ class Driver:
         self._sessions[facts.leg_id] = await self._make_session(facts)
 
     async def run_sending(self) -> None:
+        """For as long as this process dials; then it transfers nobody any more either."""
+        try:
+            await self._send_at_slots()
+        finally:
+            await self._commands.close()
+
+    async def _send_at_slots(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             self._changed.clear()
@@ -287,11 +305,9 @@ class Driver:
             log.exception("a script failed on a call", extra={"leg": event.leg_id})
             commands = (NumberedCommand(LAST_ORDINAL, HangUp()),)
             result = LegResult(session.facts, Outcome.FAILED, rang=True, final=session.answered)
-        for numbered in commands:
-            try:
-                await engine.command(event.leg_id, numbered.ordinal, numbered.command)
-            except EngineUnreachableError:
-                # The leg is unknown until the engine is back; its events are replayed then.
-                break
+        if isinstance(event, TransferEnded):
+            self._commands.over(event.leg_id, event)
+        if commands:
+            await self._commands.tell(engine, event.leg_id, commands, session.talk_left_s())
         if result is not None:
             self._finish(event.leg_id, result)

@@ -24,7 +24,7 @@ from tongdai.domain.dialer.fleet import Fleet, MakeEngine
 from tongdai.domain.dialer.presence import Presence
 from tongdai.domain.dialer.recovery import Recovery
 from tongdai.domain.dialer.store import recovering
-from tongdai.domain.live import Guest, LegFacts, Session
+from tongdai.domain.live import Guest, LegFacts, Session, Transfers, end_orphans
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database, Tx
 from tongdai.kit.running import cancel_all, keep_going
@@ -96,6 +96,7 @@ class Dialer:
         self._driver = Driver(
             self._engines,
             self._clock,
+            transfers=Transfers(db),
             make_session=self._make_session,
             on_result=self._ender.put,
             on_gone=self._on_engine_gone,
@@ -182,6 +183,8 @@ class Dialer:
             await asyncio.sleep(self._config.upkeep_s)
             async with self._db.transaction() as tx:
                 await recovering.lower_floors(tx)
+            async with self._db.transaction() as tx:
+                await end_orphans(tx)
             async with self._db.transaction() as tx:
                 await campaigns.finish_dry_campaigns(tx)
 

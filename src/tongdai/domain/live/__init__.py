@@ -1,5 +1,6 @@
 """A call while it lives: drives runner and engine, and writes its end."""
 
+from tongdai.domain.live.commands import Commands
 from tongdai.domain.live.guests import Guest
 from tongdai.domain.live.model import (
     LegFacts,
@@ -12,8 +13,10 @@ from tongdai.domain.live.model import (
 )
 from tongdai.domain.live.service import end_legs, mark_unknown
 from tongdai.domain.live.session import NumberedCommand, Session
+from tongdai.domain.live.transfers import Transfers, end_orphans
 
 __all__ = [
+    "Commands",
     "Guest",
     "LegFacts",
     "LegRecording",
@@ -22,7 +25,9 @@ __all__ = [
     "Session",
     "Talk",
     "TimelineEntry",
+    "Transfers",
     "end_legs",
+    "end_orphans",
     "key_press_text",
     "mark_unknown",
     "outcome_of",
