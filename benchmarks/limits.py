@@ -47,7 +47,7 @@ from tongdai.domain.calls import Outcome, ResultMove
 from tongdai.domain.calls.store import calls as call_store
 from tongdai.domain.campaigns import CampaignConfig
 from tongdai.domain.campaigns.store import intake
-from tongdai.domain.dialer.model import Line, Plan, Slot
+from tongdai.domain.dialer.model import Line, Plan, Slot, Station
 from tongdai.domain.dialer.store import claiming, planning
 from tongdai.domain.live import LegFacts, LegResult
 from tongdai.domain.live import store as live_store
@@ -161,7 +161,7 @@ class PlainDialer:
             config=CampaignConfig(),
             campaign_limit=one.limit_id,
             account_limit=one.account_limit_id,
-            lines=tuple(line.line() for line in lines.values()),
+            lines=tuple(line.line(Station("sandbox")) for line in lines.values()),
         )
         return PlainDialer(tx, plan)
 

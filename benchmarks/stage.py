@@ -60,6 +60,11 @@ class Stage:
         self.postgres.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    @property
+    def postgres_pid(self) -> int:
+        """Of the database server."""
+        return int((self.folder / "pg" / "postgres" / "postmaster.pid").read_text().split()[0])
+
     def path(self, name: str) -> Path:
         """A path in the folder that nothing has yet."""
         self._made += 1
