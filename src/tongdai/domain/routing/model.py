@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from tongdai.domain.contacts.model import DialFormat
@@ -22,6 +22,9 @@ DEFAULT_COOL_SECONDS: Final = 30
 
 BRAND_WARNING: Final = timedelta(days=60)
 """How long before its last day the registration of a brand name is worth a warning (vietnam.md 2.4)."""
+
+Unanswered = Literal["busy", "ring"]
+"""A caller whom nobody answers: is told that the line is busy, or hears it ring until they give up."""
 
 FIXED: Final = "fixed"
 """Routing group of fixed lines."""
@@ -97,6 +100,11 @@ class HotlineValues:
     """Dials in a day of Vietnam; None: no cap."""
     cooling_until: datetime | None = None
     """Nothing is dialled with it before; None or past: it does not cool down."""
+    inbound_script_id: int | None = None
+    """What answers calls to it, in the version below; None: nobody does."""
+    inbound_script_version: int | None = None
+    unanswered: Unanswered = "busy"
+    """What a caller hears when nobody does."""
     enabled: bool = True
 
 
@@ -203,6 +211,8 @@ def hotline_faults(hotline: HotlineValues) -> Iterator[tuple[str, str]]:
     starts, ends = hotline.valid_from, hotline.valid_until
     if starts is not None and ends is not None and _is_moment(starts) and _is_moment(ends) and ends <= starts:
         yield "valid_until", "must come after valid_from"
+    if hotline.unanswered not in get_args(Unanswered):
+        yield "unanswered", f"must be one of {', '.join(get_args(Unanswered))}"
     if hotline.daily_cap is not None and not 0 <= hotline.daily_cap <= MAX_DAILY_CAP:
         yield "daily_cap", f"must be from 0 to {MAX_DAILY_CAP} dials a day, or null for no cap"
 

@@ -21,6 +21,7 @@ from tongdai.domain.routing.model import (
     HotlineValues,
     Trunk,
     TrunkValues,
+    Unanswered,
     hotline_faults,
     network_faults,
     trunk_faults,
@@ -59,6 +60,9 @@ class HotlineChanges(TypedDict, total=False):
     max_cps: float | None
     daily_cap: int | None
     cooling_until: datetime | None
+    inbound_script_id: int | None
+    inbound_script_version: int | None
+    unanswered: Unanswered
     enabled: bool
 
 
@@ -143,11 +147,15 @@ async def create_hotline(
     max_channels: int | None = None,
     max_cps: float | None = None,
     daily_cap: int | None = None,
+    inbound_script_id: int | None = None,
+    inbound_script_version: int | None = None,
+    unanswered: Unanswered = "busy",
     enabled: bool = True,
 ) -> Hotline:
     """A hotline on one of the account's trunks: a mobile, fixed, or 1800/1900 number, stored canonical.
 
-    A brand name comes with the last day of its registration. Raises HotlineInvalidError,
+    A brand name comes with the last day of its registration. The script that answers calls to it was looked
+    at before (`inbound.answering_script`), and is given with its version. Raises HotlineInvalidError,
     TrunkNotFoundError (for a stranger's trunk too), HotlineNumberTakenError.
     """
     read, faults = _read_number(number)
@@ -162,6 +170,9 @@ async def create_hotline(
         max_channels=max_channels,
         max_cps=max_cps,
         daily_cap=daily_cap,
+        inbound_script_id=inbound_script_id,
+        inbound_script_version=inbound_script_version,
+        unanswered=unanswered,
         enabled=enabled,
     )
     faults += await _network_faults(tx, network)

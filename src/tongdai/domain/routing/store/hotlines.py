@@ -14,15 +14,15 @@ from tongdai.kit.db import Sql, Tx
 
 ADD_HOTLINE: Final[Sql] = """
 INSERT INTO hotlines (account_id, number, trunk_id, network, brand_name, brand_until, valid_from, valid_until,
-                      enabled, limit_id)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id
+                      inbound_script_id, inbound_script_version, unanswered, enabled, limit_id)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id
 """
 
 # One hotline of an account with its cap. Served by the primary key.
 HOTLINE: Final[Sql] = """
 SELECT h.id, h.account_id, h.trunk_id, h.number, h.network, h.brand_name, h.brand_until, h.valid_from,
        h.valid_until, h.enabled, l.max_channels, l.max_cps, l.daily_cap, l.cooling_until,
-       h.limit_id, h.created_at
+       h.inbound_script_id, h.inbound_script_version, h.unanswered, h.limit_id, h.created_at
 FROM hotlines h JOIN limits l ON l.id = h.limit_id
 WHERE h.account_id = %s AND h.id = %s
 """
@@ -31,7 +31,7 @@ WHERE h.account_id = %s AND h.id = %s
 HOTLINE_HELD: Final[Sql] = """
 SELECT h.id, h.account_id, h.trunk_id, h.number, h.network, h.brand_name, h.brand_until, h.valid_from,
        h.valid_until, h.enabled, l.max_channels, l.max_cps, l.daily_cap, l.cooling_until,
-       h.limit_id, h.created_at
+       h.inbound_script_id, h.inbound_script_version, h.unanswered, h.limit_id, h.created_at
 FROM hotlines h JOIN limits l ON l.id = h.limit_id
 WHERE h.account_id = %s AND h.id = %s
 FOR NO KEY UPDATE OF h, l
@@ -41,7 +41,7 @@ FOR NO KEY UPDATE OF h, l
 HOTLINES: Final[Sql] = """
 SELECT h.id, h.account_id, h.trunk_id, h.number, h.network, h.brand_name, h.brand_until, h.valid_from,
        h.valid_until, h.enabled, l.max_channels, l.max_cps, l.daily_cap, l.cooling_until,
-       h.limit_id, h.created_at
+       h.inbound_script_id, h.inbound_script_version, h.unanswered, h.limit_id, h.created_at
 FROM hotlines h JOIN limits l ON l.id = h.limit_id
 WHERE h.account_id = %s AND h.id > %s
 ORDER BY h.id LIMIT %s
@@ -50,7 +50,7 @@ ORDER BY h.id LIMIT %s
 SET_HOTLINE: Final[Sql] = """
 UPDATE hotlines
    SET number = %s, trunk_id = %s, network = %s, brand_name = %s, brand_until = %s, valid_from = %s,
-       valid_until = %s, enabled = %s
+       valid_until = %s, inbound_script_id = %s, inbound_script_version = %s, unanswered = %s, enabled = %s
  WHERE account_id = %s AND id = %s
 """
 
@@ -100,4 +100,5 @@ def _hotline_caps(one: HotlineValues) -> dict[str, object]:
 
 def _hotline_columns(one: HotlineValues) -> tuple[object, ...]:
     registered = (one.brand_name, one.brand_until, one.valid_from, one.valid_until)
-    return one.number, one.trunk_id, one.network, *registered, one.enabled
+    answered = (one.inbound_script_id, one.inbound_script_version, one.unanswered)
+    return one.number, one.trunk_id, one.network, *registered, *answered, one.enabled
