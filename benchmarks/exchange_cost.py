@@ -73,19 +73,13 @@ async def _call(here: Shop, one: AsteriskInstance, pids: list[int], seconds: flo
     before = spent(pids), spent([here.bench.stage.postgres_pid]), spent([one.pid])
     await here.start(campaign)
     answered = await here.all_ended(campaign, calls, seconds + 60)
-    await _all_told(here)
+    await here.all_told()
     after = spent(pids), spent([here.bench.stage.postgres_pid]), spent([one.pid])
     await here.stop(campaign)
     if answered != calls:
         raise RuntimeError(f"{answered} of {calls} calls were answered")
     used = [(late - early) * 1000 / calls for early, late in zip(before, after, strict=True)]
     return Spent(*used)
-
-
-async def _all_told(here: Shop) -> None:
-    waiting = "SELECT count(*) FROM webhook_deliveries WHERE state = 'pending'"
-    while (await here.bench.run(waiting)) != [(0,)]:
-        pass
 
 
 async def _bare(one: AsteriskInstance, far: FarEnd, sound: Path) -> float:

@@ -27,7 +27,7 @@ async def measure(stage: Stage) -> list[Figure]:
             limit=one,
             limit_is=f"one node of {CHANNELS} channels",
             target=1.9,
-            note=f"calls of {PROMPT_S:.0f} s, for {SECONDS:.0f} s after {WARM_UP_S:.0f} s, all on one machine",
+            note=f"calls of {PROMPT_S:.0f} s, for {SECONDS:.0f} s after {WARM_UP_S:.0f} s, one machine",
         )
     ]
 

@@ -1,4 +1,4 @@
-"""The highest rate of calls sustained without a failure: ours, a bare client's, and Asterisk's own spool's."""
+"""The highest rate of calls sustained without a failure: ours, a bare client's, and Asterisk's spool's."""
 
 from __future__ import annotations
 

@@ -36,6 +36,8 @@ SELECT coalesce(sum(calls), 0)::int, coalesce(sum(calls) FILTER (WHERE outcome =
 FROM outcome_counts WHERE campaign_id = %(campaign)s
 """
 
+_UNTOLD = "SELECT count(*) FROM webhook_deliveries WHERE state = 'pending'"
+
 
 @dataclass(frozen=True, slots=True)
 class Shop:
@@ -88,13 +90,24 @@ class Shop:
     async def all_ended(self, campaign: int, calls: int, within_s: float) -> int:
         """Waits until so many have ended. Returns how many were answered. Raises RuntimeError when late."""
         deadline = time.monotonic() + within_s
-        while True:
-            done, answered = await self.ended(campaign)
-            if done >= calls:
-                return answered
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"{done} of {calls} calls have ended")
-            await asyncio.sleep(0.1)
+        async with self.bench.connection() as watching:
+            while True:
+                row = await (await watching.execute(_OUTCOMES, {"campaign": campaign})).fetchone()
+                assert row is not None
+                if row[0] >= calls:
+                    return int(row[1])
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"{row[0]} of {calls} calls have ended")
+                await asyncio.sleep(0.1)
+
+    async def all_told(self) -> None:
+        """Waits until every webhook was delivered."""
+        async with self.bench.connection() as watching:
+            while True:
+                row = await (await watching.execute(_UNTOLD)).fetchone()
+                if row == (0,):
+                    return
+                await asyncio.sleep(0.05)
 
 
 async def shop(
