@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 PREFIX = "TONGDAI_"
-SECRETS = frozenset({"secret_key", "database_url"})
+SECRETS = frozenset({"secret_key", "database_url", "httptts_key"})
 """Not printed, and readable from `TONGDAI_…_FILE`."""
 
 # Variables with our prefix that are no settings: the name of the file, and what tests are told.
@@ -84,6 +84,18 @@ class Settings:
     zalo_capital_enums: bool = False
     interits_success_code: Literal[0, 200] = 0
     sencloud_owner_id: bool = True
+    speech_voice: str = "espeak:vi"
+    speech_fallback: str = ""
+    sounds_dir: str = ""
+    speech_cache_bytes: Count = 2_000_000_000
+    speech_look_ahead: Count = 200
+    piper_program: str = "piper"
+    piper_voices: str = ""
+    httptts_provider: str = ""
+    httptts_url: str = ""
+    httptts_key: str = field(default="", repr=False)
+    httptts_timeout_s: Seconds = 15.0
+    httptts_at_once: Count = 4
     sandbox_address: str = ""
     sandbox_speed: Seconds = 1.0
     sandbox_log: str = ""
@@ -98,6 +110,11 @@ class Settings:
     def own_policy(self) -> Path | None:
         """The operator's changes to the shipped compliance policies, if there are any."""
         return Path(self.compliance_policy) if self.compliance_policy else None
+
+    @property
+    def sounds_path(self) -> Path:
+        """Where what is said on calls is kept, for the engines to play."""
+        return Path(self.sounds_dir) if self.sounds_dir else Path(self.data_dir) / "sounds"
 
     @property
     def sandbox_socket(self) -> str:

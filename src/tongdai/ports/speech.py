@@ -38,6 +38,10 @@ class Speaker(Protocol):
 
     async def stop(self) -> None: ...
 
+    def edition(self, voice: str) -> str:
+        """What its sound depends on besides text and voice: what was kept of another edition is not used."""
+        ...
+
     async def speak(self, text: str, voice: str) -> Pcm:
         """A text of plain words (numbers and dates written out), by the voice of that name ("": its own).
 
