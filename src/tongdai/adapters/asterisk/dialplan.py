@@ -6,9 +6,9 @@ of them; they are pushed at run time.
 
 What the engine and these files agree on:
 
-- `td-in,<any>,1`: a call from a trunk. It enters the Stasis application `td-in` with the arguments trunk id
-  and called number as the carrier wrote it (`To` for a trunk that registers, the request's address
-  otherwise). With nobody to hear it, it is refused with 503. The call has an absolute limit of
+- `td-in,<any>,1` and `td-in-to,<any>,1`: a call from a trunk. It enters the Stasis application `td-in` with
+  the arguments trunk id and called number as the carrier wrote it: in the request's address, or in `To` for a
+  trunk that registers. With nobody to hear it, it is refused with 503. The call has an absolute limit of
   `INCOMING_LIMIT_S` from then on; whoever accepts it sets `TIMEOUT(absolute)` anew.
 - `td-end,s,1`: the hangup handler of a leg. It writes what became of the leg into AstDB: under the family
   `td<YYYYMMDD>` (the day of the end in UTC) and the key `<leg id>` the line
@@ -31,6 +31,7 @@ from typing import Final
 
 INCOMING_APP: Final = "td-in"
 INCOMING_CONTEXT: Final = "td-in"
+REGISTERED_CONTEXT: Final = "td-in-to"
 END_HANDLER: Final = "td-end,s,1"
 AMD_CONTEXT: Final = "td-amd"
 PURGE_CONTEXT: Final = "td-purge"
@@ -174,9 +175,11 @@ def transports(listening: Listening) -> str:
 def sorcery() -> str:
     """sorcery.conf: where trunks are kept. In memory: they are pushed again after a restart, and no password
     lies on the node's disk. Objects of pjsip.conf go on to be found."""
-    kinds = {"res_pjsip": ("endpoint", "aor", "auth")}
-    kinds["res_pjsip_endpoint_identifier_ip"] = ("identify",)
-    kinds["res_pjsip_outbound_registration"] = ("registration",)
+    kinds: Mapping[str, tuple[str, ...]] = {
+        "res_pjsip": ("endpoint", "aor", "auth"),
+        "res_pjsip_endpoint_identifier_ip": ("identify",),
+        "res_pjsip_outbound_registration": ("registration",),
+    }
     lines = []
     for module, names in kinds.items():
         lines.append(f"[{module}]")
@@ -193,16 +196,21 @@ def extensions() -> str:
 def _incoming() -> str:
     # Not `_.`, which would match `h` too and run once more at the end.
     patterns = ("_[+0-9*#]!", "_[A-Za-z][A-Za-z0-9]!", "s")
-    reached = "".join(
-        f"exten => {one},1,Set(TDEXTEN=${{EXTEN}})\n same => n,Goto(td-called,s,1)\n" for one in patterns
+    called = {
+        INCOMING_CONTEXT: "${EXTEN}",
+        REGISTERED_CONTEXT: "${PJSIP_PARSE_URI(${CHANNEL(pjsip,local_uri)},user)}",
+    }
+    entries = "".join(
+        f"[{context}]\n"
+        + "".join(
+            f"exten => {one},1,Set(TDCALLED={number})\n same => n,Goto(td-come,s,1)\n" for one in patterns
+        )
+        + "\n"
+        for context, number in called.items()
     )
-    return f"""[{INCOMING_CONTEXT}]
-{reached}
-[td-called]
+    return f"""{entries}[td-come]
 exten => s,1,Set(TIMEOUT(absolute)={INCOMING_LIMIT_S})
- same => n,GotoIf($["${{TDCALLED}}" != "to"]?known)
- same => n,Set(TDEXTEN=${{PJSIP_PARSE_URI(${{CHANNEL(pjsip,local_uri)}},user)}})
- same => n(known),Stasis({INCOMING_APP},${{CHANNEL(endpoint):2}},${{FILTER(0-9A-Za-z+*#._,${{TDEXTEN}})}})
+ same => n,Stasis({INCOMING_APP},${{CHANNEL(endpoint):2}},${{FILTER(0-9A-Za-z+*#._,${{TDCALLED}})}})
  same => n,Hangup({_CONGESTION})
 
 """
@@ -271,7 +279,7 @@ def _http(listening: Listening) -> str:
 
 def _http_sessions() -> str:
     # Connections are few and kept: each client has a WebSocket, and fetches recordings.
-    return "sessionlimit=1000\nsession_inactivity=30000\nsession_keep_alive=30000\n"
+    return "enable_static=no\nsessionlimit=1000\nsession_inactivity=30000\nsession_keep_alive=30000\n"
 
 
 def _ari_general() -> str:
