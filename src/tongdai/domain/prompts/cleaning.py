@@ -1,0 +1,69 @@
+"""Text from anywhere, made fit to be read: composed, without markup, pictures and control characters. Pure."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from typing import Final
+
+from tongdai.kit.text import composed
+
+_SCRIPT = re.compile(r"<(script|style)\b[^<>]{0,200}>.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
+_BREAK = re.compile(r"<\s{0,3}(?:br|/?p|/?div|/?li|/?tr|/?h[1-6])\b[^<>]{0,200}>", re.IGNORECASE)
+_TAG = re.compile(r"<(?:[a-zA-Z/!][^<>]{0,500})>")
+_LINES = re.compile(r"\s*[\r\n\u0085\u2028\u2029]\s*")
+_SPACE = re.compile(r"\s+")
+_SUPERSCRIPT = re.compile(r"(?<=m)([²³])")
+_VULGAR = re.compile(r"(?<=\d)(?=[½¼¾⅐-⅞])")
+_FOREIGN_DIGIT = re.compile(r"[^\D0-9]")
+# Letters, digits, space and ASCII need no look. What is not in here is looked at one by one.
+_ODD = re.compile(r"[^\w\s!-~…–—“”‘’«»₫€£¥°×÷±≤≥≈→•·²³µ‰−]|_")
+_KEPT: Final = frozenset("_")
+_SAID: Final = str.maketrans({
+    "–": "-", "—": "-", "−": "-", "‐": "-", "‑": "-", "‒": "-", "―": "-", "…": "...", "’": "'", "‘": "'",
+    "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "⁄": "/", "∕": "/", "·": ",", "•": ",", "●": ",",
+    "。": ".", "、": ",", "′": "'", "º": "°", "→": ",", "\u00ad": "",
+})  # fmt: skip
+
+
+def cleaned(text: str) -> str:
+    """The text with ASCII dashes and quotes, one space between words, and nothing that has no sound.
+
+    A line's end and a paragraph are full stops. Whether there was space at either end is kept.
+    """
+    if "<" in text:
+        text = _TAG.sub(" ", _BREAK.sub("\n", _SCRIPT.sub(" ", text)))
+    if "&" in text:
+        text = html.unescape(text)
+    if not text.isascii():
+        text = _composed(text)
+    text = _ODD.sub(_sounding, text)
+    text = _LINES.sub(_full_stop, text)
+    return _SPACE.sub(" ", text)
+
+
+def _composed(text: str) -> str:
+    text = _FOREIGN_DIGIT.sub(lambda m: str(unicodedata.decimal(m[0])), composed(text).translate(_SAID))
+    text = _VULGAR.sub(" và ", _SUPERSCRIPT.sub(lambda m: "2" if m[1] == "²" else "3", text))
+    if unicodedata.is_normalized("NFKC", text):
+        return text
+    text = text.replace("²", " bình phương").replace("³", " lập phương")
+    return unicodedata.normalize("NFKC", text).translate(_SAID)
+
+
+def _sounding(odd: re.Match[str]) -> str:
+    """Marks and letters of any script stay; pictures become a space; what joins or hides leaves nothing."""
+    character = odd[0]
+    if character in _KEPT:
+        return character
+    category = unicodedata.category(character)
+    if category in ("Cf", "Me") or "\ufe00" <= character <= "\ufe0f":
+        return ""
+    return character if category in ("Mn", "Mc", "Sc") else " "
+
+
+def _full_stop(lines: re.Match[str]) -> str:
+    before = lines.string[: lines.start()].rstrip()[-1:]
+    ends_the_text = lines.start() == 0 or lines.end() == len(lines.string)
+    return " " if ends_the_text or before in ".,;:!?" else ". "

@@ -1,0 +1,104 @@
+"""What the words around a number say about it: an amount, a code, a telephone number. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Kind = Literal["secret", "code", "phone", "amount", "item", ""]
+
+_FAR = 80
+"""Characters in which the words before a number are looked for."""
+
+_NOUNS: Final[dict[Kind, str]] = {
+    "secret": (r"otp|mã (?:xác (?:thực|nhận|minh)|bảo mật|kích hoạt|pin|otp)|mật khẩu|pin|passcode|mật mã"),
+    "code": (
+        r"mã|stk|số (?:tài khoản|tk|thẻ|cccd|cmnd|cmt|xe|seri|serial|hợp đồng|hđ|h[oó]á? đơn|đơn|đơn hàng"
+        r"|tham chiếu|hồ sơ|vé|phiếu|hiệu|căn cước|hộ chiếu|định danh|khung|máy in|bảo hiểm|bhxh|sổ|vận đơn|lô)"
+        r"|cmnd|cccd|cmt|căn cước(?: công dân)?|chứng minh (?:nhân dân|thư)|hộ chiếu|biển (?:số|kiểm soát)|bks|mst"
+        r"|imei|serial|seri|vận đơn|(?:hợp đồng|h[oó]á? đơn|đơn|đơn hàng|phiếu|hồ sơ|tài khoản|thẻ) số"
+        r"|voucher|coupon|id|gplx|chuyến bay|phiên bản"
+    ),
+    "phone": (
+        r"(?:số )?điện thoại|sđt|sdt|đt|đtdđ|tel|số máy|hotline|tổng đài|đường dây nóng|đầu số|fax|zalo"
+        r"|(?:máy )?(?:nhánh|lẻ)|di động"
+    ),
+    "amount": (
+        r"số (?:tiền|dư|lượng|nợ|vốn|dân)|tiền|giá|trị giá|phí|lệ phí|cước|dư nợ|nợ|tổng(?: cộng)?|hạn mức|lương"
+        r"|thưởng|doanh thu|cọc|dân số|diện tích|khoảng|hơn|gần|lãi|gốc|thuế|thành tiền"
+    ),
+}
+_VERBS: Final[dict[Kind, str]] = {
+    "phone": r"gọi|liên hệ|lh|nhắn tin|soạn tin|gửi|bấm số|quay số",
+    "amount": r"thanh toán|nạp|rút|hoàn|thu|chi|trả|đóng|giảm|tăng|chuyển khoản|chuyển|còn(?: lại)?|trừ|cộng",
+    "item": r"đơn(?: hàng)?|hợp đồng|h[oó]á? đơn|tài khoản|thẻ|vé|hồ sơ|phiếu|lô|kiện|bưu kiện|giao dịch|khách hàng",
+}
+
+
+def _words(of: dict[Kind, str]) -> re.Pattern[str]:
+    return re.compile("|".join(rf"(?P<{kind}>(?<!\w)(?:{words})(?!\w))" for kind, words in of.items()))
+
+
+_NOUN, _VERB = _words(_NOUNS), _words(_VERBS)
+# Beyond a sentence's end, or another number, words no longer speak of this one.
+_CLAUSE_ENDS = frozenset(".;!?0123456789")
+_COUNTED = re.compile(
+    r" ?(?:trăm|nghìn|ngàn|triệu|tỷ|tỉ|đồng|đô|usd|vnd|vnđ|euro|cái|chiếc|sản phẩm|món|người|khách|nhân viên"
+    r"|lần|ngày|tháng|năm|tuần|giờ|phút|giây|km|mét|ki lô|kg|cân|tấn|tạ|lít|điểm|hộ|gói|suất|phần|bộ|đôi|cặp"
+    r"|chai|hộp|thùng|bao|quyển|cuốn|tờ|trang|con|cây|căn|phòng|tầng|bước|cuộc|tin|lượt|xe|vé|học sinh"
+    r"|sinh viên|cổ phiếu|cổ phần|độ|quý|phường|quận|sinh|hành khách|đơn vị|thuê bao|lít|bài|câu|đơn hàng|dặm)(?!\w)",
+    re.IGNORECASE,
+)
+_MONEY = re.compile(r" ?(?:trăm|nghìn|ngàn|triệu|tỷ|tỉ|đồng|đô|usd|vnd|vnđ|euro|đ|₫)(?!\w)", re.IGNORECASE)
+_LAST_WORD = re.compile(r"(\w+)[ :(]*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something was found in a text."""
+
+    text: str
+    start: int
+    end: int
+
+    @property
+    def before(self) -> str:
+        """The words before it, in small letters."""
+        return self.text[max(0, self.start - _FAR) : self.start].lower()
+
+    @property
+    def after(self) -> str:
+        return self.text[self.end : self.end + 24]
+
+    @property
+    def last_word(self) -> str:
+        """The word right before it, in small letters; `""` when a comma or a full stop lies between."""
+        found = _LAST_WORD.search(self.before)
+        return found[1] if found else ""
+
+    def counts(self) -> bool:
+        """What follows is something that is counted."""
+        return _COUNTED.match(self.after) is not None
+
+    def is_money(self) -> bool:
+        return _MONEY.match(self.after) is not None
+
+    def kind(self) -> Kind:
+        """What the nearest noun of the clause says; without one, the nearest verb."""
+        words = self._clause()
+        return _nearest(_NOUN, words) or _nearest(_VERB, words)
+
+    def _clause(self) -> str:
+        before = self.before
+        for place in range(len(before) - 1, -1, -1):
+            if before[place] in _CLAUSE_ENDS:
+                return before[place + 1 :]
+        return before
+
+
+def _nearest(pattern: re.Pattern[str], words: str) -> Kind:
+    kind: Kind = ""
+    for found in pattern.finditer(words):
+        kind = found.lastgroup or ""  # type: ignore[assignment]
+    return kind
