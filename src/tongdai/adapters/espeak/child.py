@@ -48,7 +48,7 @@ class Library:
     """eSpeak NG loaded into this process. Raises ImportError or OSError when it is not there."""
 
     def __init__(self) -> None:
-        import espeakng_loader  # type: ignore[import-not-found, unused-ignore]
+        import espeakng_loader  # type: ignore[import-untyped]
 
         self._lib = ctypes.CDLL(espeakng_loader.get_library_path())
         data = espeakng_loader.get_data_path().encode()
