@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -44,11 +44,14 @@ from tongdai.ports.telephony import (
     TimerFired,
     Transfer,
     TransferEnded,
+    TransferLeg,
 )
 
 pytestmark = pytest.mark.anyio
 
 LEG = 7_000_000_001
+PHONE = 7_500_000_001
+"""The leg of the first phone that a transfer rings."""
 _more_legs = count(8_000_000_001)
 
 
@@ -88,6 +91,28 @@ def _one_prompt(event: LegEvent) -> Sequence[Command]:
         case PlaybackEnded():
             return (HangUp(),)
     return ()
+
+
+def _transfers(far_end: FarEnd, *kinds: str, max_s: float = 300.0) -> Callable[[LegEvent], Sequence[Command]]:
+    """Transfers the call to phones of these kinds, and hangs up afterwards."""
+    numbers = [far_end.number(kind) for kind in kinds]
+    legs = tuple(
+        TransferLeg(PHONE + index, 3, number, "02873001234", max_s) for index, number in enumerate(numbers)
+    )
+
+    def play(event: LegEvent) -> Sequence[Command]:
+        match event:
+            case Answered():
+                return (Transfer(1, "84912345678", 30.0, legs=legs),)
+            case TransferEnded():
+                return (HangUp(),)
+        return ()
+
+    return play
+
+
+def _transferred(ear: Ear) -> TransferEnded:
+    return next(event for event in ear.heard[LEG] if isinstance(event, TransferEnded))
 
 
 def _now() -> datetime:
@@ -298,20 +323,51 @@ async def test_a_recording_tells_how_long_it_was(far_end: FarEnd) -> None:
 
 @pytest.mark.parametrize(("kind", "connected"), [("listens", True), ("busy", False)])
 async def test_a_transfer_tells_whether_it_was_connected(far_end: FarEnd, kind: str, connected: bool) -> None:
-    def transfer(event: LegEvent) -> Sequence[Command]:
-        match event:
-            case Answered():
-                return (Transfer(1, far_end.number(kind), 30.0),)
-            case TransferEnded():
-                return (HangUp(),)
-        return ()
-
-    async with hearing(far_end.client(), transfer) as ear:
+    async with hearing(far_end.client(), _transfers(far_end, kind)) as ear:
         await ear.engine.originate(_request(far_end.number("listens")))
         await ear.until_ended(LEG)
-        transferred = next(event for event in ear.heard[LEG] if isinstance(event, TransferEnded))
+        transferred = _transferred(ear)
     assert transferred.connected is connected
     assert (transferred.seconds > 0) is connected
+    assert transferred.leg_id_connected == (PHONE if connected else None)
+
+
+async def test_of_several_phones_the_first_to_answer_has_the_call_and_the_others_stop_ringing(
+    far_end: FarEnd,
+) -> None:
+    async with hearing(far_end.client(), _transfers(far_end, "rings_out", "rings_long", "listens")) as ear:
+        await ear.engine.originate(_request(far_end.number("listens")))
+        await ear.until_ended(LEG)
+        transferred = _transferred(ear)
+    assert (transferred.connected, transferred.leg_id_connected) == (True, PHONE + 2)
+    assert [far_end.events_of(PHONE + number)[-1] for number in range(3)] == ["CANCEL", "CANCEL", "BYE"]
+
+
+async def test_a_transfer_without_phones_says_at_once_that_nobody_answered(far_end: FarEnd) -> None:
+    async with hearing(far_end.client(), _transfers(far_end)) as ear:
+        await ear.engine.originate(_request(far_end.number("listens")))
+        await ear.until_ended(LEG)
+        _, answered, transferred, _ = ear.heard[LEG]
+    assert isinstance(transferred, TransferEnded)
+    assert (transferred.connected, transferred.leg_id_connected) == (False, None)
+    assert transferred.at - answered.at < 0.5
+
+
+async def test_a_talk_ends_at_its_limit_and_the_call_goes_on(far_end: FarEnd) -> None:
+    async with hearing(far_end.client(), _transfers(far_end, "listens", max_s=5.0)) as ear:
+        await ear.engine.originate(_request(far_end.number("listens")))
+        await ear.until_ended(LEG)
+        transferred = _transferred(ear)
+    assert transferred.seconds == pytest.approx(5.0, abs=0.5)
+
+
+async def test_a_transfer_is_told_of_before_the_end_of_a_call_that_ends_meanwhile(far_end: FarEnd) -> None:
+    async with hearing(far_end.client(), _transfers(far_end, "rings_out")) as ear:
+        await ear.engine.originate(_request(far_end.number("listens"), max_s=10.0))
+        await ear.until_ended(LEG)
+        assert ear.kinds(LEG)[-2:] == ["TransferEnded", "Ended"]
+        assert not _transferred(ear).connected
+    assert far_end.events_of(PHONE)[-1] == "CANCEL"
 
 
 async def test_a_spoken_code_stays_in_this_process(far_end: FarEnd) -> None:

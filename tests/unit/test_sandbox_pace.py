@@ -157,7 +157,9 @@ class AnyEvening(RuleBasedStateMachine):
         if leg.owner is not None:
             for verb, id, seconds, flag in commands:
                 target = "0912345001" if flag else "0912345003"
-                command = Do(leg.dial.leg, next(self.ordinals), verb, id, seconds, flag, target)
+                ordinal = next(self.ordinals)
+                phones = [(10**6 + ordinal, target, "1900", 20.0)] if id > 1 else []
+                command = Do(leg.dial.leg, ordinal, verb, id, seconds, flag, target, phones)
                 self.exchange.do(leg.owner, command)
 
     @rule(data=st.data(), client=st.booleans())

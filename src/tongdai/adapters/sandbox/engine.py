@@ -337,7 +337,9 @@ def to_wire(leg_id: int, ordinal: int, command: Command) -> Do:
         case RecordCall():
             return Do(leg_id, ordinal, "recordcall", command.id)
         case Transfer():
-            return Do(leg_id, ordinal, "transfer", command.id, command.ring_s, target=command.target)
+            phones = [(one.leg_id, one.target, one.caller, one.max_s) for one in command.legs]
+            target = command.target if phones else ""
+            return Do(leg_id, ordinal, "transfer", command.id, command.ring_s, target=target, phones=phones)
         case PickUp() | HangUp():
             return Do(leg_id, ordinal, "pickup" if isinstance(command, PickUp) else "hangup")
 
@@ -352,7 +354,7 @@ _PORT_EVENTS: dict[str, Callable[[Told], LegEvent]] = {
     "timer": lambda told: TimerFired(told.leg, told.seq, told.at, told.id),
     "recorded": lambda told: RecordingEnded(told.leg, told.seq, told.at, told.id, told.seconds or 0.0, None),
     "transferred": lambda told: TransferEnded(
-        told.leg, told.seq, told.at, told.id, told.flag, told.seconds or 0.0
+        told.leg, told.seq, told.at, told.id, told.flag, told.seconds or 0.0, int(told.text or 0) or None
     ),
     "ended": lambda told: Ended(told.leg, told.seq, told.at, EndCause(told.text), told.seconds),
 }

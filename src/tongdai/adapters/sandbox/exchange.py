@@ -126,8 +126,17 @@ class Exchange:
 
     # -------------------------------------------------------------- told by legs
 
-    def log(self, leg: Leg, event: str, *, cause: str = "", by: str = "", digit: str = "") -> None:
-        dial = leg.dial
+    def log(
+        self,
+        leg: Leg,
+        event: str,
+        *,
+        cause: str = "",
+        by: str = "",
+        digit: str = "",
+        phone: Dial | None = None,
+    ) -> None:
+        dial = phone or leg.dial
         self._log.write(event, dial.leg, dial.trunk, dial.number, dial.caller, cause, by, digit)
 
     def tell(self, leg: Leg, told: Told) -> None:

@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from tongdai.adapters.sandbox.behaviour import Plan, Press, plan_call
+from tongdai.adapters.sandbox.phones import Phones, PhoneStep
 from tongdai.adapters.sandbox.protocol import Dial, Do, Told, What
 from tongdai.ports.telephony import AnsweredBy, EndCause
 
@@ -29,7 +30,8 @@ class Due(IntEnum):
     PLAY_END = 6
     TIMER = 7
     RECORD_END = 8
-    TRANSFER_END = 9
+    PHONE = 9
+    TRANSFER_END = 10
 
 
 _NEVER = (math.inf, Due.RING, 0, 0)
@@ -51,7 +53,18 @@ class Listener(Protocol):
 class Recorder(Protocol):
     """Where a leg writes its log lines and tells its events."""
 
-    def log(self, leg: Leg, event: str, *, cause: str = "", by: str = "", digit: str = "") -> None: ...
+    def log(
+        self,
+        leg: Leg,
+        event: str,
+        *,
+        cause: str = "",
+        by: str = "",
+        digit: str = "",
+        phone: Dial | None = None,
+    ) -> None:
+        """`phone`: of one that a transfer of the leg rings, and not of the leg itself."""
+        ...
 
     def tell(self, leg: Leg, told: Told) -> None: ...
 
@@ -63,6 +76,7 @@ class Leg:
         "_extra",
         "_order",
         "_pending",
+        "_phones",
         "_plan",
         "_playing",
         "_plays",
@@ -116,7 +130,8 @@ class Leg:
         self._prompts = 0
         self._recording: tuple[int, float, bool] | None = None
         self._recording_call: tuple[int, float] | None = None
-        self._extra: dict[int, Press | tuple[bool, float]] = {}
+        self._phones: Phones | None = None
+        self._extra: dict[int, Press | PhoneStep] = {}
         self._schedule_fate()
 
     # -------------------------------------------------------------- the clock
@@ -195,19 +210,19 @@ class Leg:
             self._recording_call = (command.id, self.now)
 
     def _transfer(self, command: Do) -> None:
-        """Connect to somebody, whose number decides as any called number's does."""
+        """Ring phones, whose numbers decide as any called number does; the first to answer has the call."""
         self._recorder.log(self, "TRANSFER")
-        plan = plan_call(self._seed, command.target, self.dial.leg)
-        answers_at = plan.answers_at
-        connected = answers_at is not None and answers_at <= command.seconds
-        if connected:
-            assert answers_at is not None
-            over, talked = answers_at + plan.talks_s, plan.talks_s
-        else:
-            over, talked = min(command.seconds, plan.refused_at or math.inf), 0.0
-        order = self._at(self.now + over, Due.TRANSFER_END, command.id)
-        self._extra[order] = (connected, talked)
+        if self._phones is not None:
+            return
+        self._phones = phones = Phones(command, self.dial.trunk, self._seed)
         self.silence_at = math.inf
+        for dial in phones.ringing.values():
+            self._recorder.log(self, "INVITE", phone=dial)
+            for after, event in phones.steps(dial):
+                order = self._at(self.now + after, Due.PHONE, dial.leg)
+                self._extra[order] = event
+        if not phones.ringing:
+            self._transfer_over("network")
 
     # -------------------------------------------------------------- what falls due
 
@@ -254,11 +269,49 @@ class Leg:
     def _record_end(self, _order: int, _id: int) -> None:
         self._record_over()
 
-    def _transfer_end(self, order: int, transfer_id: int) -> None:
-        over = self._extra.pop(order)
-        assert isinstance(over, tuple)
+    def _phone(self, order: int, leg_id: int) -> None:
+        event, phones = self._extra.pop(order), self._phones
+        if phones is None or leg_id not in phones.ringing or isinstance(event, Press):
+            return
+        dial = phones.ringing[leg_id]
+        if event is PhoneStep.RINGING:
+            self._recorder.log(self, "RINGING", phone=dial)
+        elif event is PhoneStep.ANSWER:
+            self._recorder.log(self, "ANSWER", phone=dial)
+            phones.answer(leg_id, self.now)
+            self._let_go(phones, "caller")
+            self._at(self.now + phones.talk_s(dial), Due.TRANSFER_END)
+        else:
+            self._recorder.log(self, event.value, phone=phones.ringing.pop(leg_id), by="network")
+            if not phones.ringing:
+                self._transfer_over("network")
+
+    def _transfer_end(self, _order: int, _id: int) -> None:
+        self._transfer_over("callee")
+
+    def _transfer_over(self, by: str) -> None:
+        """Tells how the transfer ended; whoever still rings or talks is let go."""
+        phones, self._phones = self._phones, None
+        assert phones is not None
+        self._let_go(phones, by)
+        talked, connected = 0.0, phones.connected
+        if connected is not None:
+            self._recorder.log(self, "BYE", phone=connected, by=by)
+            talked = round(self.now - phones.connected_at, 3)
+        self._cancel(Due.TRANSFER_END, 0)
         self.silence_at = self.now + self.patience
-        self._tell("transferred", id=transfer_id, flag=over[0], seconds=over[1])
+        self._tell(
+            "transferred",
+            id=phones.id,
+            flag=connected is not None,
+            seconds=talked,
+            text="" if connected is None else str(connected.leg),
+        )
+
+    def _let_go(self, phones: Phones, by: str) -> None:
+        for dial in phones.ringing.values():
+            self._recorder.log(self, "CANCEL", phone=dial, by=by)
+        phones.ringing.clear()
 
     # -------------------------------------------------------------- helpers
 
@@ -321,6 +374,8 @@ class Leg:
         if self._recording_call is not None:
             recording_id, since = self._recording_call
             self._tell("recorded", id=recording_id, seconds=round(self.now - since, 3))
+        if self._phones is not None:
+            self._transfer_over(by)
         self._tell("ended", seconds=self.answered_at, text=cause)
 
     def _tell(
@@ -340,6 +395,7 @@ _STEPS: dict[Due, Callable[[Leg, int, int], None]] = {
     Due.PLAY_END: Leg._play_end,
     Due.TIMER: Leg._timer,
     Due.RECORD_END: Leg._record_end,
+    Due.PHONE: Leg._phone,
     Due.TRANSFER_END: Leg._transfer_end,
 }
 

@@ -83,6 +83,8 @@ class Do(_Message, frozen=True, tag=3):
     flag: bool = False
     """play: a secret code is in it. record: a digit stops it."""
     target: str = ""
+    phones: list[tuple[int, str, str, float]] = []
+    """transfer: leg, number, caller and the longest talk of each that rings."""
 
 
 class Adopt(_Message, frozen=True, tag=4):
@@ -142,7 +144,7 @@ class Told(_Message, frozen=True, tag=104):
     flag: bool = False
     """played: completed. transferred: connected."""
     text: str = ""
-    """answered: by whom. digit: the digit. ended: the cause."""
+    """answered: by whom. digit: the digit. transferred: the leg that answered. ended: the cause."""
 
 
 FromCarrier = Welcome | Taken | Adopted | Told

@@ -62,10 +62,10 @@ class CampaignConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What is done about a machine. retry: it is hung up on, and dialled again by the rule for `voicemail` or
     else by `VOICEMAIL_RULE`."""
     record: bool = False
-    """True: both sides are recorded from the answer to the end. Never in an OTP campaign, nor of a machine."""
+    """True: both sides are recorded from the answer to the end. Never in an OTP campaign, and no machine."""
     record_announcement: str | None = None
-    """What a person hears before anything of the call is recorded. None: `scripts.RECORD_ANNOUNCEMENT`;
-    empty: nothing, because they know already."""
+    """What a person hears before anything of the call is recorded. None: `scripts.RECORD_ANNOUNCEMENT`.
+    Empty: nothing, because they know already."""
     allow_duplicates: bool = True
     """False: a number that was imported into this campaign before is refused."""
     refuse_when_stopped: bool = False

@@ -1,8 +1,8 @@
 """Transfers: the phones that they ring hold channels, dial slots and money like calls (decision 0020).
 
 Whoever drives a leg asks `Transfers.prepare` before it tells an engine to transfer, and tells
-`Transfers.over` when that is over. Both may fail, or never happen: what phones hold is committed before any of
-them rings, is taken once for each command however often the events of a leg are replayed, and is freed and
+`Transfers.over` when that is over. Both may fail, or never happen: what phones hold is committed before any
+of them rings, is taken once for each command however often the events of a leg are replayed, and is freed and
 settled with the leg itself at the latest (`open_with`, `end`).
 """
 
