@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tongdai.adapters.files import FileStorage
 from tongdai.adapters.httppost import HttpPoster
@@ -21,8 +22,13 @@ from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
 from tongdai.kit.hints import Hinter
 from tongdai.ports.services import Services, VBotOptions, ZaloOptions
+from tongdai.ports.storage import Storage
 from tongdai.ports.telephony import Engine
 from tongdai.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from tongdai.domain.prompts.sounds import SoundBook
+    from tongdai.ports.speech import Speaker
 
 NO_DATABASE = (
     "database_url (TONGDAI_DATABASE_URL) is not set; only `tongdai demo` and `tongdai serve --role all` "
@@ -57,6 +63,10 @@ class Platform:
     def engines(self) -> dict[str, Engine]:
         """A new client for each telephony engine, by the name that a trunk calls it."""
         return {name: make(self.settings) for name, make in ENGINES.items()}
+
+    def sounds(self) -> SoundBook:
+        """A new book of what is said on calls, with its voices. Raises SettingsError."""
+        return _sounds(self.settings, self.services.storage, self.clock)
 
     def poster(self) -> HttpPoster:
         """A new client for customers' servers."""
@@ -112,6 +122,56 @@ def build(settings: Settings) -> Platform:
         webhooks_allow_private=settings.webhooks_allow_private,
     )
     return Platform(settings=settings, db=db, keyring=keyring, clock=clock, services=services)
+
+
+def _sounds(settings: Settings, storage: Storage, clock: Clock) -> SoundBook:
+    # Sound is worked on with a library of 20 MB that only processes in need of sound load.
+    from tongdai.domain.prompts.sounds import SoundBook
+
+    return SoundBook(
+        speakers(settings),
+        storage,
+        settings.sounds_path,
+        voice=settings.speech_voice,
+        fallback=settings.speech_fallback,
+        max_bytes=settings.speech_cache_bytes,
+        clock=clock,
+    )
+
+
+def speakers(settings: Settings) -> dict[str, Speaker]:
+    """The providers of voices that are set up, by the name before a voice's colon. Raises SettingsError."""
+    from tongdai.adapters.espeak import EspeakSpeaker
+    from tongdai.adapters.httptts import HttpSpeaker, ProviderError, load_provider
+    from tongdai.adapters.piper import PiperSpeaker
+
+    found: dict[str, Speaker] = {"espeak": EspeakSpeaker()}
+    if settings.piper_voices:
+        found["piper"] = PiperSpeaker(settings.piper_program, Path(settings.piper_voices))
+    if settings.httptts_provider:
+        try:
+            provider = load_provider(settings.httptts_provider, settings.httptts_url)
+        except ProviderError as error:
+            raise SettingsError(f"httptts_provider: {error}") from None
+        found["http"] = HttpSpeaker(
+            provider,
+            settings.httptts_key,
+            timeout_s=settings.httptts_timeout_s,
+            at_once=settings.httptts_at_once,
+        )
+    _check_voices(settings, found)
+    return found
+
+
+def _check_voices(settings: Settings, found: Mapping[str, Speaker]) -> None:
+    for name, voice in (
+        ("speech_voice", settings.speech_voice),
+        ("speech_fallback", settings.speech_fallback),
+    ):
+        provider = voice.partition(":")[0]
+        if (voice or name == "speech_voice") and provider not in found:
+            known = ", ".join(f"{one}:…" for one in found)
+            raise SettingsError(f"{name}: there is no voice {voice!r}; set up are {known}")
 
 
 def _zalo_client(settings: Settings) -> ZaloClient:

@@ -235,8 +235,6 @@ class SoundBook:
     # ------------------------------------------------------------------ speaking
 
     async def _spoken(self, voice: str, speaker: Speaker, name: str, piece: Piece) -> bytes:
-        if not piece.words:
-            return levels.silence(piece.before_s + piece.after_s)
         if self._cache.now() < self._resting.get(voice, 0.0):
             raise SpeechFailedError("the voice failed a moment ago", retry=True)
         for left in range(TRIES - 1, -1, -1):
@@ -253,7 +251,7 @@ class SoundBook:
                 raise
             self._resting.pop(voice, None)
             self.counts.spoken += 1
-            return levels.silence(piece.before_s) + sound + levels.silence(piece.after_s)
+            return sound + levels.silence(piece.after_s)
         raise AssertionError("the last try returns or raises")
 
     async def _asked(self, speaker: Speaker, name: str, piece: Piece) -> bytes:
