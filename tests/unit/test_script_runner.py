@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tongdai.domain.scripts import Result, Runner, Script, VoicemailAction, demo_scripts, parse_script
-from tongdai.domain.scripts.model import Clip, with_clips
+from tongdai.domain.scripts.keypad import Keypad
+from tongdai.domain.scripts.model import Clip, GatherStep, with_clips
 from tongdai.domain.scripts.runner import MAX_STEPS_PER_CALL
 from tongdai.ports.telephony import (
     Answered,
@@ -39,6 +40,7 @@ from tongdai.ports.telephony import (
 Body = dict[str, object]
 
 CODE = "493817"
+ACTIONS: list[VoicemailAction] = ["hang_up", "leave_message", "retry"]
 
 
 def script(steps: Body, **more: object) -> Script:
@@ -63,8 +65,17 @@ class Call:
         fields: dict[str, object] | None = None,
         code: str | None = None,
         voicemail_action: VoicemailAction = "hang_up",
+        announcement: str = "",
+        recorded: bool = False,
     ) -> None:
-        self.runner = Runner(script, fields or {}, code, voicemail_action=voicemail_action)
+        self.runner = Runner(
+            script,
+            fields or {},
+            code,
+            voicemail_action=voicemail_action,
+            announcement=announcement,
+            recorded=recorded,
+        )
         self.at = 0.0
         self.commands: list[Command] = []
         self._seq = 0
@@ -483,7 +494,7 @@ def test_a_code_may_be_read_without_a_pause() -> None:
     assert readings(call.commands) == [CODE, CODE, CODE]
 
 
-@pytest.mark.parametrize("action", ["hang_up", "leave_message"])
+@pytest.mark.parametrize("action", ACTIONS)
 def test_a_code_is_never_read_to_a_machine(action: VoicemailAction) -> None:
     call = Call(otp(), code=CODE, voicemail_action=action)
     assert call.answer(AnsweredBy.MACHINE) == [HangUp()]
@@ -533,8 +544,9 @@ def test_a_code_is_not_shown_by_the_runner_nor_by_its_commands(caplog: pytest.Lo
 # ---------------------------------------------------------------- machines
 
 
-def test_a_machine_is_hung_up_on_by_default() -> None:
-    call = Call(script(menu()))
+@pytest.mark.parametrize("action", ["hang_up", "retry"])
+def test_a_machine_is_hung_up_on_unless_it_is_to_have_a_message(action: VoicemailAction) -> None:
+    call = Call(script(menu()), voicemail_action=action, announcement="Được ghi âm", recorded=True)
     assert call.answer(AnsweredBy.MACHINE) == [HangUp()]
     assert call.runner.result == Result.VOICEMAIL
 
@@ -640,6 +652,84 @@ def test_a_key_during_a_recording_that_none_stops_is_kept_for_the_menu() -> None
     assert call.runner.result == "two"
 
 
+@pytest.mark.parametrize("announce", [True, False])
+def test_a_step_that_records_is_announced_unless_the_script_does_it(announce: bool) -> None:
+    call = Call(recording(announce=announce), announcement="Sẽ được ghi âm")
+    if announce:
+        assert call.answer() == [say(1, "Sẽ được ghi âm")]
+        assert call.played(1) == [StartRecording(2, 20, True)]
+    else:
+        assert call.answer() == [StartRecording(1, 20, True)]
+
+
+def test_a_recorded_call_begins_with_its_announcement_and_has_it_once() -> None:
+    call = Call(recording(), announcement="Sẽ được ghi âm", recorded=True)
+    assert call.answer() == [say(1, "Sẽ được ghi âm")]
+    assert call.played(1) == [StartRecording(2, 20, True)]
+    assert call.recorded(2) == [say(3, "Mời chọn")]
+
+
+def test_two_steps_that_record_are_announced_once() -> None:
+    twice = script({"a": {"kind": "record", "next": "b"}, "b": {"kind": "record"}})
+    call = Call(twice, announcement="Sẽ được ghi âm")
+    call.answer()
+    call.played(1)
+    assert call.recorded(2) == [StartRecording(3, 60, True)]
+
+
+def test_a_call_without_a_recording_is_not_announced() -> None:
+    assert Call(script(menu()), announcement="Sẽ được ghi âm").answer() == [say(1, "Mời chọn")]
+
+
+def test_a_recording_may_have_no_announcement() -> None:
+    assert Call(recording(), announcement="", recorded=True).answer() == [StartRecording(1, 20, True)]
+
+
+def test_a_key_pressed_while_a_recording_is_announced_reaches_the_menu_after_it() -> None:
+    call = Call(script(menu()), announcement="Sẽ được ghi âm", recorded=True)
+    call.answer()
+    assert call.press("2") == []
+    assert call.played(1) == [HangUp()]
+    assert call.runner.result == "two"
+
+
+def test_a_machine_is_told_of_no_recording() -> None:
+    call = Call(
+        script(menu()), voicemail_action="leave_message", announcement="Sẽ được ghi âm", recorded=True
+    )
+    assert call.answer(AnsweredBy.MACHINE) == [say(1, "Mời chọn")]
+
+
+def group(**more: object) -> Script:
+    targets = ["0901234567", "+842412345678", "sip:an@pbx.vn"]
+    talk: Body = {"kind": "transfer", "targets": targets, "ring_s": 15, "on_failed": "alone", **more}
+    return script({"talk": talk, "alone": {"kind": "hang_up", "end_code": "alone"}})
+
+
+def test_a_ring_group_rings_at_the_same_time() -> None:
+    call = Call(group())
+    assert call.answer() == [Transfer(1, "84901234567", 15, ("842412345678", "sip:an@pbx.vn"))]
+    assert call.transferred(1, connected=False) == [HangUp()]
+    assert call.runner.result == "alone"
+
+
+def test_a_ring_group_rings_one_after_the_other_until_somebody_answers() -> None:
+    call = Call(group(strategy="in_turn"))
+    assert call.answer() == [Transfer(1, "84901234567", 15)]
+    assert call.transferred(1, connected=False) == [Transfer(2, "842412345678", 15)]
+    assert call.transferred(2, connected=True) == [HangUp()]
+    assert call.runner.result == Result.COMPLETED
+
+
+def test_a_ring_group_of_which_nobody_answers_in_turn_falls_back() -> None:
+    call = Call(group(strategy="in_turn"))
+    call.answer()
+    call.transferred(1, connected=False)
+    assert call.transferred(2, connected=False) == [Transfer(3, "sip:an@pbx.vn", 15)]
+    call.transferred(3, connected=False)
+    assert call.runner.result == "alone"
+
+
 @pytest.mark.parametrize(("connected", "result"), [(True, Result.COMPLETED), (False, "alone")])
 def test_a_transfer_leads_on_by_how_it_ended(connected: bool, result: str) -> None:
     flow = script(
@@ -725,7 +815,6 @@ EVENTS = st.one_of(
     st.builds(TransferEnded, st.just(1), st.just(1), _times, _ids, st.booleans(), _times),
     st.builds(Ended, st.just(1), st.just(1), _times, st.sampled_from(EndCause), st.none() | _times),
 )
-ACTIONS: list[VoicemailAction] = ["hang_up", "leave_message"]
 
 
 @given(st.sampled_from(SCRIPTS), st.lists(EVENTS, max_size=60), st.sampled_from(ACTIONS))
@@ -797,3 +886,118 @@ def test_a_key_at_any_moment_of_a_call_reaches_the_menu(barge_in: bool, moment: 
     for step in passing[moment:]:
         step()
     assert call.runner.result == {"1": "one", "2": "two"}[key]
+
+
+# ---------------------------------------------------------------- digits, fast and long
+
+FAST_S = 0.05
+"""Between two presses: twenty in a second, which is as fast as tones can be told apart."""
+
+KEYS = st.text("0123456789*#", max_size=40)
+
+
+def form(terminator: str | None, barge_in: bool, first: int, second: int) -> Script:
+    """Two entries of so many digits, then a menu that asks until it has a 1."""
+    entry: Body = {"kind": "gather", "terminator": terminator, "barge_in": barge_in, "tries": 5}
+    return script(
+        {
+            "hello": {"kind": "say", "text": "Xin chào", "next": "first"},
+            "first": {**entry, "prompt": "Nhập số", "max_digits": first, "next": "second"},
+            "second": {**entry, "prompt": "Nhập mã", "max_digits": second, "next": "end"},
+            "end": {"kind": "hang_up"},
+        }
+    )
+
+
+def run(call: Call, keys: str, moments: Sequence[int]) -> None:
+    """Press the keys fast, each after so many reports of the engine have come; then let it run to its end."""
+    due = sorted(zip(moments, keys, strict=False), key=lambda pair: pair[0])
+    reported = 0
+    waiting: list[LegEvent] = []
+
+    def carry_on(commands: Sequence[Command]) -> None:
+        """What an engine reports of these commands: nothing of what was stopped or cancelled."""
+        for command in commands:
+            match command:
+                case StopPlay(id) | CancelTimer(id):
+                    waiting[:] = [told for told in waiting if getattr(told, "id", None) != id]
+                case _:
+                    waiting.extend(reports([command], ""))
+
+    def press_what_is_due() -> None:
+        while due and due[0][0] <= reported:
+            carry_on(call.press(due.pop(0)[1], at=call.at + FAST_S))
+
+    press_what_is_due()
+    carry_on(call.answer())
+    while (waiting or due) and not call.runner.finished:
+        press_what_is_due()
+        if waiting:
+            carry_on(list(call.runner.on(waiting.pop(0))))
+        reported += 1
+
+
+@given(
+    st.text("0123456789", min_size=32, max_size=32),
+    st.lists(st.integers(0, 6), min_size=32, max_size=32).map(sorted),
+    st.booleans(),
+    st.integers(1, 31),
+)
+def test_no_digit_of_a_long_entry_is_lost_however_fast_and_whenever_it_is_pressed(
+    keys: str, moments: list[int], barge_in: bool, cut: int
+) -> None:
+    """Before the answer, during prompts and after them: what was pressed is split between the two entries
+    exactly where the first is full. Nobody is silent for long enough to end one before."""
+    moments = [min(moment, 1) for moment in moments]
+    call = Call(form(None, barge_in, cut, 32 - cut))
+    run(call, keys, moments)
+    assert call.runner.answers == {"first": keys[:cut], "second": keys[cut:]}
+    assert "".join(key for key, _ in call.runner.key_presses) == keys
+
+
+@given(KEYS, st.lists(st.integers(0, 12), min_size=40, max_size=40).map(sorted), st.booleans())
+def test_every_key_is_recorded_once_and_in_order_whatever_the_script_does_with_it(
+    keys: str, moments: list[int], barge_in: bool
+) -> None:
+    call = Call(form("#", barge_in, 8, 8))
+    run(call, keys, moments)
+    pressed = "".join(key for key, _ in call.runner.key_presses)
+    assert keys.startswith(pressed)
+    assert call.runner.finished or pressed == keys
+
+
+@given(st.lists(st.text("0123456789", min_size=1, max_size=7), min_size=2, max_size=2), st.booleans())
+def test_terminated_entries_typed_ahead_of_all_prompts_reach_their_steps(
+    values: list[str], barge_in: bool
+) -> None:
+    call = Call(form("#", barge_in, 8, 8))
+    run(call, "#".join(values) + "#", [0] * 20)
+    assert call.runner.answers == {"first": values[0], "second": values[1]}
+
+
+@given(st.data(), st.lists(st.sampled_from("12*#0"), max_size=32), st.integers(1, 8))
+def test_a_keypad_hands_out_every_key_once_but_for_terminators(
+    data: st.DataObject, keys: list[str], size: int
+) -> None:
+    """Pressed twenty in a second, and taken at any moments."""
+    step = GatherStep(max_digits=size, terminator=data.draw(st.sampled_from(["#", "*", None])), next="x")
+    keypad = Keypad()
+    values: list[str] = []
+    entered = ""
+    for place, key in enumerate(keys):
+        keypad.press(key, place * FAST_S)
+        while data.draw(st.booleans()) and keypad.waiting:
+            entered, whole = keypad.take(step, entered)
+            if whole:
+                values.append(entered)
+                entered = ""
+    while keypad.waiting:
+        entered, whole = keypad.take(step, entered)
+        if whole:
+            values.append(entered)
+            entered = ""
+    values.append(entered)
+    handed = "".join(values)
+    terminator = step.terminator if size > 1 else None
+    assert handed == "".join(key for key in keys if key != terminator)
+    assert [key for key, _ in keypad.presses] == keys

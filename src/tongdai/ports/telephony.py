@@ -136,8 +136,8 @@ class TransferLeg:
 class Transfer:
     """Connect the person to one of the targets (84… numbers, SIP addresses), which ring at the same time.
 
-    The first to answer has the call. Ends with `TransferEnded`, before `Ended` when the call ends meanwhile. A
-    call that came in and was not picked up yet is picked up when one answers.
+    The first to answer has the call. Ends with `TransferEnded`, before `Ended` when the call ends meanwhile.
+    A call that came in and was not picked up yet is picked up when one answers.
     """
 
     id: int
