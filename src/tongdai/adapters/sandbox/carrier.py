@@ -28,13 +28,17 @@ from tongdai.adapters.sandbox.pace import pace_for
 from tongdai.adapters.sandbox.protocol import (
     MAX_UNSENT,
     PROTOCOL_VERSION,
+    Accept,
     Ack,
     Address,
     Adopt,
     Dial,
     Do,
     FromClient,
+    Hear,
     Hello,
+    Place,
+    Refuse,
     Welcome,
     Wire,
     encode,
@@ -76,6 +80,8 @@ class Client(Wire):
                     exchange.ack(self, message.count)
                 case Adopt():
                     exchange.adopt(self, message)
+                case Place() | Accept() | Refuse() | Hear():
+                    exchange.incoming(self, message)
                 case Hello():
                     self._greet(message)
 
@@ -104,13 +110,14 @@ async def serve(listen: str, log_path: Path | str, speed: float = 1.0, seed: int
     clients: set[Client] = set()
     try:
         listener = _bind(address)
-        exchange = Exchange(log, pace, seed=seed)
+        exchange = Exchange(log, pace, seed=seed, speed=speed)
         server = await loop.create_server(lambda: Client(exchange, clients, speed), sock=listener)
         print(f"sandbox carrier: {_bound(address, listener)}", flush=True)
         try:
             while True:
                 await asyncio.sleep(SWEEP_S)
                 pace.sweep(tuple(clients))
+                exchange.sweep()
         finally:
             server.close()
             if address.path:

@@ -9,21 +9,29 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from tongdai.adapters.sandbox.protocol import (
     PROTOCOL_VERSION,
     TOO_LATE,
+    Accept,
     Ack,
     Adopt,
     Adopted,
+    Came,
     Dial,
     Do,
     FromCarrier,
+    Hear,
     Hello,
+    Place,
+    Placed,
+    Refuse,
     Taken,
     Told,
     Welcome,
+    Went,
     Wire,
     encode,
     parse_address,
@@ -45,6 +53,8 @@ from tongdai.ports.telephony import (
     EngineTooLateError,
     EngineUnreachableError,
     HangUp,
+    IncomingCall,
+    IncomingGone,
     LegEvent,
     LegKnowledge,
     LegRef,
@@ -79,8 +89,12 @@ CAPABILITIES = Capabilities(replays=True, detects_machines=True, records=True, t
 """Recordings last as long as they would and keep no audio: their `storage_key` is None."""
 
 
+Heard = LegEvent | EngineGone | EngineBack | IncomingCall | IncomingGone
+
+
 class SandboxEngine:
-    """`ports.telephony.Engine` on a sandbox carrier at `address` (unix socket path or loopback host:port).
+    """`ports.telephony.IncomingEngine` on a sandbox carrier at `address` (unix socket path or loopback
+    host:port).
 
     The stream tells EngineBack at every connection, the first included. At full speed the carrier holds a
     leg's clock until the consumer of `events()` asks for the next event, so a consumer that commands before
@@ -96,7 +110,8 @@ class SandboxEngine:
         self._keeper: asyncio.Task[None] | None = None
         self._request = 0
         self._asked: dict[int, tuple[asyncio.Future[Any], float]] = {}
-        self._events: deque[LegEvent | EngineGone | EngineBack] = deque()
+        self._events: deque[Heard] = deque()
+        self._hears_incoming = False
         self._arrival: asyncio.Future[None] | None = None
         self._uncounted = 0
         self._delivering = False
@@ -121,7 +136,7 @@ class SandboxEngine:
             self._keeper = None
         self._wake()
 
-    async def events(self) -> AsyncIterator[LegEvent | EngineGone | EngineBack]:
+    async def events(self) -> AsyncIterator[Heard]:
         queue = self._events
         while True:
             while queue:
@@ -166,9 +181,45 @@ class SandboxEngine:
         known: list[tuple[int, str]] = await self._ask(lambda number: Adopt(number, wanted))
         return {leg_id: LegKnowledge(knowledge) for leg_id, knowledge in known}
 
+    # -------------------------------------------------------------- calls that come in
+
+    async def hear_incoming(self, wanted: bool) -> None:
+        self._hears_incoming = wanted
+        if self._wire is not None:
+            self._wire.send(encode(Hear(wanted)))
+
+    async def accept(self, channel: str, leg_id: int, max_s: float) -> None:
+        refusal: str = await self._ask(lambda number: Accept(number, channel, leg_id, max_s))
+        if refusal:
+            raise EngineRefusedError(refusal)
+
+    async def refuse(self, channel: str, cause: EndCause) -> None:
+        if self._wire is not None:
+            self._wire.send(encode(Refuse(channel, cause.value)))
+
+    async def place(
+        self,
+        trunk_id: int,
+        caller: str,
+        called: str,
+        *,
+        waits_s: float = 30.0,
+        stays_s: float | None = None,
+        presses: str = "",
+    ) -> str:
+        """Have somebody call us; returns the channel that rings. Not part of the port: for tests and demos.
+
+        The caller's number says how they behave, as a called number does; `presses`: one key in each prompt.
+        Raises EngineUnreachableError.
+        """
+        channel: str = await self._ask(
+            lambda number: Place(number, trunk_id, caller, called, waits_s, stays_s, presses)
+        )
+        return channel
+
     # -------------------------------------------------------------- asking
 
-    async def _ask(self, message: Callable[[int], Dial | Adopt]) -> Any:
+    async def _ask(self, message: Callable[[int], Dial | Adopt | Accept | Place]) -> Any:
         wire = self._wire
         if wire is None:
             raise EngineUnreachableError("the sandbox carrier is not connected")
@@ -206,6 +257,16 @@ class SandboxEngine:
                     self._answer(message.request, message.refusal)
                 case Adopted():
                     self._answer(message.request, message.legs)
+                case Placed():
+                    self._answer(message.request, message.channel)
+                case Came():
+                    self._events.append(
+                        IncomingCall(
+                            message.channel, message.trunk, message.caller, message.called, datetime.now(UTC)
+                        )
+                    )
+                case Went():
+                    self._events.append(IncomingGone(message.channel))
         self._wake()
 
     def _tell(self, event: EngineGone | EngineBack) -> None:
@@ -270,6 +331,8 @@ class SandboxEngine:
         self._wire = link
         self._tell(EngineBack())
         link.heard = self._heard
+        if self._hears_incoming:
+            link.send(encode(Hear(True)))
         while not link.closed.done():
             await asyncio.wait((link.closed,), timeout=0.5)
             self._give_up_asking(time.monotonic())

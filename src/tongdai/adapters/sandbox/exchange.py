@@ -8,10 +8,27 @@ from collections.abc import Iterator
 
 import msgspec
 
+from tongdai.adapters.sandbox.incoming import IncomingLeg, Lobby
 from tongdai.adapters.sandbox.leg import Leg, Listener
 from tongdai.adapters.sandbox.log import CallLog
-from tongdai.adapters.sandbox.pace import Pace
-from tongdai.adapters.sandbox.protocol import TOO_LATE, Adopt, Adopted, Dial, Do, Taken, Told, encode
+from tongdai.adapters.sandbox.pace import FULL_SPEED, Pace
+from tongdai.adapters.sandbox.protocol import (
+    TOO_LATE,
+    Accept,
+    Adopt,
+    Adopted,
+    Came,
+    Dial,
+    Do,
+    Hear,
+    Place,
+    Placed,
+    Refuse,
+    Taken,
+    Told,
+    Went,
+    encode,
+)
 from tongdai.ports.telephony import LegKnowledge
 
 REMEMBER_S = 900.0
@@ -69,7 +86,9 @@ class Memory:
 class Exchange:
     """Serves any number of listeners. Every method returns at once; answers go to the listener."""
 
-    def __init__(self, log: CallLog, pace: Pace, *, seed: int, memory: Memory | None = None) -> None:
+    def __init__(
+        self, log: CallLog, pace: Pace, *, seed: int, speed: float = 1.0, memory: Memory | None = None
+    ) -> None:
         self._log = log
         self._pace = pace
         self._seed = seed
@@ -78,6 +97,9 @@ class Exchange:
         self._received: dict[int, float] = {}
         self._disowned: dict[int, float] = {}
         self.booted_at = time.time()
+        # A caller is as patient as anybody where the clock does not wait.
+        self._lobby = Lobby(self.booted_at, speed if speed < FULL_SPEED else 1.0)
+        self._hearer: Listener | None = None
         log.write("BOOT")
 
     # -------------------------------------------------------------- asked by clients
@@ -117,12 +139,74 @@ class Exchange:
 
     def gone(self, listener: Listener) -> None:
         """A client is no more. Its calls go on, with nobody to command them."""
+        if self._hearer is listener:
+            self._hearer = None
         listener.waiting.clear()
         orphans = [leg for leg in self._live.values() if leg.owner is listener]
         for leg in orphans:
             leg.owner = None
         for leg in orphans:
             self._pace.moved(leg)
+
+    # -------------------------------------------------------------- calls that come in
+
+    def incoming(self, listener: Listener, message: Place | Hear | Accept | Refuse) -> None:
+        match message:
+            case Place():
+                self._place(listener, message)
+            case Hear():
+                self._hear(listener, message.wanted)
+            case Accept():
+                self._accept(listener, message)
+            case Refuse():
+                self._refuse(message)
+
+    def _hear(self, listener: Listener, wanted: bool) -> None:
+        if not wanted:
+            self._hearer = None if self._hearer is listener else self._hearer
+            return
+        self._hearer = listener
+        for channel, place in self._lobby:
+            self._announce(Came(channel, place.trunk, place.caller, place.called))
+
+    def _place(self, listener: Listener, place: Place) -> None:
+        channel = self._lobby.enter(place)
+        self._log.write("INCOMING", 0, place.trunk, place.caller, place.called)
+        listener.send(encode(Placed(place.request, channel)))
+        self._announce(Came(channel, place.trunk, place.caller, place.called))
+
+    def _accept(self, listener: Listener, accept: Accept) -> None:
+        known = accept.leg in self._live or accept.leg in self._disowned
+        accepted = None if known else self._lobby.accepted(accept)
+        if accepted is None:
+            listener.send(encode(Taken(accept.request, "the call has gone")))
+            return
+        dial, place = accepted
+        self._log.write("ACCEPT", dial.leg, dial.trunk, dial.number, dial.caller)
+        leg = IncomingLeg(dial, place, self._seed, self, least_patience=self._pace.least_patience)
+        leg.owner = listener
+        self._live[dial.leg] = leg
+        self._received[dial.leg] = time.time()
+        listener.send(encode(Taken(accept.request)))
+        self._pace.begin(leg)
+
+    def _refuse(self, refuse: Refuse) -> None:
+        place = self._lobby.leave(refuse.channel)
+        if place is not None:
+            self._log.write("REJECT", 0, place.trunk, place.caller, place.called, refuse.cause, "callee")
+
+    def sweep(self) -> None:
+        """Called about every quarter of a second: callers give up."""
+        for channel in self._lobby.impatient():
+            place = self._lobby.leave(channel)
+            assert place is not None
+            self._log.write("CANCEL", 0, place.trunk, place.caller, place.called, "cancelled", "caller")
+            self._announce(Went(channel))
+
+    def _announce(self, message: Came | Went) -> None:
+        if self._hearer is not None:
+            self._hearer.sent += 1
+            self._hearer.send(encode(message))
 
     # -------------------------------------------------------------- told by legs
 

@@ -26,7 +26,9 @@ class Line(msgspec.Struct, omit_defaults=True, gc=False):
 
     Events: BOOT · INVITE · RINGING · ANSWER · DIGIT · CODE (a prompt with a secret code begins) · TRANSFER ·
     CANCEL (given up before the answer) · BYE (ended after it) · REJECT (refused by the far end) · REFUSE
-    (a request that we did not dial). CANCEL, BYE and REJECT end a leg.
+    (a request that we did not dial) · INCOMING (somebody calls us: no leg yet) · ACCEPT (it is a leg from now
+    on). CANCEL, BYE and REJECT end a leg. Of a call that came in `number` is who calls, `caller` who is
+    called.
     """
 
     ts: float
@@ -133,7 +135,8 @@ def _most_within_a_second(moments: list[float]) -> int:
 
 
 def most_channels(lines: Iterable[Line]) -> dict[int, int]:
-    """Per trunk, the most legs that were up at one moment, from INVITE to the end. A BOOT drops them all."""
+    """Per trunk, the most legs that were up at one moment, from INVITE or ACCEPT to the end. A BOOT drops
+    them all."""
     up: dict[int, int] = {}
     now: Counter[int] = Counter()
     most: dict[int, int] = {}
@@ -141,7 +144,7 @@ def most_channels(lines: Iterable[Line]) -> dict[int, int]:
         if line.event == "BOOT":
             up.clear()
             now.clear()
-        elif line.event == "INVITE":
+        elif line.event in ("INVITE", "ACCEPT"):
             up[line.leg] = line.trunk
             now[line.trunk] += 1
             most[line.trunk] = max(most.get(line.trunk, 0), now[line.trunk])

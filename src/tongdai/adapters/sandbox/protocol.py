@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 TOO_LATE = "too late"
 """The refusal of a request that came after its `dial_before`."""
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 MAX_FRAME = 256 * 1024 * 1024
 """Bytes. Room for the replay of all remembered legs; anything above is not our protocol."""
@@ -100,7 +100,46 @@ class Ack(_Message, frozen=True, tag=5):
     count: int
 
 
-FromClient = Hello | Dial | Do | Adopt | Ack
+class Place(_Message, frozen=True, tag=6):
+    """Somebody calls us; answered by `Placed(request)`. Seconds are the carrier's."""
+
+    request: int
+    trunk: int
+    caller: str
+    """As the carrier writes it; "": withheld. It says how the caller behaves, as a called number does."""
+    called: str
+    waits_s: float = 30.0
+    """How long the caller lets it ring."""
+    stays_s: float | None = None
+    """How long after the answer the caller hangs up; None: as their number says."""
+    presses: str = ""
+    """One key in each prompt, the first one first; "": as their number says."""
+
+
+class Hear(_Message, frozen=True, tag=7):
+    """This client hears of calls that come in, those that ring included, and nobody else does; or not any
+    more."""
+
+    wanted: bool
+
+
+class Accept(_Message, frozen=True, tag=8):
+    """A call that came in is this leg from now on. Answered by `Taken(request)`."""
+
+    request: int
+    channel: str
+    leg: int
+    max_s: float
+
+
+class Refuse(_Message, frozen=True, tag=9):
+    """End a call that was not accepted."""
+
+    channel: str
+    cause: str
+
+
+FromClient = Hello | Dial | Do | Adopt | Ack | Place | Hear | Accept | Refuse
 
 
 # ------------------------------------------------------------------ carrier to client
@@ -147,7 +186,29 @@ class Told(_Message, frozen=True, tag=104):
     """answered: by whom. digit: the digit. transferred: the leg that answered. ended: the cause."""
 
 
-FromCarrier = Welcome | Taken | Adopted | Told
+class Came(_Message, frozen=True, tag=105):
+    """Somebody calls. To be acknowledged like a `Told`."""
+
+    channel: str
+    trunk: int
+    caller: str
+    called: str
+
+
+class Went(_Message, frozen=True, tag=106):
+    """The caller gave up before the call was accepted or refused. To be acknowledged like a `Told`."""
+
+    channel: str
+
+
+class Placed(_Message, frozen=True, tag=107):
+    """It rings."""
+
+    request: int
+    channel: str
+
+
+FromCarrier = Welcome | Taken | Adopted | Told | Came | Went | Placed
 
 _encoder = msgspec.msgpack.Encoder()
 encode = _encoder.encode
