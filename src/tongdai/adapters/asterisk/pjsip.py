@@ -62,6 +62,8 @@ def endpoint(trunk: SipTrunk) -> Fields:
         # A name in From proves nothing; the carrier is known by its address.
         "identify_by": "ip",
         "allow": ",".join(("!all", *trunk.codecs)),
+        # By default Asterisk offers them the other way round.
+        "outgoing_call_offer_pref": "local_merge",
         "dtmf_mode": _DTMF[trunk.dtmf],
         "outbound_auth": object_id(trunk.trunk_id) if trunk.username else "",
         "outbound_proxy": trunk.outbound_proxy,
