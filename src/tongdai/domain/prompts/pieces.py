@@ -58,3 +58,8 @@ def pieces_of_code(code: SpokenCode) -> Sequence[Piece]:
         Piece(DIGITS[int(digit)], GROUP_PAUSE_S if place == middle else DIGIT_PAUSE_S)
         for place, digit in enumerate(digits, 1)
     ]
+
+
+def every_digit() -> Sequence[Piece]:
+    """All that a code may be made of."""
+    return [Piece(digit, pause) for digit in DIGITS for pause in (DIGIT_PAUSE_S, GROUP_PAUSE_S)]

@@ -21,7 +21,7 @@ from typing import Final
 from tongdai.domain.prompts import levels
 from tongdai.domain.prompts.cache import NOTED_EVERY_S, SoundCache
 from tongdai.domain.prompts.errors import AudioFileInvalidError
-from tongdai.domain.prompts.pieces import Piece, pieces_of_code, pieces_of_speech
+from tongdai.domain.prompts.pieces import Piece, every_digit, pieces_of_code, pieces_of_speech
 from tongdai.kit.clock import Clock, SystemClock
 from tongdai.ports.speech import Sound, Speaker, SpeechFailedError
 from tongdai.ports.storage import Storage, StoredFileMissingError
@@ -93,7 +93,8 @@ class SoundBook:
         self._cache = SoundCache(sounds_dir, max_bytes=max_bytes, clock=clock or SystemClock())
         self._prompts: OrderedDict[Speech | AudioClip, _Known] = OrderedDict()
         self._flights: dict[str, asyncio.Task[Sound]] = {}
-        self._resting: dict[str, float] = {}
+        self._away: dict[str, float] = {}
+        """Voices that failed last, and until when none is asked again."""
         self._levelling = asyncio.Semaphore(LEVELLED_AT_ONCE)
 
     async def start(self) -> None:
@@ -128,6 +129,21 @@ class SoundBook:
             sounds = await self._put_together(items, self._fallback)
             self.counts.fell_back += 1
             return sounds
+
+    async def prepare(self, items: Sequence[PromptItem]) -> None:
+        """Have what a call may say at hand; of a code, every digit. Raises SpeechFailedError."""
+        for code in {item.voice: item for item in items if isinstance(item, SpokenCode)}.values():
+            await self._digits(code)
+        await self.sounds([item for item in items if not isinstance(item, SpokenCode)])
+
+    async def _digits(self, code: SpokenCode) -> None:
+        voice = code.voice or self._voice
+        try:
+            await self._pieces(voice, every_digit())
+        except SpeechFailedError:
+            if not self._fallback:
+                raise
+            await self._pieces(self._fallback, every_digit())
 
     def known(self, items: Sequence[PromptItem]) -> list[Sound] | None:
         """The same, if all is at hand; without waiting."""
@@ -188,15 +204,23 @@ class SoundBook:
         missing = list(dict.fromkeys(key for key in keys if key not in found))
         if missing:
             found |= await asyncio.to_thread(self._cache.look_up, missing)
-        wanted = {key: piece for key, piece in zip(keys, pieces, strict=True) if key not in found}
-        made = await asyncio.gather(
-            *(
-                self._once(key, partial(self._spoken, voice, speaker, name, piece))
-                for key, piece in wanted.items()
-            )
-        )
+        wanted = {
+            key: partial(self._spoken, voice, speaker, name, piece)
+            for key, piece in zip(keys, pieces, strict=True)
+            if key not in found
+        }
+        if wanted and self._is_away(voice):
+            # Somebody is on the line: the fallback speaks at once, and meanwhile this voice is tried again.
+            if self._cache.now() >= self._away[voice]:
+                self._flight(*next(iter(wanted.items())))
+            raise SpeechFailedError("the voice is away", retry=True)
+        made = await asyncio.gather(*(self._once(key, make) for key, make in wanted.items()))
         found |= dict(zip(wanted, made, strict=True))
         return tuple(found[key] for key in keys)
+
+    def _is_away(self, voice: str) -> bool:
+        """True: it failed last, and there is another to speak in its place."""
+        return voice in self._away and self._fallback not in ("", voice)
 
     def _speaker(self, voice: str) -> tuple[Speaker, str]:
         provider, _, name = voice.partition(":")
@@ -212,13 +236,16 @@ class SoundBook:
 
     async def _once(self, key: str, make: Callable[[], Awaitable[bytes]]) -> Sound:
         """The sound of this key, made once however many ask for it at the same time."""
+        # Whoever gives up waiting does not take the others' sound away.
+        return await asyncio.shield(self._flight(key, make))
+
+    def _flight(self, key: str, make: Callable[[], Awaitable[bytes]]) -> asyncio.Task[Sound]:
         flight = self._flights.get(key)
         if flight is None:
             flight = asyncio.create_task(self._make(key, make))
             self._flights[key] = flight
             flight.add_done_callback(lambda done: self._landed(key, done))
-        # Whoever gives up waiting does not take the others' sound away.
-        return await asyncio.shield(flight)
+        return flight
 
     def _landed(self, key: str, flight: asyncio.Task[Sound]) -> None:
         del self._flights[key]
@@ -235,7 +262,7 @@ class SoundBook:
     # ------------------------------------------------------------------ speaking
 
     async def _spoken(self, voice: str, speaker: Speaker, name: str, piece: Piece) -> bytes:
-        if self._cache.now() < self._resting.get(voice, 0.0):
+        if self._cache.now() < self._away.get(voice, 0.0):
             raise SpeechFailedError("the voice failed a moment ago", retry=True)
         for left in range(TRIES - 1, -1, -1):
             try:
@@ -247,9 +274,9 @@ class SoundBook:
                     await asyncio.sleep(self._between_tries_s)
                     continue
                 if error.retry:
-                    self._resting[voice] = self._cache.now() + self._rest_s
+                    self._away[voice] = self._cache.now() + self._rest_s
                 raise
-            self._resting.pop(voice, None)
+            self._away.pop(voice, None)
             self.counts.spoken += 1
             return sound + levels.silence(piece.after_s)
         raise AssertionError("the last try returns or raises")
