@@ -56,6 +56,10 @@ class Claim:
     """Campaigns of which nothing went out, because calls wait for money."""
     handled: int = 0
     """Calls that were sent on their way, deferred, refused, or are looked past from now on."""
+    filled: bool = False
+    """True: it used all the room that there is until time moves on or a channel comes free."""
+    starved: bool = False
+    """True: some campaign has no free channel to go out on."""
     paced: bool = False
     """True: slots up to the horizon were used up, so there is more to claim when time has moved on."""
 
@@ -91,7 +95,7 @@ async def claim(tx: Tx, claimer: Claimer, plans: Sequence[Plan], *, turn: int) -
     wanted = shares(rooms, claimer.rules.budget, turn)
     paced = any(limit.paced() for limit in limits.values())
     if not wanted:
-        return Claim(full=full, paced=paced)
+        return Claim(full=full, paced=paced, starved=_starved(capacity, plans))
     by_id = {plan.campaign_id: plan for plan in plans}
     past = {plan.campaign_id: claimer.bench.keeps(plan, capacity) for plan, _ in wanted}
     claimed = await store.claim(tx, wanted, now, [id_ for kept in past.values() for id_ in kept])
@@ -105,9 +109,23 @@ async def claim(tx: Tx, claimer: Claimer, plans: Sequence[Plan], *, turn: int) -
     looked_past = {campaign for campaign, kept in past.items() if kept}
     dry = _dry(wanted, claimed) - looked_past
     await _move_floors(tx, claimed, left, dry, looked_past, now - FLOOR_MARGIN)
+    filled = len(slots) >= sum(room for _, room in rooms)
     handled = len(claimed) - len(left) + _seat(claimer.bench, claimed, left, by_id, networks)
     full |= _behind_busy_lines(claimer.bench, capacity, [plan for plan, _ in wanted])
-    return Claim(tuple(legs), dry, full, laid.unpaid, handled, paced and bool(left or not slots))
+    return Claim(
+        legs=tuple(legs),
+        dry=dry,
+        full=full,
+        unpaid=laid.unpaid,
+        handled=handled,
+        filled=filled,
+        starved=_starved(capacity, plans),
+        paced=paced and (filled or bool(left or not slots)),
+    )
+
+
+def _starved(capacity: Capacity, plans: Iterable[Plan]) -> bool:
+    return any(not capacity.has_channel(plan) for plan in plans)
 
 
 def _behind_busy_lines(bench: Bench, capacity: Capacity, plans: Iterable[Plan]) -> dict[int, Full]:

@@ -33,6 +33,9 @@ BENCH_KEPT_S = 10.0
 LOOK_APART_S = 0.1
 """The least time between two looks at all campaigns, however many hints ask for one."""
 
+COME_BACK = 0.6
+"""After which part of the horizon to claim again where slots up to it are used. The rest is for the claim."""
+
 LONGEST_LEAD = timedelta(seconds=2)
 """Where claims take longer than this, paced calls miss their slots. A longer lead would have the next call of
 an idle trunk wait for long after the database is quick again."""
@@ -73,6 +76,8 @@ class Claiming:
         self._policy: compliance.Policy = compliance.CLOSED
         self._is_holiday = compliance.vietnam_holidays()
         self._wake = asyncio.Event()
+        self._starved = True
+        """Whether a channel that comes free may let something out that could not go out."""
         self._hinted: set[int] = set()
         self._refresh_at = 0.0
         self._looked_at = 0.0
@@ -95,8 +100,14 @@ class Claiming:
         self._wake.set()
 
     def wake(self) -> None:
-        """A channel came free."""
-        self._wake.set()
+        """A channel came free. Nothing waits for one while only the calls per second hold calls up."""
+        if self._starved:
+            self._wake.set()
+
+    @property
+    def is_starved(self) -> bool:
+        """True while calls may be waiting for channels."""
+        return self._starved
 
     async def run(self) -> None:
         due: set[int] = set()
@@ -178,9 +189,12 @@ class Claiming:
             result = await self._claim_some(plans, due)
             due -= result.dry | result.unpaid
             await self._say_full(plans, result)
-            idle_turns = 0 if result.handled else idle_turns + len(plans)
+            idle = result.filled or not result.handled
+            idle_turns = idle_turns + len(plans) if idle else 0
             if idle_turns >= len(due):
-                return self._rules.horizon.total_seconds() * 0.4 if result.paced and due else None
+                self._starved = result.starved or not result.paced
+                return self._rules.horizon.total_seconds() * COME_BACK if result.paced and due else None
+        self._starved = True
         return None
 
     def _may_go_on(self) -> bool:
@@ -219,6 +233,8 @@ class Claiming:
             unpaid=frozenset().union(*(result.unpaid for result in results)),
             full={campaign: why for result in results for campaign, why in result.full.items()},
             handled=sum(result.handled for result in results),
+            filled=all(result.filled for result in results),
+            starved=any(result.starved for result in results),
             paced=any(result.paced for result in results),
         )
 

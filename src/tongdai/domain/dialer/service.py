@@ -82,7 +82,9 @@ class Dialer:
         self._clock = DatabaseClock()
         self._scripts: dict[tuple[int, int], scripts.Script] = {}
         self._sweep_now = asyncio.Event()
-        self._ender = Ender(db, self._now, on_ended=self._on_ended)
+        self._ender = Ender(
+            db, self._now, on_ended=self._on_ended, is_awaited=lambda: self._claiming.is_starved
+        )
         self._fleet = Fleet(
             db,
             keyring,
