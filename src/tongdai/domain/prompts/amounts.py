@@ -33,42 +33,32 @@ _SIGNS: Final = {
     "h": "giờ", "H": "giờ",
 }  # fmt: skip
 # After a space these are rather letters or words of their own.
-_GLUED_ONLY: Final = {
-    "k",
-    "K",
-    "d",
-    "D",
-    "p",
-    "s",
-    "l",
-    "L",
-    "g",
-    "V",
-    "W",
-    "'",
-    "M",
-    "in",
-    "ha",
-    "h",
-    "H",
-    "m",
-}
+_GLUED_ONLY: Final = frozenset(
+    {"k", "K", "p", "s", "l", "L", "g", "V", "W", "'", "ha", "h", "H", "m", "Đ", "d"}
+)
 
 
 def _one_of(signs: list[str]) -> str:
     return "|".join(re.escape(sign) for sign in sorted(signs, key=len, reverse=True))
 
 
-_SIGN = _one_of([sign for sign in _SIGNS if sign.lower() not in _WORDS])
-_SPACED = _one_of([sign for sign in _SIGNS if sign.lower() not in _WORDS and sign not in _GLUED_ONLY])
+# `500d` is money, `2D` is not.
+_SIGN = r"(?<=\d{3})d|" + _one_of(
+    [sign for sign in _SIGNS if sign.lower() not in _WORDS and sign not in ("d", "D")]
+)
+_SPACED = _one_of(
+    [sign for sign in _SIGNS if sign.lower() not in _WORDS and sign not in _GLUED_ONLY and sign != "D"]
+)
 SUFFIX: Final = rf"(?:(?:{_SIGN})|\s(?:{_SPACED}))(?![\w])"
 PREFIX: Final = r"(?:(?:US|us)?\$|[€£¥₫]) ?"
 SIGN: Final = r"(?:(?<![\w.,)%])(?<![\d%đkKh₫] )[-+])?"
 QUANTITY: Final = (
-    rf"{SIGN}(?:{PREFIX}{NUMBER}(?:{SUFFIX})?(?: ?- ?(?:{PREFIX})?{NUMBER}(?:{SUFFIX})?)?"
+    rf"(?<!\d[.,]){SIGN}(?:{PREFIX}{NUMBER}(?:{SUFFIX})?(?: ?- ?(?:{PREFIX})?{NUMBER}(?:{SUFFIX})?)?"
     rf"|{NUMBER}(?: ?- ?{NUMBER})?{SUFFIX}|\d+(?:[.,]\d+)?(?:tr|Tr|TR|k|m)\d{{1,3}}(?!\w))"
 )
-PLAIN: Final = rf"{SIGN}{NUMBER}(?: ?- ?{NUMBER})?"
+PER_UNIT: Final = rf" ?/ ?(?:{_one_of([*UNITS, 'h'])})(?!\w)"
+IN_SPACED_GROUPS: Final = rf"\d{{1,3}}(?: \d{{3}})+{SUFFIX}"
+PLAIN: Final = rf"(?<!\d[.,]){SIGN}{NUMBER}(?: ?- ?{NUMBER})?"
 
 _QUANTITY = re.compile(
     rf"(?P<sign>[-+]?)(?P<before>(?:{PREFIX})?)(?P<first>{NUMBER})(?P<unit>(?:{SUFFIX})?)"
@@ -92,10 +82,11 @@ def split_number(number: str) -> tuple[str, str]:
     """The digits before and after the decimal mark. One mark before exactly three digits groups thousands."""
     if "." in number and "," in number:
         decimal = max(number.rfind("."), number.rfind(","))
-        return re.sub(r"[.,]", "", number[:decimal]), number[decimal + 1 :]
+        return re.sub(r"[.,]", "", number[:decimal]), number[decimal + 1 :].rstrip("0")
     parts = re.split(r"[.,]", number)
     if len(parts) == 2 and (len(parts[1]) != 3 or len(parts[0]) > 3 or parts[0][0] == "0"):
-        return parts[0], parts[1]
+        # A spreadsheet writes an amount as 1500000.0.
+        return parts[0], "" if len(parts[0]) > 3 and not parts[1].strip("0") else parts[1]
     return "".join(parts), ""
 
 
@@ -108,7 +99,7 @@ def read_quantity(text: str, place: Place) -> str:
     if found is None:
         return read_digits(text)
     first = read_number(found["first"])
-    unit, before = found["unit"].strip(), found["before"].strip()
+    unit, before = _closing_quote_off(found["unit"].strip(), place), found["before"].strip()
     words = [_SIGN_WORDS[found["sign"]] + first]
     if found["second"]:
         unit_between = unit if unit != found["second_unit"].strip() else ""
@@ -116,6 +107,11 @@ def read_quantity(text: str, place: Place) -> str:
         unit = found["second_unit"].strip()
     words += [_unit(unit), _unit(before)]
     return " ".join(filter(None, words))
+
+
+def _closing_quote_off(unit: str, place: Place) -> str:
+    """A quote after a number is minutes, unless another one stands open before it."""
+    return "" if unit == "'" and place.text.count("'", 0, place.start) % 2 else unit
 
 
 def _unit(sign: str) -> str:
@@ -138,10 +134,14 @@ def _read_mixed(first: str, unit: str, rest: str) -> str:
     return f"{read_number(first)} {name} {said}"
 
 
-def unit_after_slash(text: str) -> str:
-    """`/kg`, `/tháng` after an amount: `một ki lô gam`, `một tháng`."""
-    unit = text.strip("/ ")
-    return f"một {UNITS.get(unit, unit)}"
+def read_per_unit(text: str, place: Place) -> str:
+    """`đồng/kg`: `một ki lô gam`; `mg/l`: `trên lít`."""
+    return f"{'một' if place.follows_money() else 'trên'} {_unit(text.strip('/ '))}"
+
+
+def read_money_in_spaced_groups(text: str, place: Place) -> str:
+    """`1 500 000đ`."""
+    return read_quantity(re.sub(r"(?<=\d) (?=\d)", "", text), place)
 
 
 def read_plain(text: str, place: Place) -> str:
@@ -181,14 +181,19 @@ def _read_pair(first: str, second: str, place: Place) -> str:
     kind = place.kind()
     if kind in ("code", "secret", "phone") and not place.counts():
         return f"{group_digits(first)}, {group_digits(second)}"
-    rising = int(first) < int(second)
-    if rising and (
-        place.last_word in _CALENDAR or place.counts() or "0" not in (first[0], second[0]) or first == "0"
-    ):
-        return f"{_read_row(first, place)} đến {_read_row(second, place)}"
+    if _is_range(first, second, place):
+        again = f"{place.last_word} " if place.last_word in ("tháng", "thứ") else ""
+        return f"{_read_row(first, place)} đến {again}{_read_row(second, place)}"
     if "0" in (first[0], second[0]) and len(first + second) > 2:
         return f"{group_digits(first)}, {group_digits(second)}"
     return f"{read_whole(first)}, {read_whole(second)}"
+
+
+def _is_range(first: str, second: str, place: Place) -> bool:
+    if int(first) >= int(second):
+        return False
+    without_zeros = (first[0] != "0" or first == "0") and second[0] != "0"
+    return without_zeros or place.last_word in _CALENDAR or place.counts()
 
 
 def _is_date_pair(first: str, second: str) -> bool:
@@ -251,33 +256,3 @@ def read_spaced(text: str, place: Place) -> str:
     if kind in ("secret", "code", "phone") or text[0] == "0" or sum(map(len, rows)) >= 9:
         return ", ".join(group_digits(row) for row in rows)
     return " ".join(read_whole(row) if row[0] != "0" else group_digits(row) for row in rows)
-
-
-MOBILE: Final = r"(?:\(?\+84\)?|0084|84|0)[ .-]?(?:\(0\)[ .-]?)?[35789](?:[ .-]?\d){8}(?!\d)"
-FIXED: Final = (
-    r"\(?(?:\+84\)?|0084|84|0)[ .-]?(?:\(0\)[ .-]?)?2(?:[48]\)?(?:[ .-]?\d){8}|\d{2}\)?(?:[ .-]?\d){7})(?!\d)"
-)
-SERVICE: Final = r"1[89]00[ .]?\d(?:[ .]?\d){3}(?:(?:[ .-]?\d){2})?(?!\d)"
-_COUNTRY = re.compile(r"\(?(?:\+|00)84\)?")
-
-
-def read_phone(text: str, place: Place) -> str:
-    """A telephone number in the groups in which it is written; else in those in which people say it."""
-    if place.is_money():
-        return read_whole(re.sub(r"\D", "", text))
-    country = _COUNTRY.match(text)
-    words, rest = (
-        ([], text) if country is None else (["cộng tám bốn"], text[country.end() :].replace("(0)", ""))
-    )
-    groups = re.findall(r"\d+", rest)
-    if len(groups) == 1:
-        return ", ".join([*words, _said_in_groups(groups[0])])
-    return ", ".join(words + [group_digits(group) for group in groups])
-
-
-def _said_in_groups(number: str) -> str:
-    if number.startswith(("024", "028")):
-        return f"{read_digits(number[:3])}, {group_digits(number[3:])}"
-    if number.startswith("02"):
-        return f"{read_digits(number[:4])}, {group_digits(number[4:])}"
-    return group_digits(number)

@@ -35,7 +35,7 @@ def cleaned(text: str) -> str:
     if "<" in text:
         text = _TAG.sub(" ", _BREAK.sub("\n", _SCRIPT.sub(" ", text)))
     if "&" in text:
-        text = html.unescape(text)
+        text = _TAG.sub(" ", html.unescape(text))
     if not text.isascii():
         text = _composed(text)
     text = _ODD.sub(_sounding, text)

@@ -14,7 +14,7 @@ _FAR = 80
 _NOUNS: Final[dict[Kind, str]] = {
     "secret": (r"otp|mã (?:xác (?:thực|nhận|minh)|bảo mật|kích hoạt|pin|otp)|mật khẩu|pin|passcode|mật mã"),
     "code": (
-        r"mã|stk|số (?:tài khoản|tk|thẻ|cccd|cmnd|cmt|xe|seri|serial|hợp đồng|hđ|h[oó]á? đơn|đơn|đơn hàng"
+        r"mã|stk|(?:số )?cuối|đuôi|tận cùng|kết thúc bằng|số (?:tài khoản|tk|thẻ|cccd|cmnd|cmt|xe|seri|serial|hợp đồng|hđ|h[oó]á? đơn|đơn|đơn hàng"
         r"|tham chiếu|hồ sơ|vé|phiếu|hiệu|căn cước|hộ chiếu|định danh|khung|máy in|bảo hiểm|bhxh|sổ|vận đơn|lô)"
         r"|cmnd|cccd|cmt|căn cước(?: công dân)?|chứng minh (?:nhân dân|thư)|hộ chiếu|biển (?:số|kiểm soát)|bks|mst"
         r"|imei|serial|seri|vận đơn|(?:hợp đồng|h[oó]á? đơn|đơn|đơn hàng|phiếu|hồ sơ|tài khoản|thẻ) số"
@@ -51,6 +51,7 @@ _COUNTED = re.compile(
     re.IGNORECASE,
 )
 _MONEY = re.compile(r" ?(?:trăm|nghìn|ngàn|triệu|tỷ|tỉ|đồng|đô|usd|vnd|vnđ|euro|đ|₫)(?!\w)", re.IGNORECASE)
+_MONEY_BEFORE = re.compile(r"(?:\d ?(?:đ|₫|vnđ|vnd|k|tr|usd|\$|%)|đồng|nghìn|ngàn|triệu|tỷ|đô la) ?$")
 _LAST_WORD = re.compile(r"(\w+)[ :(]*$")
 
 
@@ -83,6 +84,9 @@ class Place:
 
     def is_money(self) -> bool:
         return _MONEY.match(self.after) is not None
+
+    def follows_money(self) -> bool:
+        return _MONEY_BEFORE.search(self.before) is not None
 
     def kind(self) -> Kind:
         """What the nearest noun of the clause says; without one, the nearest verb."""

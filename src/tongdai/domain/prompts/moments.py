@@ -10,9 +10,13 @@ from tongdai.domain.prompts.reading import read_day, read_int, read_month, read_
 
 _NUMBERS = re.compile(r"\d+")
 _DAY_WORDS: Final = frozenset({"ngày", "mùng", "mồng", "hôm"})
-_DATE_WORDS: Final = frozenset(
-    "ngày mùng mồng hôm sáng trưa chiều tối đêm lễ dịp từ đến tới trước sau hạn vào nhật nghỉ tết qua".split()
-)
+_DATE_WORDS: Final = frozenset({
+    "ngày", "mùng", "mồng", "hôm", "sáng", "trưa", "chiều", "tối", "đêm", "lễ", "dịp", "từ", "đến", "tới", "trước",
+    "sau", "hạn", "vào", "nhật", "nghỉ", "tết", "qua", "khánh",
+})  # fmt: skip
+_AFTER_A_DAY = re.compile(r"\d/\d{1,2} ?(?:-|và|,|đến|hoặc|hay) ?$")
+_BARE: Final = frozenset({"mùng", "mồng", "đường", "phố", "cầu"})
+_PART_OF: Final = frozenset({"kỳ", "đợt", "trang", "bài", "tập", "điểm", "bước", "lượt"})
 _WEEKDAY = re.compile(r"thứ (?:hai|ba|tư|năm|sáu|bảy|[2-7]),? ?$")
 _NO_MINUTE_WORD = re.compile(r" ?(?:phút|')")
 _HALVES: Final = {"am": "sáng", "sa": "sáng", "pm": "", "ch": ""}
@@ -47,8 +51,8 @@ def day_and_month(day: int, month: int, place: Place) -> str:
 
 
 def _day(day: int, place: Place) -> str:
-    """With `ngày` before it, unless the text has it."""
-    if place.last_word in ("mùng", "mồng"):
+    """With `ngày` before it, unless the text has it; a street is named after the bare day."""
+    if place.last_word in _BARE:
         return read_int(day)
     return read_day(day) if place.last_word == "ngày" else f"ngày {read_day(day)}"
 
@@ -78,6 +82,8 @@ def read_date_or_ratio(text: str, place: Place) -> str:
     """`21/11` is a day; `1/2` a fraction, unless the words before or after it speak of days; `24/7` a ratio."""
     first, second = _NUMBERS.findall(text)
     left, right = int(first), int(second)
+    if place.last_word in _PART_OF or place.after.startswith(" điểm"):
+        return f"{read_whole(first)} trên {read_whole(second)}"
     if is_day(left, right) and (_speaks_of_days(place) or _must_be_a_day(first, second)):
         return day_and_month(left, right, place)
     if 0 < left < right <= 10 and first[0] != "0":
@@ -93,6 +99,8 @@ def _must_be_a_day(first: str, second: str) -> bool:
 def _speaks_of_days(place: Place) -> bool:
     return (
         place.last_word in _DATE_WORDS
+        or place.last_word in _BARE
+        or _AFTER_A_DAY.search(place.before) is not None
         or _WEEKDAY.search(place.before) is not None
         or re.match(r" ?(?:năm \d{4}|âm lịch|dương lịch|này|tới|- ?\d{1,2}/\d)", place.after) is not None
     )

@@ -6,14 +6,16 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from tongdai.domain.prompts import amounts, moments
+from tongdai.domain.prompts import amounts, moments, phones
 from tongdai.domain.prompts.context import Place
 from tongdai.domain.prompts.reading import read_digits, read_int, read_ordinal, read_whole
 from tongdai.domain.prompts.spelling import (
     read_address,
     read_capitals,
     read_code,
+    read_decree,
     roman_value,
+    spell_letters,
 )
 from tongdai.domain.prompts.vocabulary import CURRENCIES, LOWER, UPPER
 
@@ -41,6 +43,8 @@ _SYMBOLS: Final = {
 
 def _symbol(text: str, place: Place) -> str:
     sign = text[0]
+    if sign in ")]}" and not place.after.strip():
+        return ""
     if sign in "#*":
         if place.last_word in ("phím", "dấu", "nút", "bấm", "nhấn", "ấn"):
             return "thăng" if sign == "#" else "sao"
@@ -52,18 +56,24 @@ def _symbol(text: str, place: Place) -> str:
 
 def _slash(text: str, place: Place) -> str:
     """`anh/chị` is `anh chị`; after an amount, `/tháng` is `một tháng`."""
-    return "một" if re.search(r"\d ?(?:đ|đồng|₫|vnđ|vnd|k|tr|triệu|nghìn|usd|\$) ?$", place.before) else ""
+    if place.after[:1].isdecimal():
+        return "trên"
+    return "một" if place.follows_money() else ""
 
 
-_DASH_TO = re.compile(r"(?:\d|t[2-7]|\$|thứ |ngày |tháng |cn(?!\w))", re.IGNORECASE)
-_DASH_FROM = re.compile(r"(?:\d ?(?:h|p|k|tr|đ|₫|%|vnđ|vnd|usd|\$|am|pm|sa|ch)?|thứ \w+)$", re.IGNORECASE)
+_DASH_TO = re.compile(r"(?:(?!0\d+(?![\dhg:/.-]))\d|t[2-7]|\$|thứ |ngày |tháng |cn(?!\w))", re.IGNORECASE)
+_DASH_FROM = re.compile(
+    r"(?:\d ?(?:h|p|k|tr|đ|₫|%|vnđ|vnd|usd|\$|am|pm|sa|ch)?|thứ \w+|\d ?(?:triệu|nghìn|ngàn|tỷ|tỉ|đồng|ngày|tháng|năm|tuổi|phút|giờ))$",
+    re.IGNORECASE,
+)
 
 
 def _dash(text: str, place: Place) -> str:
     """`từ … đến`, a pause between words, nothing within a word."""
     if _DASH_TO.match(place.after) and _DASH_FROM.search(place.before):
         return "đến"
-    return "" if len(text) == 1 else ","
+    between_digits = place.before[-1:].isdecimal() and place.after[:1].isdecimal()
+    return "," if len(text) > 1 or between_digits else ""
 
 
 def _service_code(text: str, place: Place) -> str:
@@ -74,6 +84,8 @@ def _service_code(text: str, place: Place) -> str:
 
 def _abbreviation(text: str, place: Place) -> str:
     word = text.lower().rstrip(". ")
+    if len(word) == 1 and "." not in text and place.kind() in ("code", "secret"):
+        return spell_letters(word)
     return _SHORT.get(word) or _TITLES.get(word) or _PLACES.get(word) or text
 
 
@@ -87,7 +99,16 @@ def _short_month(text: str, place: Place) -> str:
 
 def _quarter(text: str, place: Place) -> str:
     quarter, year = text.split("/")
-    return f"{read_int(roman_value(quarter))} năm {read_int(int(year))}"
+    number = int(quarter[1]) if quarter[0] == "Q" else roman_value(quarter)
+    return f"{'' if place.last_word == 'quý' else 'quý '}{read_int(number)} năm {read_int(int(year))}"
+
+
+def _iso_time(text: str, place: Place) -> str:
+    return f", {moments.read_clock(text[1:6], place)}"
+
+
+def _network(text: str, place: Place) -> str:
+    return f"{read_int(int(text[0]))} gờ"
 
 
 def _ratio(text: str, place: Place) -> str:
@@ -154,12 +175,13 @@ _RULES: Final[tuple[tuple[str, str, Read | None], ...]] = (
     ),
     (
         "date",
-        rf"(?<!\d)(?:\d{{4}}(?:-{_D}-{_D}|/{_D}/{_D}|\.{_D}\.{_D})"
+        rf"(?<!\d)(?:\d{{4}}(?:-{_D}-{_D}|/{_D}/{_D}|\.{_D}\.{_D})(?:[T ]00:00(?::00(?:\.0{{1,6}})?)?(?![:\d]))?"
         rf"|{_D} ?/ ?{_D} ?/ ?{_Y}|{_D}-{_D}-{_Y}|{_D}\.{_D}\.\d{{4}}|{_D} - {_D} - \d{{4}})(?!\d|[/.]\d)",
         moments.read_date,
     ),
+    ("iso_time", r"(?<=\d)T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?(?!\w)", _iso_time),
     ("days", rf"(?<!\d){_D} ?- ?{_D}/{_D}(?:/\d{{4}})?(?!\d|/\d)", moments.read_days_of_month),
-    ("phone", rf"(?<![\w.,/])(?:{amounts.MOBILE}|{amounts.FIXED}|{amounts.SERVICE})", amounts.read_phone),
+    ("phone", rf"(?<![\w.,/])(?:{phones.MOBILE}|{phones.FIXED}|{phones.SERVICE})", phones.read_phone),
     (
         "clock",
         rf"(?<!\d){_D}:\d{{2}}(?::\d{{2}})?(?![\d:])(?: ?(?:AM|PM|SA|CH|am|pm)(?!\w))?(?: giờ(?!\w))?",
@@ -170,20 +192,32 @@ _RULES: Final[tuple[tuple[str, str, Read | None], ...]] = (
         rf"(?<!\d)\d{{1,3}}(?: ?[hH]|[gG](?=\d{{2}}))(?:{_D}(?:ph?|')?| {_D}(?= ?(?:ph?|phút)(?!\w))|)(?!\w)",
         moments.read_clock,
     ),
+    (
+        "decree",
+        r"(?<!\w)(?:\d{1,4}/(?:\d{4}/)?)?(?:NĐ|NQ|QĐ|CT|TT)-(?:CP|TTg|[A-ZĐ]{2,6})(?!\w)",
+        lambda text, place: read_decree(text),
+    ),
     ("month", rf"(?<!\d){_D} ?[/-] ?\d{{4}}(?!\d|[/-]\d)", moments.read_month_of_year),
     ("day", rf"(?<![\d/]){_D} ?/ ?{_D}[hH]?(?!\w| ?/ ?\d)", _day_or_ratio),
+    ("money", rf"(?<![\w.,]){amounts.IN_SPACED_GROUPS}", amounts.read_money_in_spaced_groups),
     ("quantity", amounts.QUANTITY, amounts.read_quantity),
     ("ratio", r"\d+(?: ?/ ?\d+)+[hH]?(?!\w|/)", _ratio),
     ("short_month", rf"(?<!\w)[Tt]{_D}/\d{{4}}(?!\d)", _short_month),
+    ("network", r"(?<!\w)[2-6]G(?!\w)", _network),
     ("weekday", r"(?<!\w)T[2-7](?!\w)", _weekday),
-    ("quarter", r"(?<!\w)(?:I{1,3}|IV)/\d{4}(?!\d)", _quarter),
+    ("quarter", r"(?<!\w)(?:I{1,3}|IV|Q[1-4])/\d{4}(?!\d)", _quarter),
     ("et_cetera", r"(?<!\w)(?i:v\.v)\.?", lambda text, place: "vân vân"),
     (
         "place",
-        rf"(?<!\w)(?i:tx|tt|tp|kp|[qphxđ])(?:\. ?(?=[{UPPER}]|\d)|(?=\d{{1,2}}(?!\w)))",
+        rf"(?<!\w)(?:(?i:tx|tt|tp|kp)\. ?(?=[{UPPER}]|\d)|(?i:[qphxđ])(?:\.(?=[{UPPER}])|\. ?(?=\d))"
+        rf"|(?:(?<=[,(\d] )|(?<=ở )|(?<=tại )|(?<=thuộc )|(?<![\w ]))(?i:[qphxđ])\. (?=[{UPPER}])|[QP](?=\d{{1,2}}(?!\w)))",
         _abbreviation,
     ),
-    ("title", rf"(?<!\w)(?i:{'|'.join(_TITLES)})(?:\.(?=\s?{_WORD}))", _abbreviation),
+    (
+        "title",
+        rf"(?<!\w)(?i:{'|'.join(_TITLES)})\.(?=\s?{_WORD})|(?<!\w)(?:P?GS|TS|ThS|BS|LS)(?= [{UPPER}][{LOWER}])",
+        _abbreviation,
+    ),
     (
         "short",
         rf"(?<!\w)(?:{'|'.join(w for w in _SHORT if w not in ('v.v', 'tp'))}|Cty|SĐT|Tp|tp)(?!\w)(?:\.(?= ?{_WORD}))?",
@@ -194,21 +228,19 @@ _RULES: Final[tuple[tuple[str, str, Read | None], ...]] = (
         r"(?<!\w)(?=[A-ZĐ0-9./_-]{0,40}[A-ZĐ])(?=[A-ZĐ./_-]{0,40}\d)[A-ZĐ0-9]{1,40}(?:[-./_][A-ZĐ0-9]{1,40}){0,10}(?!\w)",
         _code,
     ),
-    ("spaced", r"(?<![\w.,])\d{2,6}(?: \d{2,6}){1,8}(?![\w]|[.,/:-]\d)", amounts.read_spaced),
-    ("dotted", r"(?<![\w.,])\d{1,6}(?:\.\d{1,6}){2,5}(?![\d.]?\d)", None),
+    ("spaced", r"(?<![\w.,])\d{1,6}(?: \d{2,6}){1,8}(?![\w]|[.,/:-]\d)", amounts.read_spaced),
     ("times", r"(?<=\d) ?[xX×] ?(?=\d)|(?<=\d\s)[xX×] ?(?=\d)", _times),
     ("number", amounts.PLAIN, amounts.read_plain),
+    ("dotted", r"(?<![\w.,])\d{1,6}(?:\.\d{1,6}){2,5}(?!\.?\d)", _dotted),
     ("digits", r"\d+", amounts.read_plain),
     ("capitals", rf"(?<!\w)[{UPPER}]+(?!\w)", _capitals),
     ("mixed", r"[^\W\d_]+\d[^\W_]*", _mixed),
     ("word", r"[^\W\d_]+(?:'[^\W\d_]+)*", None),
+    ("per_unit", rf"(?<=\w){amounts.PER_UNIT}", amounts.read_per_unit),
     ("dash", r"(?!\s+-\d)\s*-+\s*", _dash),
     ("slash", r" ?/ ?", _slash),
     ("symbol", r"[^\w\s.,;:!?]|_", _symbol),
 )
 UNTOUCHED: Final = frozenset({"plain", "word"})
 READERS: Final[dict[str, Read]] = {name: read for name, _, read in _RULES if read is not None}
-READERS["dotted"] = lambda text, place: (
-    amounts.read_plain(text, place) if re.fullmatch(amounts.GROUPED, text) else _dotted(text, place)
-)
 FINDER: Final = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern, _ in _RULES))

@@ -9,8 +9,8 @@ from tongdai.domain.prompts.context import Place
 from tongdai.domain.prompts.reading import group_digits, read_digits, read_int, read_whole
 from tongdai.domain.prompts.vocabulary import ACRONYMS, LETTERS, READ_AS_WORDS, ROMAN_AFTER, UPPER
 
-_ROMAN = re.compile(r"(?=[IVXL])(XL|L?X{0,3})(IX|IV|V?I{0,3})")
-_ROMAN_VALUES: Final = {"I": 1, "V": 5, "X": 10, "L": 50}
+_ROMAN = re.compile(r"X{0,3}(?:IX|IV|V?I{0,3})")
+_ROMAN_VALUES: Final = {"I": 1, "V": 5, "X": 10}
 _ONSET = r"(?:ngh|ng|nh|ch|gh|kh|ph|th|tr|qu|gi|[bcdđghjklmnpqrstvwxz])"
 _VOWELS = r"(?:[aeiou]y?|[aeiou]{2,3}|y)"
 # Without tone marks: a Vietnamese syllable that ends in c, ch, p or t always has one, so it is not among these.
@@ -19,9 +19,15 @@ _SYLLABLES = re.compile(rf"{_ONSET}?{_VOWELS}(?:ng|nh|ch|[nmcpt])?")
 _VOWEL = re.compile(r"[AEIOUY]")
 _CAPITAL_BEFORE = re.compile(rf"[{UPPER}]{{2,}}[ ,]+$")
 _CAPITAL_AFTER = re.compile(rf"[ ,]+[{UPPER}]{{2,}}(?!\w)")
-_RUNS = re.compile(r"\d+|[^\W\d_]+|[^\w]|_")
 _NAME_PARTS = re.compile(r"[^\W\d_]+|\d+|[.@/_?=&-]")
 _LONGEST_ACRONYM = 4
+_CONSONANTS: Final = frozenset("BCDĐFGHJKLMNPQRSTVWXZ")
+_SUM_BEFORE = re.compile(r"(?:[.,]\d{3}|\d{4}) $")
+_CODE_MARKS: Final = {"/": "trên", ".": ",", "-": ",", "_": ","}
+_ACTS: Final = {"NĐ": "nghị định", "NQ": "nghị quyết", "QĐ": "quyết định", "CT": "chỉ thị", "TT": "thông tư"}
+_BODIES: Final = {"CP": "chính phủ", "TTg": "thủ tướng", "BCT": "bộ công thương", "BTC": "bộ tài chính"}
+_CONSONANTS: Final = frozenset("BCDĐFGHJKLMNPQRSTVWXZ")
+_SUM_BEFORE = re.compile(r"(?:[.,]\d{3}|\d{4}) $")
 _MARKS: Final = {
     ".": "chấm",
     "@": "a còng",
@@ -39,7 +45,7 @@ def spell_letters(word: str) -> str:
 
 
 def roman_value(word: str) -> int:
-    """1 to 89; 0 for what is no Roman numeral in capitals."""
+    """1 to 39; 0 for what is no Roman numeral in capitals."""
     if not word or not _ROMAN.fullmatch(word):
         return 0
     values = [_ROMAN_VALUES[letter] for letter in word]
@@ -57,7 +63,7 @@ def read_capitals(word: str, place: Place) -> str:
     roman = roman_value(word)
     if roman and (word != "VI" or place.before.rstrip().endswith(ROMAN_AFTER)):
         return read_int(roman)
-    if word in ACRONYMS:
+    if word in ACRONYMS and not (word == "AI" and _among_capitals(place)):
         return ACRONYMS[word]
     if _is_word(word, place):
         return word.capitalize()
@@ -67,46 +73,69 @@ def read_capitals(word: str, place: Place) -> str:
 def _single(letter: str, place: Place) -> str:
     if letter in "IVX" and place.before.rstrip().endswith(ROMAN_AFTER):
         return read_int(_ROMAN_VALUES[letter])
-    # A vowel's name is its sound: nothing is gained by a small letter.
-    return letter if letter in "AĂÂEÊIOÔƠUƯY" else spell_letters(letter)
+    if letter == "Đ" and _SUM_BEFORE.search(place.before):
+        return "đồng"
+    return spell_letters(letter) if letter in _CONSONANTS else letter
 
 
 def _is_word(word: str, place: Place) -> bool:
     bare = word.replace("Đ", "D")
     if not bare.isascii() or word in READ_AS_WORDS:
         return True
-    if not _VOWEL.search(bare):
-        return False
-    if len(word) > _LONGEST_ACRONYM or _TONELESS.fullmatch(bare.lower()):
+    if _reads(bare):
         return True
-    among_capitals = _CAPITAL_BEFORE.search(place.text[max(0, place.start - 24) : place.start])
-    among_capitals = among_capitals or _CAPITAL_AFTER.match(place.text, place.end)
-    return bool(among_capitals and _SYLLABLES.fullmatch(bare.lower()))
+    return _among_capitals(place) and _SYLLABLES.fullmatch(bare.lower()) is not None
+
+
+def _reads(bare: str) -> bool:
+    """What the letters of a word without marks say: long with a vowel, or like a Vietnamese word."""
+    return _VOWEL.search(bare) is not None and (
+        len(bare) > _LONGEST_ACRONYM or _TONELESS.fullmatch(bare.lower()) is not None
+    )
+
+
+def _among_capitals(place: Place) -> bool:
+    before = _CAPITAL_BEFORE.search(place.text[max(0, place.start - 24) : place.start])
+    return before is not None or _CAPITAL_AFTER.match(place.text, place.end) is not None
 
 
 def read_code(code: str, *, in_full: bool) -> str:
     """Letters and digits of a code: `AB12-3456` → `a bê một hai, ba bốn năm sáu`.
 
-    `in_full`: every digit by itself; else a number of one or two digits is read as one, as in `lớp 12A`.
+    `in_full`: every letter and digit by itself. Else what can be a word is one (`COVID-19`), numbers of one or two
+    digits are read as such when there are no longer ones (`lớp 12A`), and a number between slashes likewise.
     """
     words: list[str] = []
-    short = not in_full and not re.search(r"[^\w]", code)
-    for run in _RUNS.findall(code):
-        if run.isdecimal():
-            words.append(_digits_of_code(run, as_number=short and len(run) <= 2 and run[0] != "0"))
-        elif run == "/":
-            words.append("trên")
-        elif run[0].isalpha():
-            words.append(spell_letters(run))
-        elif words and words[-1] != ",":
-            words.append(",")
-    return " ".join(words).replace(" ,", ",")
+    rows = re.findall(r"\d+", code)
+    short = not in_full and all(len(row) <= 2 and row[0] != "0" for row in rows)
+    for part in re.split(r"([^\w]|_)", code):
+        as_number = short or (not in_full and "/" in code and len(part) <= 4 and part[:1] != "0")
+        words.append(_CODE_MARKS.get(part) or _part_of_code(part, in_full=in_full, as_number=as_number))
+    return " ".join(filter(None, words)).replace(" ,", ",")
 
 
-def _digits_of_code(digits: str, *, as_number: bool) -> str:
-    if as_number:
-        return read_whole(digits)
-    return read_digits(digits) if len(digits) <= 4 else group_digits(digits)
+def _part_of_code(part: str, *, in_full: bool, as_number: bool) -> str:
+    words = []
+    for run in re.findall(r"\d+|\D+", part):
+        if not run.isdecimal():
+            words.append(
+                run.capitalize()
+                if not in_full and len(run) >= _LONGEST_ACRONYM and _reads(run)
+                else spell_letters(run)
+            )
+        elif as_number:
+            words.append(read_whole(run))
+        else:
+            words.append(read_digits(run) if len(run) <= 4 else group_digits(run))
+    return " ".join(words)
+
+
+def read_decree(text: str) -> str:
+    """`91/2020/NĐ-CP`, as an act of the state is named."""
+    *numbers, kind = text.split("/")
+    act, _, body = kind.partition("-")
+    words = [" trên ".join(read_whole(number) for number in numbers), _ACTS[act]]
+    return " ".join(filter(None, [*words, _BODIES.get(body) or ACRONYMS.get(body) or spell_letters(body)]))
 
 
 def read_address(address: str) -> str:

@@ -40,7 +40,7 @@ UNITS: Final = {
     "Mbps": "mê ga bít trên giây", "Gbps": "gi ga bít trên giây", "Hz": "héc", "kHz": "ki lô héc",
     "MHz": "mê ga héc", "GHz": "gi ga héc", "W": "oát", "kW": "ki lô oát", "KW": "ki lô oát", "MW": "mê ga oát",
     "kWh": "ki lô oát giờ", "KWh": "ki lô oát giờ", "kwh": "ki lô oát giờ", "V": "vôn", "mAh": "mi li am pe giờ",
-    "°C": "độ xê", "°F": "độ ép", "°": "độ", "km/h": "ki lô mét trên giờ", "m/s": "mét trên giây",
+    "mg/dL": "mi li gam trên đề xi lít", "mmol/L": "mi li mol trên lít", "°C": "độ xê", "°F": "độ ép", "°": "độ", "km/h": "ki lô mét trên giờ", "m/s": "mét trên giây",
     "p": "phút", "ph": "phút", "'": "phút", "s": "giây", "ms": "mi li giây", "%": "phần trăm", "‰": "phần nghìn",
 }  # fmt: skip
 
@@ -48,7 +48,7 @@ ACRONYMS: Final = {
     "AI": "ây ai", "API": "a pê i", "ATM": "a tê em", "BCH": "ban chấp hành", "BHTN": "bảo hiểm thất nghiệp",
     "BHXH": "bảo hiểm xã hội", "BHYT": "bảo hiểm y tế", "BIDV": "bê i đê vê", "BKS": "biển kiểm soát",
     "BQL": "ban quản lý", "BV": "bệnh viện", "CCCD": "căn cước công dân", "CD": "xê đê", "CEO": "xi i âu",
-    "CMND": "chứng minh nhân dân", "CMT": "chứng minh thư", "CN": "chi nhánh", "CNTT": "công nghệ thông tin",
+    "CMND": "chứng minh nhân dân", "CMT": "chứng minh thư", "CN": "chi nhánh", "CP": "cổ phần", "CNTT": "công nghệ thông tin",
     "COD": "xê ô đê", "CSGT": "cảnh sát giao thông", "CSKH": "chăm sóc khách hàng",
     "CTCP": "công ty cổ phần", "CTKM": "chương trình khuyến mãi", "CTV": "cộng tác viên", "CTY": "công ty",
     "DN": "doanh nghiệp", "DV": "dịch vụ", "DVD": "đê vê đê", "GĐ": "giám đốc", "GPLX": "giấy phép lái xe",
@@ -56,14 +56,14 @@ ACRONYMS: Final = {
     "HN": "Hà Nội", "HS": "học sinh", "ID": "ai đi", "IP": "ai pi", "IT": "ai ti", "KCN": "khu công nghiệp",
     "KĐT": "khu đô thị", "KH": "khách hàng", "KM": "khuyến mãi", "KTX": "ký túc xá", "LH": "liên hệ",
     "MST": "mã số thuế", "NCC": "nhà cung cấp", "NH": "ngân hàng", "NHNN": "ngân hàng nhà nước",
-    "NTD": "người tiêu dùng", "NV": "nhân viên", "NVKD": "nhân viên kinh doanh", "OK": "ô kê", "PGD": "phòng giao dịch",
+    "NTD": "người tiêu dùng", "NV": "nhân viên", "NVKD": "nhân viên kinh doanh", "OK": "ô kê", "OTP": "ô tê pê", "PGD": "phòng giao dịch",
     "PTTH": "phổ thông trung học", "QLKH": "quản lý khách hàng", "QR": "quy a", "SĐT": "số điện thoại",
     "SDT": "số điện thoại", "SL": "số lượng", "SP": "sản phẩm", "STK": "số tài khoản", "STT": "số thứ tự",
     "SV": "sinh viên", "THCS": "trung học cơ sở", "THPT": "trung học phổ thông",
     "TK": "tài khoản", "TMCP": "thương mại cổ phần", "TMĐT": "thương mại điện tử",
     "TNHH": "trách nhiệm hữu hạn", "MTV": "một thành viên", "TP": "thành phố", "TPHCM": "thành phố Hồ Chí Minh",
     "TPHN": "thành phố Hà Nội", "TTTM": "trung tâm thương mại", "TV": "ti vi", "TX": "thị xã",
-    "UBND": "ủy ban nhân dân", "USD": "đô la Mỹ", "VND": "đồng", "VNĐ": "đồng", "VN": "Việt Nam",
+    "UBND": "ủy ban nhân dân", "USD": "đô la Mỹ", "VND": "Việt Nam đồng", "VNĐ": "Việt Nam đồng", "VN": "Việt Nam",
     "VIP": "víp", "VD": "ví dụ", "XNK": "xuất nhập khẩu", "ĐC": "địa chỉ", "ĐH": "đại học",
     "ĐHQG": "đại học quốc gia", "ĐKKD": "đăng ký kinh doanh", "ĐT": "điện thoại", "ĐTDĐ": "điện thoại di động",
     "USA": "u ét a", "UAE": "u a e", "USB": "u ét bê", "CĐ": "cao đẳng", "QĐ": "quyết định",
@@ -73,12 +73,34 @@ ACRONYMS: Final = {
 """Capitals that stand for words, or are spelled otherwise than by the names of their letters."""
 
 READ_AS_WORDS: Final = frozenset(
-    ["APP", "BANK", "BLACK", "CALL", "CARD", "COMBO", "FAX", "FREE", "GAS", "GOLD", "GRAB", "LED", "LIVE", "MALL", "PLUS", "SHOP", "SPA", "TOP", "WEB", "WIFI", "YES"]
+    [
+        "APP",
+        "BANK",
+        "BLACK",
+        "CALL",
+        "CARD",
+        "COMBO",
+        "FAX",
+        "FREE",
+        "GAS",
+        "GOLD",
+        "GRAB",
+        "LED",
+        "LIVE",
+        "MALL",
+        "PLUS",
+        "SHOP",
+        "SPA",
+        "TOP",
+        "WEB",
+        "WIFI",
+        "YES",
+    ]
 )
 """Capitals that would be spelled by the rule, but are said as words."""
 
 ROMAN_AFTER: Final = (
     "quý", "thế kỷ", "chương", "khóa", "khoá", "kỳ", "hạng", "loại", "cấp", "giai đoạn", "đợt", "phần", "tập",
-    "thứ", "vùng", "đại hội", "lần", "số", "bậc", "nhóm", "mục", "điều", "khu vực",
+    "thứ", "vùng", "đại hội", "lần", "bậc", "nhóm", "mục", "điều", "khu vực",
 )  # fmt: skip
 """A Roman numeral after one of these is a number."""
