@@ -8,11 +8,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tongdai.adapters import lame
+from tongdai.adapters.asterisk.stored import StoredRecordings
 from tongdai.adapters.files import FileStorage
 from tongdai.adapters.httppost import HttpPoster
 from tongdai.adapters.sandbox.engine import SandboxEngine
 from tongdai.adapters.zaloapi import ZaloClient
 from tongdai.api import webhook_bodies
+from tongdai.domain import recordings, routing
 from tongdai.domain.compliance import PolicyBook, load_policies
 from tongdai.domain.webhooks import Renderers
 from tongdai.facades.aicallcenter import callbacks as aicallcenter
@@ -21,9 +24,11 @@ from tongdai.kit.clock import Clock, SystemClock
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
 from tongdai.kit.hints import Hinter
-from tongdai.ports.services import Services, VBotOptions, ZaloOptions
+from tongdai.ports.mp3 import MakeMp3
+from tongdai.ports.services import RecordingOptions, Services, VBotOptions, ZaloOptions
+from tongdai.ports.sip import AsteriskNode
 from tongdai.ports.storage import Storage
-from tongdai.ports.telephony import Engine
+from tongdai.ports.telephony import Engine, RecordingStore
 from tongdai.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -48,6 +53,31 @@ RENDERERS: Renderers = {
     "zalo": webhook_bodies.render_zalo,
 }
 """What makes the body of an event, by the format that a webhook endpoint asks for."""
+
+
+class NodeRecordings:
+    """What each Asterisk node keeps to be fetched, by what legs call the node. Follows the table of nodes."""
+
+    def __init__(self, db: Database, keyring: Keyring) -> None:
+        self._db = db
+        self._keyring = keyring
+        self._clients: dict[AsteriskNode, StoredRecordings] = {}
+
+    async def stores(self) -> dict[str, RecordingStore]:
+        """Those that there are now. A node that changed since has a new client."""
+        async with self._db.transaction() as tx:
+            nodes = set(await routing.nodes(tx, self._keyring))
+        gone = [self._clients.pop(node) for node in self._clients.keys() - nodes]
+        for new in nodes - self._clients.keys():
+            self._clients[new] = StoredRecordings(new)
+        stores: dict[str, RecordingStore] = {node.engine: one for node, one in self._clients.items()}
+        for client in gone:
+            await client.close()
+        return stores
+
+    async def close(self) -> None:
+        for client in self._clients.values():
+            await client.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +109,15 @@ class Platform:
     def zalo_client(self) -> ZaloClient:
         """A new client of Zalo's."""
         return _zalo_client(self.settings)
+
+    def renderers(self) -> Renderers:
+        """What makes the bodies of webhooks, with the addresses of recordings in them."""
+        links = recordings.Links(self.keyring, self.services.recordings)
+        return recordings.with_addresses(RENDERERS, links, self.clock)
+
+    def mp3_maker(self) -> MakeMp3 | None:
+        """What makes mp3 files; None where it is not installed."""
+        return lame.make_mp3 if self.services.recordings.makes_mp3 else None
 
     def policies(self) -> PolicyBook:
         """The law as dated data, with the operator's own changes. What cannot be read leaves no policy."""
@@ -120,6 +159,13 @@ def build(settings: Settings) -> Platform:
             public_url=settings.public_url.rstrip("/"),
         ),
         webhooks_allow_private=settings.webhooks_allow_private,
+        recording_storage=_recording_storage(settings),
+        recordings=RecordingOptions(
+            public_url=settings.own_url,
+            link_life=timedelta(seconds=settings.recording_link_s),
+            webhook_link_life=timedelta(seconds=settings.recording_webhook_link_s),
+            makes_mp3=lame.installed(),
+        ),
     )
     return Platform(settings=settings, db=db, keyring=keyring, clock=clock, services=services)
 
@@ -172,6 +218,28 @@ def _check_voices(settings: Settings, found: Mapping[str, Speaker]) -> None:
         if (voice or name == "speech_voice") and provider not in found:
             known = ", ".join(f"{one}:…" for one in found)
             raise SettingsError(f"{name}: there is no voice {voice!r}; set up are {known}")
+
+
+def _recording_storage(settings: Settings) -> Storage | None:
+    """A bucket, if recordings go to one. Raises SettingsError."""
+    if settings.recordings_storage == "files":
+        return None
+    if not (settings.s3_bucket and settings.s3_access_key and settings.s3_secret_key):
+        raise SettingsError(
+            "recordings_storage is s3: set s3_bucket, s3_access_key and s3_secret_key too, or set it to files"
+        )
+    # Its library is 15 MB that no other installation needs in memory.
+    from tongdai.adapters.s3 import S3Bucket, S3Storage
+
+    bucket = S3Bucket(
+        name=settings.s3_bucket,
+        region=settings.s3_region,
+        access_key=settings.s3_access_key,
+        secret_key=settings.s3_secret_key,
+        endpoint=settings.s3_endpoint,
+        path_style=settings.s3_path_style,
+    )
+    return S3Storage(bucket, timeout_s=settings.s3_timeout_s)
 
 
 def _zalo_client(settings: Settings) -> ZaloClient:

@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 PREFIX = "TONGDAI_"
-SECRETS = frozenset({"secret_key", "database_url", "httptts_key"})
+SECRETS = frozenset({"secret_key", "database_url", "s3_access_key", "s3_secret_key", "httptts_key"})
 """Not printed, and readable from `TONGDAI_…_FILE`."""
 
 # Variables with our prefix that are no settings: the name of the file, and what tests are told.
@@ -76,6 +76,16 @@ class Settings:
     webhooks_give_up_s: Seconds = 86_400.0
     webhooks_keep_days: Count = 30
     public_url: str = ""
+    recordings_storage: Literal["files", "s3"] = "files"
+    recording_link_s: Life = 3600
+    recording_webhook_link_s: Life = 7 * 24 * 3600
+    s3_endpoint: str = ""
+    s3_region: str = "us-east-1"
+    s3_bucket: str = ""
+    s3_path_style: bool = True
+    s3_access_key: str = field(default="", repr=False)
+    s3_secret_key: str = field(default="", repr=False)
+    s3_timeout_s: Seconds = 30.0
     zalo_oauth_url: str = "https://oauth.zaloapp.com"
     zalo_openapi_url: str = "https://openapi.zalo.me"
     zalo_business_url: str = "https://business.openapi.zalo.me"
@@ -115,6 +125,13 @@ class Settings:
     def sounds_path(self) -> Path:
         """Where what is said on calls is kept, for the engines to play."""
         return Path(self.sounds_dir) if self.sounds_dir else Path(self.data_dir) / "sounds"
+
+    @property
+    def own_url(self) -> str:
+        """Where this platform is reached, without a path, as far as one can tell: behind a reverse proxy only
+        `public_url` can. "": at a port that nobody knows yet."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url.rstrip("/") or (f"http://{host}:{self.port}" if self.port else "")
 
     @property
     def sandbox_socket(self) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 
 import procrastinate
 
-from tongdai.bootstrap import RENDERERS, Platform
-from tongdai.domain import campaigns, compliance, dialer, scripts, webhooks, zalo
+from tongdai.bootstrap import NodeRecordings, Platform
+from tongdai.domain import campaigns, compliance, dialer, recordings, scripts, webhooks, zalo
 from tongdai.domain.zalo import Bridge
 from tongdai.kit import upkeep
 from tongdai.kit.db import TRANSIENT_ERRORS
@@ -66,12 +66,17 @@ def dialer_config(settings: Settings) -> dialer.DialerConfig:
 
 
 async def run_jobs(platform: Platform, stop: asyncio.Event) -> None:
-    """Run jobs, the periodic ones among them, read contact files, send webhooks, follow Zalo's messages, and
-    keep the tokens of Official Accounts good, until told to stop.
+    """Run jobs, the periodic ones among them, read contact files, send webhooks, fetch recordings, follow
+    Zalo's messages, and keep the tokens of Official Accounts good, until told to stop.
 
     Raises SchemaFaultError.
     """
-    async with _database(platform), _hints(platform), _bridge(platform) as bridge:
+    async with (
+        _database(platform),
+        _hints(platform),
+        _bridge(platform) as bridge,
+        recording_fetcher(platform) as fetcher,
+    ):
         app = job_app(platform)
         async with app.open_async():
             jobs = app.run_worker_async(
@@ -85,6 +90,7 @@ async def run_jobs(platform: Platform, stop: asyncio.Event) -> None:
                 webhook_sender(platform).run(stop),
                 zalo.Follower(bridge).run(stop),
                 zalo.Keeper(bridge).run(stop),
+                fetcher.run(stop),
             ]
             await _until_stopped(stop, jobs, told=told)
 
@@ -118,7 +124,7 @@ def webhook_sender(platform: Platform) -> webhooks.Sender:
         max_in_flight=settings.webhooks_max_in_flight,
     )
     return webhooks.Sender(
-        platform.db, platform.keyring, platform.clock, platform.poster(), RENDERERS, config
+        platform.db, platform.keyring, platform.clock, platform.poster(), platform.renderers(), config
     )
 
 
@@ -162,6 +168,7 @@ def job_app(platform: Platform) -> procrastinate.App:
         await dialer.recount_limits(platform.db)
 
     _add_forgetting(app, platform)
+    _add_recordings(app, platform)
     return app
 
 
@@ -208,6 +215,18 @@ def _add_forgetting(app: procrastinate.App, platform: Platform) -> None:
                 gone = await compliance.purge_rings(tx, platform.clock.now())
 
 
+def _add_recordings(app: procrastinate.App, platform: Platform) -> None:
+    """The job that deletes what was kept for long enough."""
+
+    @app.periodic(cron=EVERY_TEN_MINUTES)
+    @app.task(name="forget_recordings", queueing_lock="forget_recordings", retry=SOON_AGAIN)
+    async def forget_recordings(timestamp: int) -> None:
+        await recordings.follow_rules(platform.db, platform.clock.now())
+        gone = await recordings.expire(platform.db, platform.clock.now())
+        if gone:
+            logger.info("deleted recordings", extra={"gone": gone})
+
+
 @asynccontextmanager
 async def _hints(platform: Platform) -> AsyncIterator[None]:
     """With the dialers being woken for what is given to campaigns here."""
@@ -227,6 +246,22 @@ async def _bridge(platform: Platform) -> AsyncIterator[Bridge]:
         yield Bridge(platform.db, platform.keyring, platform.clock, client)
     finally:
         await client.stop()
+
+
+@asynccontextmanager
+async def recording_fetcher(platform: Platform) -> AsyncIterator[recordings.Fetcher]:
+    """What brings recordings from the nodes to where they are kept, with clients of the nodes."""
+    nodes = NodeRecordings(platform.db, platform.keyring)
+    try:
+        yield recordings.Fetcher(
+            platform.db,
+            nodes.stores,
+            platform.services.recorded,
+            platform.clock,
+            make_mp3=platform.mp3_maker(),
+        )
+    finally:
+        await nodes.close()
 
 
 @asynccontextmanager

@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 from litestar import Litestar
 from tests.api.conftest import Api
+from tests.api.recorded import with_recording
 from tests.api.shop import LINKED, OURS, PARCEL, THEIRS, two_shops, with_zalo
 from tests.api.world import SCRIPT, TRUNK, World, build, campaign_body
 from tests.fakes.zalo import client_at, zalo_emulator
 
+from tongdai.ports.services import Services
 from tongdai.ports.zalo import Zalo
 
 pytestmark = pytest.mark.anyio
@@ -84,6 +86,14 @@ TRIES = [
     Try("GET", "/campaigns/{campaign_id}/contact-files/{contact_file_id}"),
     Try("GET", "/campaigns/{campaign_id}/contact-files/{contact_file_id}/report"),
     Try("GET", "/calls/{call_id}"),
+    Try("GET", "/calls/{call_id}/recordings"),
+    Try("GET", "/recordings/{recording_id}"),
+    Try("GET", "/recordings/{recording_id}/file"),
+    Try("DELETE", "/recordings/{recording_id}"),
+    Try("GET", "/recordings", query="campaign_id"),
+    Try("GET", "/campaigns/{campaign_id}/recording-rule"),
+    Try("PUT", "/campaigns/{campaign_id}/recording-rule", lambda theirs, own: {"keep_days": 1}),
+    Try("DELETE", "/campaigns/{campaign_id}/recording-rule"),
     Try("GET", "/webhook-endpoints/{endpoint_id}"),
     Try("PATCH", "/webhook-endpoints/{endpoint_id}", lambda theirs, own: {"url": "https://x.example.vn"}),
     Try("DELETE", "/webhook-endpoints/{endpoint_id}"),
@@ -198,6 +208,9 @@ WITHOUT_IDS = {
     "GET /templates",
     "GET /campaigns",
     "GET /audit-log",
+    "GET /recordings",
+    "GET /recording-rule",
+    "PUT /recording-rule",
     "GET /webhook-endpoints",
     "POST /webhook-endpoints",
     "GET /do-not-call",
@@ -280,6 +293,8 @@ async def everything(api: Api, world: World) -> Iterator[Any]:
         f"/campaigns/{world.campaign_id}/progress",
         f"/campaigns/{world.campaign_id}/contact-files",
         f"/calls/{world.call_id}",
+        f"/calls/{world.call_id}/recordings",
+        f"/campaigns/{world.campaign_id}/recording-rule",
         f"/webhook-endpoints/{world.endpoint_id}",
         f"/webhook-endpoints/{world.endpoint_id}/secret",
         f"/webhook-deliveries/{world.delivery_id}",
@@ -299,8 +314,12 @@ async def everything(api: Api, world: World) -> Iterator[Any]:
     return iter([(await api.get(path)).json() for path in paths])
 
 
-async def test_a_stranger_is_told_the_same_as_of_things_that_do_not_exist(owner: Api, stranger: Api) -> None:
+async def test_a_stranger_is_told_the_same_as_of_things_that_do_not_exist(
+    owner: Api, stranger: Api, services: Services
+) -> None:
     theirs = await with_zalo(owner, await build(owner, "theirs"), OURS)
+    assert owner.person is not None
+    theirs = await with_recording(services, owner.person.account_id, theirs)
     own = await with_zalo(stranger, await build(stranger, "own"), THEIRS)
     before = list(await everything(owner, theirs))
 
@@ -314,8 +333,10 @@ async def test_a_stranger_is_told_the_same_as_of_things_that_do_not_exist(owner:
     assert list(await everything(owner, theirs)) == before
 
 
-async def test_lists_hold_nothing_of_another_account(owner: Api, stranger: Api) -> None:
-    await with_zalo(owner, await build(owner))
+async def test_lists_hold_nothing_of_another_account(owner: Api, stranger: Api, services: Services) -> None:
+    world = await with_zalo(owner, await build(owner))
+    assert owner.person is not None
+    await with_recording(services, owner.person.account_id, world)
 
     for path in (
         "trunks",
@@ -326,6 +347,7 @@ async def test_lists_hold_nothing_of_another_account(owner: Api, stranger: Api) 
         "templates",
         "campaigns",
         "calls",
+        "recordings",
         "webhook-endpoints",
         "webhook-deliveries",
         "do-not-call",

@@ -69,6 +69,8 @@ class World:
     journey_id: int = 0
     message_id: int = 0
     zalo_template_id: int = 0
+    recording_id: int = 0
+    """Of the call; 0: there is none (`recorded.with_recording`)."""
 
 
 async def build(api: Api, code: str = "w") -> World:

@@ -126,6 +126,7 @@ async def test_a_counter_that_was_lost_is_noticed(db: Database) -> None:
 JOBS = (
     "check_counters",
     "ensure_partitions",
+    "forget_recordings",
     "forget_contact_files",
     "forget_webhooks",
     "forget_zalo_events",

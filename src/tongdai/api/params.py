@@ -20,6 +20,7 @@ AudioId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of an au
 TemplateId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a template.")]
 CampaignId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a campaign.")]
 CallId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a call.")]
+RecordingId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a recording.")]
 EndpointId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a webhook endpoint.")]
 DeliveryId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a webhook delivery.")]
 ContactFileId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a contact file.")]

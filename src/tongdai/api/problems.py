@@ -101,11 +101,16 @@ def answers(*statuses: int) -> dict[int, ResponseSpec]:
     """The documented refusals of an operation; those that any operation can have are always among them."""
     # Whatever may be too large may be too late.
     late = {408} if 413 in statuses else set()
+    return public_answers(401, 403, *late, *statuses)
+
+
+def public_answers(*statuses: int) -> dict[int, ResponseSpec]:
+    """The same of an operation that needs no key."""
     return {
         status: ResponseSpec(
             Problem, generate_examples=False, description=_NAMES[status][1], media_type=MEDIA_TYPE
         )
-        for status in sorted({400, 401, 403, 503, *late, *statuses})
+        for status in sorted({400, 503, *statuses})
     }
 
 
@@ -142,7 +147,10 @@ def _answer(
 
 def _domain_error(_: Request[Any, Any, Any], error: TongdaiError) -> Response[Problem]:
     status = next((status for kind, status in _STATUS_OF if isinstance(error, kind)), 400)
-    state = error.facts.get("state")
+    state, retry_after_s = error.facts.get("state"), error.facts.get("retry_after_s")
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    if retry_after_s is not None:
+        headers["Retry-After"] = str(retry_after_s)
     # Whoever repeats what may have been done already may do it twice.
     doubtful = isinstance(error, ZaloError) and error.doubtful
     return _answer(
@@ -150,7 +158,7 @@ def _domain_error(_: Request[Any, Any, Any], error: TongdaiError) -> Response[Pr
         detail=f"{error.message} It is {state}." if isinstance(state, str) else error.message,
         errors=field_errors(error),
         retryable=error.retryable and not doubtful,
-        headers={"WWW-Authenticate": "Bearer"} if status == 401 else None,
+        headers=headers,
     )
 
 

@@ -27,6 +27,8 @@ from tongdai.api import (
     plans,
     problems,
     projects,
+    recording_files,
+    recordings,
     scripts,
     tariffs,
     templates,
@@ -62,6 +64,7 @@ TAGS = [
     Tag("Contact files", "Spreadsheets whose rows become calls of a campaign, and what became of each row."),
     Tag("Audit log", "Who changed templates, and what campaigns are for."),
     Tag("Calls", "One number to be reached each, with its attempts, legs and timeline."),
+    Tag("Recordings", "What was recorded of calls, links to hear it by, and how long it is kept."),
     Tag("Do not call", "Numbers and people that are not called: lists and opt-outs."),
     Tag("Consent", "Who agreed to be called, person by person or attested for a list."),
     Tag("Webhooks", "Addresses of yours that are told what became of your calls, and what was delivered."),
@@ -99,6 +102,7 @@ _HANDLERS: list[ControllerRouterHandler] = [
     *campaigns.HANDLERS,
     *contact_files.HANDLERS,
     *calls.HANDLERS,
+    *recordings.HANDLERS,
     *do_not_call.HANDLERS,
     *consents.HANDLERS,
     *webhooks.HANDLERS,
@@ -127,9 +131,22 @@ def routes(services: Services) -> list[ControllerRouterHandler]:
         _router(
             services, [*contacts.HANDLERS, *do_not_call.LIST_HANDLERS], max_body_bytes=services.max_body_bytes
         ),
+        _open_router(services, recording_files.HANDLERS),
         zalo_callback.zalo_callback,
         zalo_hook.zalo_hook,
     ]
+
+
+def _open_router(services: Services, handlers: Sequence[ControllerRouterHandler]) -> Router:
+    """Of operations that need no key: what is asked for carries its own permission."""
+    return Router(
+        PREFIX,
+        route_handlers=handlers,
+        dependencies={"services": Provide(lambda: services, sync_to_thread=False)},
+        before_request=refuse_nul_in_query,
+        exception_handlers=problems.handlers(),
+        return_dto=None,
+    )
 
 
 def _router(

@@ -45,6 +45,20 @@ class ZaloOptions:
     """Where this platform is reached from outside, without a path; "": not known."""
 
 
+@dataclass(frozen=True, slots=True)
+class RecordingOptions:
+    """How recordings are handed out."""
+
+    public_url: str = ""
+    """Where links to them lead, without a path; "": to a path alone."""
+    link_life: timedelta = timedelta(hours=1)
+    """Of links that our API gives; whole seconds, like the other."""
+    webhook_link_life: timedelta = timedelta(days=7)
+    """Of links in webhooks, and in vendors' answers."""
+    makes_mp3: bool = False
+    """True: what makes mp3 files is installed."""
+
+
 class Policies(Protocol):
     """The rules about whom a campaign may call: the domain's `PolicyBook`, which ports may not know."""
 
@@ -84,6 +98,14 @@ class Services:
     zalo_options: ZaloOptions = ZaloOptions()
     webhooks_allow_private: bool = False
     """True: webhook endpoints may be at loopback, private or otherwise reserved addresses."""
+    recording_storage: Storage | None = None
+    """Where recordings are; None: in `storage`."""
+    recordings: RecordingOptions = RecordingOptions()
+
+    @property
+    def recorded(self) -> Storage:
+        """Where recordings are."""
+        return self.recording_storage or self.storage
 
     def policy_now(self) -> Any:
         """The policy in force, for use cases that ask for one."""

@@ -48,8 +48,12 @@ class Storage(Protocol):
         """Raises StoredFileMissingError."""
         ...
 
-    def stream(self, key: str) -> AsyncIterator[bytes]:
-        """The file in pieces. Raises StoredFileMissingError when the first is asked for."""
+    def stream(self, key: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """The file in pieces, or `length` bytes of it from `start` on. Raises StoredFileMissingError when the
+        first is asked for.
+
+        Who asks for a part knows the size: one that begins behind the end is an error of any kind.
+        """
         ...
 
     async def delete(self, key: str) -> None:

@@ -44,13 +44,16 @@ class FileStorage:
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             raise StoredFileMissingError(key) from None
 
-    async def stream(self, key: str) -> AsyncIterator[bytes]:
+    async def stream(self, key: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         try:
             file = await asyncio.to_thread(self.path(key).open, "rb")
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             raise StoredFileMissingError(key) from None
+        left = -1 if length is None else length
         with file:
-            while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+            await asyncio.to_thread(file.seek, start)
+            while left and (chunk := await asyncio.to_thread(file.read, _at_most(left))):
+                left -= len(chunk) if left > 0 else 0
                 yield chunk
 
     async def delete(self, key: str) -> None:
@@ -59,6 +62,11 @@ class FileStorage:
 
     async def exists(self, key: str) -> bool:
         return await asyncio.to_thread(self.path(key).is_file)
+
+
+def _at_most(left: int) -> int:
+    """How much to read next of what is left; below 0: all there is."""
+    return CHUNK_BYTES if left < 0 else min(CHUNK_BYTES, left)
 
 
 def _write(path: Path, data: bytes) -> None:

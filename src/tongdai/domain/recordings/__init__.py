@@ -1,7 +1,7 @@
 """Recordings of calls: fetched from the nodes that made them, kept by a rule, heard by whoever may."""
 
 from tongdai.domain.recordings.errors import NoMp3HereError, RecordingNotFoundError
-from tongdai.domain.recordings.fetching import Fetcher, FetcherConfig, MakeMp3, Mp3Error, Stores
+from tongdai.domain.recordings.fetching import Fetcher, FetcherConfig, Stores
 from tongdai.domain.recordings.links import Links
 from tongdai.domain.recordings.model import (
     DEFAULT_KEEP_DAYS,
@@ -33,6 +33,7 @@ from tongdai.domain.recordings.service import (
     set_rule,
     waiting,
 )
+from tongdai.domain.recordings.telling import with_addresses
 
 __all__ = [
     "DEFAULT_KEEP_DAYS",
@@ -43,9 +44,7 @@ __all__ = [
     "Format",
     "Kind",
     "Links",
-    "MakeMp3",
     "Mp3",
-    "Mp3Error",
     "NewRecording",
     "NoMp3HereError",
     "Recording",
@@ -69,4 +68,5 @@ __all__ = [
     "rule_of",
     "set_rule",
     "waiting",
+    "with_addresses",
 ]

@@ -24,6 +24,7 @@ from tongdai.domain.recordings.store import recordings, work
 from tongdai.kit.clock import Clock
 from tongdai.kit.db import TRANSIENT_ERRORS, Database
 from tongdai.kit.running import repeat
+from tongdai.ports.mp3 import MakeMp3, Mp3FailedError
 from tongdai.ports.storage import Storage, StoredFileMissingError
 from tongdai.ports.telephony import EngineRefusedError, EngineUnreachableError, RecordingStore
 
@@ -31,8 +32,6 @@ logger = logging.getLogger(__name__)
 
 Stores = Callable[[], Awaitable[Mapping[str, RecordingStore]]]
 """The engines that keep recordings now, by what legs call them."""
-MakeMp3 = Callable[[Path, Path], Awaitable[None]]
-"""Given a wav, and where the mp3 is to be. Raises Mp3Error."""
 
 MOST_DOUBTS: Final = 6
 """So often a node may have no such file, or a broken one, until that is believed: a disk may be late."""
@@ -44,10 +43,6 @@ _HEARD_BY_THEN: Final = timedelta(minutes=1)
 """After its end: whoever drives a leg has written down its recordings long before."""
 _PIECE_BYTES: Final = 256 * 1024
 _NAMES_AT_ONCE: Final = 1000
-
-
-class Mp3Error(Exception):
-    """No mp3 can be made of this file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +257,7 @@ class Fetcher:
         for task in due:
             try:
                 await self._make(task)
-            except (Mp3Error, StoredFileMissingError):
+            except (Mp3FailedError, StoredFileMissingError):
                 await self._no_mp3(task)
             except TRANSIENT_ERRORS:
                 logger.warning("an mp3 was not made", extra={"recording_id": task.id}, exc_info=True)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 import hmac
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from tongdai.domain.recordings.model import Format
 from tongdai.kit.crypto import Keyring
+from tongdai.ports.services import RecordingOptions
 
 _CONTEXT: Final = "recording-link"
 _LAST_MOMENT: Final = 253_402_300_799
@@ -25,24 +26,19 @@ class Links:
     """Makes addresses, and tells its own from others."""
 
     keyring: Keyring
-    public_url: str
-    """Where this platform is reached, without a path; "": addresses are paths."""
-    life: timedelta
-    """Of those that are given to whoever asks."""
-    webhook_life: timedelta
-    """Of those that customers' servers are told."""
+    options: RecordingOptions
 
     def address(self, recording_id: int, now: datetime, format: Format = "wav") -> str:
         """For whoever asks. It may be good some seconds before there is a file behind it."""
-        return self._address(recording_id, now + self.life, format)
+        return self._address(recording_id, now + self.options.link_life, format)
 
     def told_address(self, recording_id: int, now: datetime) -> str:
         """For a customer's server, which may come for it days later."""
-        return self._address(recording_id, now + self.webhook_life, "wav")
+        return self._address(recording_id, now + self.options.webhook_link_life, "wav")
 
     def expires_at(self, now: datetime) -> datetime:
         """Until when an address that is made now is good."""
-        return (now + self.life).replace(microsecond=0)
+        return (now + self.options.link_life).replace(microsecond=0)
 
     def opens(self, recording_id: int, expires: str, signature: str, now: datetime) -> bool:
         """Whether what came with a request is an address that was given out and is good still."""
@@ -56,7 +52,7 @@ class Links:
         expires = str(int(until.timestamp()))
         query = f"expires={expires}&signature={self._signature(recording_id, expires)}"
         other = "" if format == "wav" else f"&format={format}"
-        return f"{self.public_url}/v1/recordings/{recording_id}/file?{query}{other}"
+        return f"{self.options.public_url}/v1/recordings/{recording_id}/file?{query}{other}"
 
     def _signature(self, recording_id: int, expires: str) -> str:
         key = self.keyring.signing_key(_CONTEXT)
