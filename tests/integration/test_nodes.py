@@ -128,8 +128,9 @@ async def test_a_node_that_cannot_be_is_refused_with_the_field_at_fault(
     with pytest.raises(routing.NodeInvalidError) as refused:
         await routing.add_node(tx, keyring, **NODE | {"name": "other", field: value})
     assert [path for path, _ in refused.value.facts["errors"]] == [field]  # type: ignore[attr-defined]
+    change: dict[str, Any] = {field: value}
     with pytest.raises(routing.NodeInvalidError):
-        await routing.update_node(tx, keyring, made.id, **{field: value})
+        await routing.update_node(tx, keyring, made.id, **change)
     assert await routing.list_nodes(tx) == [made]
 
 

@@ -1,5 +1,6 @@
 """Trunks, hotlines and nodes: which of them calls a number, and over what."""
 
+from tongdai.domain.routing.book import TrunkBookOfDatabase
 from tongdai.domain.routing.errors import (
     HotlineInvalidError,
     HotlineNotFoundError,
@@ -46,12 +47,23 @@ from tongdai.domain.routing.service import (
     update_hotline,
     update_trunk,
 )
+from tongdai.domain.routing.sip import (
+    CAUSES,
+    SIP_ENGINE,
+    SipSettings,
+    open_sip_password,
+    password_faults,
+    seal_sip_password,
+    sip_trunk,
+)
 
 __all__ = [
+    "CAUSES",
     "DEFAULT_COOL_SECONDS",
     "MAX_COOL_AFTER",
     "MAX_COOL_SECONDS",
     "MAX_DAILY_CAP",
+    "SIP_ENGINE",
     "Hotline",
     "HotlineChanges",
     "HotlineInvalidError",
@@ -63,7 +75,9 @@ __all__ = [
     "NodeInvalidError",
     "NodeNameTakenError",
     "NodeNotFoundError",
+    "SipSettings",
     "Trunk",
+    "TrunkBookOfDatabase",
     "TrunkChanges",
     "TrunkInvalidError",
     "TrunkNameTakenError",
@@ -82,7 +96,11 @@ __all__ = [
     "may_call",
     "network_distance",
     "nodes",
+    "open_sip_password",
+    "password_faults",
     "remove_node",
+    "seal_sip_password",
+    "sip_trunk",
     "update_hotline",
     "update_node",
     "update_trunk",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from tongdai.domain.contacts.model import DialFormat
+from tongdai.domain.routing.sip import MAX_NODES, SIP_ENGINE, SipSettings, sip_faults
 
 MAX_NAME: Final = 200
 """Characters in a trunk's name."""
@@ -64,6 +65,12 @@ class TrunkValues:
     """How long that while is, 1 to 86,400."""
     cooling_until: datetime | None = None
     """Nothing is dialled on it before; None or past: it does not cool down."""
+    sip: SipSettings | None = None
+    """How its carrier is reached; None: no SIP engine serves it."""
+    sip_password: bytes | None = field(default=None, repr=False)
+    """Sealed (`seal_sip_password`)."""
+    node_ids: list[int] | None = None
+    """The nodes that its carrier knows, in order; None: all."""
     enabled: bool = True
 
 
@@ -184,9 +191,9 @@ def trunk_faults(trunk: TrunkValues, known: Collection[str] | None) -> Iterator[
         yield "name", f"must be 1 to {MAX_NAME} printable characters"
     if not _routing_group(trunk.engine):
         yield "engine", "must be the name of an engine, such as sandbox"
-    for field in ("dial_format", "presented_format"):
-        if getattr(trunk, field) not in ("national", "e164", "plus"):
-            yield field, "must be national (0…), e164 (84…) or plus (+84…)"
+    for name in ("dial_format", "presented_format"):
+        if getattr(trunk, name) not in ("national", "e164", "plus"):
+            yield name, "must be national (0…), e164 (84…) or plus (+84…)"
     if trunk.networks is not None and known is not None:
         yield from _networks_faults(trunk.networks, known)
     if trunk.cool_after is not None and not 1 <= trunk.cool_after <= MAX_COOL_AFTER:
@@ -194,6 +201,18 @@ def trunk_faults(trunk: TrunkValues, known: Collection[str] | None) -> Iterator[
     if not 1 <= trunk.cool_seconds <= MAX_COOL_SECONDS:
         yield "cool_seconds", f"must be from 1 to {MAX_COOL_SECONDS} seconds"
     yield from _moment_faults("cooling_until", trunk.cooling_until)
+    yield from _engine_faults(trunk)
+
+
+def _engine_faults(trunk: TrunkValues) -> Iterator[tuple[str, str]]:
+    if trunk.sip is not None and trunk.engine != SIP_ENGINE:
+        yield "sip", f"must be null: only trunks of the engine {SIP_ENGINE} have it"
+    elif trunk.sip is not None:
+        yield from sip_faults(trunk.sip, has_password=trunk.sip_password is not None)
+    elif trunk.engine == SIP_ENGINE:
+        yield "sip", f"must be given: a trunk of the engine {SIP_ENGINE} needs it"
+    if trunk.node_ids is not None and trunk.engine != SIP_ENGINE:
+        yield "node_ids", f"must be null: only trunks of the engine {SIP_ENGINE} have nodes"
 
 
 def _networks_faults(networks: Collection[str], known: Collection[str]) -> Iterator[tuple[str, str]]:
@@ -215,6 +234,14 @@ def hotline_faults(hotline: HotlineValues) -> Iterator[tuple[str, str]]:
         yield "unanswered", f"must be one of {', '.join(get_args(Unanswered))}"
     if hotline.daily_cap is not None and not 0 <= hotline.daily_cap <= MAX_DAILY_CAP:
         yield "daily_cap", f"must be from 0 to {MAX_DAILY_CAP} dials a day, or null for no cap"
+
+
+def node_ids_faults(node_ids: Collection[int], missing: Collection[int]) -> Iterator[tuple[str, str]]:
+    """`missing`: those of them that are no node's."""
+    if not 1 <= len(node_ids) <= MAX_NODES:
+        yield "node_ids", f"must be 1 to {MAX_NODES} nodes, or null for all"
+    if missing:
+        yield "node_ids", f"there is no such node: {', '.join(map(str, missing))}"
 
 
 def node_faults(node: NodeValues, password: str | None) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from tongdai.domain.accounts import cap_faults
 from tongdai.domain.contacts import DialFormat, normalise_given, routing_groups
@@ -24,14 +24,21 @@ from tongdai.domain.routing.model import (
     Unanswered,
     hotline_faults,
     network_faults,
+    node_ids_faults,
     trunk_faults,
 )
-from tongdai.domain.routing.store import hotlines, trunks
+from tongdai.domain.routing.sip import SipSettings
+from tongdai.domain.routing.store import hotlines, nodes, trunks
 from tongdai.kit.db import Tx
+
+Ordered = TypeVar("Ordered", str, int)
 
 
 class TrunkChanges(TypedDict, total=False):
-    """What can change in a trunk; what is absent stays. `cooling_until` None: dial on it again now."""
+    """What can change in a trunk; what is absent stays. `cooling_until` None: dial on it again now.
+
+    `sip` changes as a whole. The password stays without one, as long as there is a username.
+    """
 
     name: str
     engine: str
@@ -43,6 +50,9 @@ class TrunkChanges(TypedDict, total=False):
     cool_after: int | None
     cool_seconds: int
     cooling_until: datetime | None
+    sip: SipSettings | None
+    sip_password: bytes | None
+    node_ids: Sequence[int] | None
     enabled: bool
 
 
@@ -79,6 +89,9 @@ async def create_trunk(
     networks: Sequence[str] | None = None,
     cool_after: int | None = None,
     cool_seconds: int = DEFAULT_COOL_SECONDS,
+    sip: SipSettings | None = None,
+    sip_password: bytes | None = None,
+    node_ids: Sequence[int] | None = None,
     enabled: bool = True,
 ) -> Trunk:
     """A trunk with its caps: calls at one time, and new calls per second, 0.01 to 10,000 (None: no
@@ -86,7 +99,10 @@ async def create_trunk(
 
     Both are contract values of the carrier, so there is no default. `networks`: the routing groups that it
     carries (None: all). After `cool_after` failures of the carrier in a row (None: never) it rests for
-    `cool_seconds`. Raises TrunkInvalidError, TrunkNameTakenError.
+    `cool_seconds`. `sip` comes with the engine asterisk, and with no other; `sip_password` is sealed
+    (`seal_sip_password`). `node_ids`: the nodes that its carrier knows (None: all).
+
+    Raises TrunkInvalidError, TrunkNameTakenError.
     """
     values = TrunkValues(
         name=name,
@@ -98,9 +114,12 @@ async def create_trunk(
         networks=_in_order(networks),
         cool_after=cool_after,
         cool_seconds=cool_seconds,
+        sip=sip,
+        sip_password=sip_password,
+        node_ids=_in_order(node_ids),
         enabled=enabled,
     )
-    await _require_sound_trunk(tx, values, looks_at_networks=True)
+    await _require_sound_trunk(tx, values, looks_at_networks=True, looks_at_nodes=True)
     trunk_id = await trunks.add_trunk(tx, account_id, values)
     return await get_trunk(tx, account_id, trunk_id)
 
@@ -126,9 +145,20 @@ async def update_trunk(tx: Tx, account_id: int, trunk_id: int, **changes: Unpack
     old = await trunks.trunk(tx, account_id, trunk_id, hold=True)
     if old is None:
         raise TrunkNotFoundError(trunk_id=trunk_id)
-    values: dict[str, Any] = {**changes, "networks": _in_order(changes.get("networks", old.networks))}
+    values: dict[str, Any] = {
+        **changes,
+        "networks": _in_order(changes.get("networks", old.networks)),
+        "node_ids": _in_order(changes.get("node_ids", old.node_ids)),
+    }
     trunk = replace(old, **values)
-    await _require_sound_trunk(tx, trunk, looks_at_networks=trunk.networks != old.networks)
+    if "sip_password" not in changes and (trunk.sip is None or not trunk.sip.username):
+        trunk = replace(trunk, sip_password=None)
+    await _require_sound_trunk(
+        tx,
+        trunk,
+        looks_at_networks=trunk.networks != old.networks,
+        looks_at_nodes=trunk.node_ids != old.node_ids,
+    )
     await trunks.set_trunk(tx, trunk)
     return trunk
 
@@ -216,10 +246,15 @@ async def update_hotline(
     return hotline
 
 
-async def _require_sound_trunk(tx: Tx, trunk: TrunkValues, *, looks_at_networks: bool) -> None:
-    """Raises TrunkInvalidError. Networks that stay as they are may be such as no prefix names any more."""
+async def _require_sound_trunk(
+    tx: Tx, trunk: TrunkValues, *, looks_at_networks: bool, looks_at_nodes: bool
+) -> None:
+    """Raises TrunkInvalidError. What stays as it is may name networks and nodes that are no more."""
     known = await routing_groups(tx) if looks_at_networks and trunk.networks is not None else None
     faults = [*trunk_faults(trunk, known), *cap_faults(trunk.max_channels, trunk.max_cps)]
+    if looks_at_nodes and trunk.node_ids is not None:
+        missing = await nodes.missing(tx, trunk.node_ids)
+        faults += node_ids_faults(trunk.node_ids, missing)
     if faults:
         raise TrunkInvalidError(errors=faults)
 
@@ -243,5 +278,5 @@ def _read_number(number: str | int) -> tuple[str, list[tuple[str, str]]]:
     return "", [("number", f"must be a Vietnamese mobile, fixed or 1800/1900 number ({read.reason})")]
 
 
-def _in_order(networks: Sequence[str] | None) -> list[str] | None:
-    return None if networks is None else sorted(set(networks))
+def _in_order(some: Sequence[Ordered] | None) -> list[Ordered] | None:
+    return None if some is None else sorted(set(some))

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 from psycopg.errors import UniqueViolation
-from psycopg.rows import class_row
+from psycopg.rows import dict_row
 
 from tongdai.domain.routing.errors import TrunkNameTakenError
 from tongdai.domain.routing.model import Trunk, TrunkValues
+from tongdai.domain.routing.sip import SipSettings
 from tongdai.domain.routing.store.caps import add_limit, new_id, set_limit
 from tongdai.kit.db import Sql, Tx
 
 ADD_TRUNK: Final[Sql] = """
-INSERT INTO trunks (account_id, name, engine, dial_format, presented_format, networks, enabled, limit_id)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING id
+INSERT INTO trunks (account_id, name, engine, dial_format, presented_format, networks, enabled, sip,
+                    sip_password, node_ids, limit_id)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s) RETURNING id
 """
 
 # One trunk of an account with its cap. Served by the primary key.
 TRUNK: Final[Sql] = """
 SELECT t.id, t.account_id, t.name, t.engine, t.dial_format, t.presented_format, t.networks, t.enabled,
-       l.max_channels, l.max_cps, l.cool_after, l.cool_seconds, l.cooling_until, t.limit_id, t.created_at
+       l.max_channels, l.max_cps, l.cool_after, l.cool_seconds, l.cooling_until, t.limit_id, t.created_at,
+       t.sip::text AS sip, t.sip_password, t.node_ids
 FROM trunks t JOIN limits l ON l.id = t.limit_id
 WHERE t.account_id = %s AND t.id = %s
 """
@@ -29,7 +33,8 @@ WHERE t.account_id = %s AND t.id = %s
 # here would write back the caps that it read before.
 TRUNK_HELD: Final[Sql] = """
 SELECT t.id, t.account_id, t.name, t.engine, t.dial_format, t.presented_format, t.networks, t.enabled,
-       l.max_channels, l.max_cps, l.cool_after, l.cool_seconds, l.cooling_until, t.limit_id, t.created_at
+       l.max_channels, l.max_cps, l.cool_after, l.cool_seconds, l.cooling_until, t.limit_id, t.created_at,
+       t.sip::text AS sip, t.sip_password, t.node_ids
 FROM trunks t JOIN limits l ON l.id = t.limit_id
 WHERE t.account_id = %s AND t.id = %s
 FOR NO KEY UPDATE OF t, l
@@ -38,7 +43,8 @@ FOR NO KEY UPDATE OF t, l
 # An account's trunks in pages. It has tens of them, found by the unique index on (account_id, name).
 TRUNKS: Final[Sql] = """
 SELECT t.id, t.account_id, t.name, t.engine, t.dial_format, t.presented_format, t.networks, t.enabled,
-       l.max_channels, l.max_cps, l.cool_after, l.cool_seconds, l.cooling_until, t.limit_id, t.created_at
+       l.max_channels, l.max_cps, l.cool_after, l.cool_seconds, l.cooling_until, t.limit_id, t.created_at,
+       t.sip::text AS sip, t.sip_password, t.node_ids
 FROM trunks t JOIN limits l ON l.id = t.limit_id
 WHERE t.account_id = %s AND t.id > %s
 ORDER BY t.id LIMIT %s
@@ -47,7 +53,7 @@ ORDER BY t.id LIMIT %s
 SET_TRUNK: Final[Sql] = """
 UPDATE trunks
    SET name = %s, engine = %s, dial_format = %s, presented_format = %s, networks = %s, enabled = %s,
-       revision = nextval('trunk_revisions')
+       sip = %s::jsonb, sip_password = %s, node_ids = %s, revision = nextval('trunk_revisions')
  WHERE account_id = %s AND id = %s
 """
 
@@ -69,15 +75,16 @@ async def add_trunk(tx: Tx, account_id: int, trunk: TrunkValues) -> int:
 
 async def trunk(tx: Tx, account_id: int, trunk_id: int, *, hold: bool = False) -> Trunk | None:
     """With `hold` nobody else changes it until the transaction ends."""
-    async with tx.cursor(row_factory=class_row(Trunk)) as cursor:
+    async with tx.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(TRUNK_HELD if hold else TRUNK, (account_id, trunk_id))
-        return await cursor.fetchone()
+        row = await cursor.fetchone()
+    return None if row is None else _trunk(row)
 
 
 async def trunks(tx: Tx, account_id: int, after: int, limit: int) -> list[Trunk]:
-    async with tx.cursor(row_factory=class_row(Trunk)) as cursor:
+    async with tx.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(TRUNKS, (account_id, after, limit))
-        return await cursor.fetchall()
+        return [_trunk(row) for row in await cursor.fetchall()]
 
 
 async def set_trunk(tx: Tx, trunk: Trunk) -> None:
@@ -93,6 +100,11 @@ async def forget_node(tx: Tx, node_id: int) -> None:
     await tx.execute(FORGET_NODE, {"node_id": node_id})
 
 
+def _trunk(row: dict[str, Any]) -> Trunk:
+    sip = row.pop("sip")
+    return Trunk(**row, sip=None if sip is None else msgspec.json.decode(sip, type=SipSettings))
+
+
 def _trunk_caps(one: TrunkValues) -> dict[str, object]:
     return {
         "max_channels": one.max_channels,
@@ -105,4 +117,6 @@ def _trunk_caps(one: TrunkValues) -> dict[str, object]:
 
 
 def _trunk_columns(one: TrunkValues) -> tuple[object, ...]:
-    return one.name, one.engine, one.dial_format, one.presented_format, one.networks, one.enabled
+    sip = None if one.sip is None else msgspec.json.encode(one.sip).decode()
+    called = (one.name, one.engine, one.dial_format, one.presented_format, one.networks, one.enabled)
+    return *called, sip, one.sip_password, one.node_ids
