@@ -19,7 +19,8 @@ LEAD: Final = timedelta(milliseconds=30)
 """What taking a slot is expected to need until it has committed."""
 
 LATENESS: Final = timedelta(milliseconds=100)
-"""How late phones may be rung under a cap on calls per second; what is missed by more takes another slot."""
+"""How late phones may be rung under a cap on calls per second. The next call waits for so much longer, so it
+is short; a slot that is missed all the same is taken anew with twice the time, and so on."""
 
 UNPACED_LATENESS: Final = timedelta(seconds=5)
 """The same where no such cap applies."""
@@ -75,11 +76,14 @@ def find_room(caps: Sequence[Cap], wanted: int, now: datetime) -> Room | None:
     return None
 
 
-def find_slot(caps: Sequence[Cap], phones: int, now: datetime) -> Room:
-    """The next moment at which so many calls may begin together, however far off."""
+def find_slot(caps: Sequence[Cap], phones: int, now: datetime, *, missed: int = 0) -> Room:
+    """The next moment at which so many calls may begin together, however far off.
+
+    `missed`: how many slots were missed before.
+    """
     paced = [cap for cap in caps if cap.max_cps is not None]
     dial_at = max([now, *(cap.next_slot_at + (phones - 1) * cap.spacing() for cap in paced)])
-    lateness = LATENESS if paced else UNPACED_LATENESS
+    lateness = LATENESS * 2**missed if paced else UNPACED_LATENESS
     dial_before = max(dial_at, now + LEAD) + lateness
     following = tuple((cap.id, dial_before + phones * cap.spacing()) for cap in paced)
     return Room(phones, dial_at, dial_before, following)

@@ -152,10 +152,8 @@ async def parent(tx: Tx, leg_id: int) -> Parent | None:
     return None if row is None else Parent(*row)
 
 
-async def lock_caps(tx: Tx, limit_ids: Collection[int]) -> tuple[list[Cap], datetime]:
-    """The locked caps, and the database's time once they are held."""
-    caps = [Cap(*row) for row in await (await tx.execute(LOCK_CAPS, [list(limit_ids)])).fetchall()]
-    return caps, await database_now(tx)
+async def lock_caps(tx: Tx, limit_ids: Collection[int]) -> list[Cap]:
+    return [Cap(*row) for row in await (await tx.execute(LOCK_CAPS, [list(limit_ids)])).fetchall()]
 
 
 async def database_now(tx: Tx) -> datetime:

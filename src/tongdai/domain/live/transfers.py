@@ -28,8 +28,27 @@ from tongdai.ports.telephony import Transfer, TransferEnded, TransferLeg
 log = logging.getLogger(__name__)
 
 PREFIXES_KEPT_S: Final = 60.0
-SLOTS_TRIED: Final = 3
+SLOTS_TRIED: Final = 5
 """A slot that was missed is taken anew; after so many this process is too slow to ring anybody in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The database's time `now` was somewhere between two moments of the event loop's clock: nobody is too
+    early who counts from the second, or too late who counts from the first."""
+
+    asked: float
+    now: datetime
+    answered: float
+
+
+def _clock() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def _read_clock(tx: Tx) -> Reading:
+    asked = _clock()
+    return Reading(asked, await store.database_now(tx), _clock())
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +58,14 @@ class Taken:
     legs: tuple[TransferLeg, ...]
     room: Room
     limit_ids: tuple[int, ...]
-    now: datetime
-    """By the database, when the room was found."""
+    read: Reading
+
+    def due_in(self) -> float:
+        """Seconds to its slot."""
+        return (self.room.dial_at - self.read.now).total_seconds() - (_clock() - self.read.answered)
+
+    def is_late(self) -> bool:
+        return _clock() - self.read.asked > (self.room.dial_before - self.read.now).total_seconds()
 
 
 class Transfers:
@@ -74,28 +99,22 @@ class Transfers:
             log.warning("a transfer is settled with its leg", extra={"leg": leg_id}, exc_info=True)
 
     async def _legs(self, leg_id: int, transfer: Transfer, max_s: float) -> tuple[TransferLeg, ...]:
-        loop = asyncio.get_running_loop()
         prefixes = await self._prefix_table()
-        asked = loop.time()
         async with self._db.transaction() as tx:
             taken = await take(tx, leg_id, transfer, max_s, prefixes)
-            read = loop.time()
-        for _ in range(SLOTS_TRIED):
+        for missed in range(1, SLOTS_TRIED + 1):
             if taken is None:
                 return ()
-            await asyncio.sleep((taken.room.dial_at - taken.now).total_seconds() - (loop.time() - read))
-            # The database's clock was read after we had asked: counted from there it is never too late.
-            if loop.time() - asked <= (taken.room.dial_before - taken.now).total_seconds():
+            await asyncio.sleep(taken.due_in())
+            if not taken.is_late():
                 return taken.legs
-            asked = loop.time()
             async with self._db.transaction() as tx:
-                taken = await take_another_slot(tx, taken)
-                read = loop.time()
+                taken = await take_another_slot(tx, taken, missed)
         log.warning("a transfer missed all of its slots", extra={"leg": leg_id})
         return ()
 
     async def _prefix_table(self) -> contacts.PrefixTable:
-        now = asyncio.get_running_loop().time()
+        now = _clock()
         if self._prefixes is None or now >= self._prefixes_until:
             async with self._db.transaction() as tx:
                 self._prefixes = await contacts.load_prefixes(tx)
@@ -117,7 +136,9 @@ async def take(
     parent = await store.parent(tx, leg_id)
     if parent is None:
         return None
-    caps, now = await store.lock_caps(tx, parent.limit_ids)
+    caps = await store.lock_caps(tx, parent.limit_ids)
+    read = await _read_clock(tx)
+    now = read.now
     targets = [transfer.target, *transfer.others]
     networks = await _networks(tx, parent, targets, prefixes)
     targets = [target for target in targets if _is_carried(parent, networks.get(target))]
@@ -134,17 +155,19 @@ async def take(
     room = find_slot(caps, len(phones), now)
     limit_ids = tuple(cap.id for cap in caps)
     ids = await store.take(tx, leg_id, transfer.id, phones, limit_ids, room)
-    return Taken(tuple(_leg(parent, *one) for one in zip(phones, ids, strict=True)), room, limit_ids, now)
+    legs = tuple(_leg(parent, *one) for one in zip(phones, ids, strict=True))
+    return Taken(legs, room, limit_ids, read)
 
 
-async def take_another_slot(tx: Tx, taken: Taken) -> Taken | None:
-    """None: they have ended meanwhile, or would have to wait for too long."""
-    caps, now = await store.lock_caps(tx, taken.limit_ids)
-    room = find_slot(caps, len(taken.legs), now)
-    if room.dial_at - now > PATIENCE:
+async def take_another_slot(tx: Tx, taken: Taken, missed: int) -> Taken | None:
+    """Once so many were missed. None: they have ended meanwhile, or would have to wait for too long."""
+    caps = await store.lock_caps(tx, taken.limit_ids)
+    read = await _read_clock(tx)
+    room = find_slot(caps, len(taken.legs), read.now, missed=missed)
+    if room.dial_at - read.now > PATIENCE:
         return None
     moved = await store.move(tx, [leg.leg_id for leg in taken.legs], room)
-    return replace(taken, room=room, now=now) if moved == len(taken.legs) else None
+    return replace(taken, room=room, read=read) if moved == len(taken.legs) else None
 
 
 async def _networks(
