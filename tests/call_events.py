@@ -1,4 +1,4 @@
-"""Two events as they are published: an attempt that a person answered, and a refusal."""
+"""Events as they are published: an attempt that a person answered, a refusal, and calls that came in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from tongdai.domain.webhooks import CallEvent
+from tongdai.domain.webhooks import CallEvent, IncomingEvent, RungPhone
 
 CALLED_AT = datetime(2026, 12, 24, 19, 5, 9, tzinfo=UTC)
 """On the 25th in Vietnam, at 02:05:09."""
@@ -68,3 +68,56 @@ REFUSED = replace(
     service_charge=Decimal(0),
     person_ref=None,
 )
+
+CAME_AT = CALLED_AT + timedelta(minutes=20)
+INCOMING = IncomingEvent(
+    type="incoming_call.ended",
+    account_id=7,
+    incoming_call_id=88_001,
+    kind="CALLIN",
+    disposition="ANSWER",
+    hotline="842473001234",
+    caller="84912345007",
+    caller_given="+84912345007",
+    called_given="02473001234",
+    came_at=CAME_AT,
+    answered_at=CAME_AT + timedelta(seconds=1),
+    ended_at=CAME_AT + timedelta(seconds=66),
+    ring_s=1.0,
+    duration_s=65,
+    billable_s=65,
+    key_presses="2 (6)",
+    answers={"menu": "2"},
+    end_code="completed",
+    transfers=[
+        RungPhone("84987654321", "SOMEONEANSWERED", 0),
+        RungPhone("84987654322", "ANSWER", 48),
+    ],
+    record_files=["https://tongdai.example/recordings/2.wav"],
+    campaign_call_id=555_001,
+    campaign_id=2932,
+    campaign_name="Nhắc giao hàng",
+)
+"""The person whom ANSWERED reached calls back twenty minutes later, and is transferred to a ring group."""
+
+MISSED = replace(
+    INCOMING,
+    kind="MISSCALL",
+    disposition="CANCEL",
+    caller="",
+    caller_given="anonymous",
+    answered_at=None,
+    ended_at=CAME_AT + timedelta(seconds=9),
+    ring_s=9.0,
+    duration_s=0,
+    billable_s=0,
+    key_presses="",
+    answers={},
+    end_code=None,
+    transfers=[],
+    record_files=[],
+    campaign_call_id=None,
+    campaign_id=None,
+    campaign_name=None,
+)
+"""Somebody who withholds their number gave up before anybody answered."""

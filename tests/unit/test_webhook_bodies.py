@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from tests import zalo_events
-from tests.call_events import ANSWERED, CALLED_AT, REFUSED
+from tests.call_events import ANSWERED, CALLED_AT, INCOMING, MISSED, REFUSED
 
 from tongdai.api import webhook_bodies
 from tongdai.domain.calls import Outcome
-from tongdai.domain.webhooks import FORMATS, OF_ZALO, CallEvent, Endpoint, ZaloEvent
+from tongdai.domain.inbound import Disposition, Kind
+from tongdai.domain.webhooks import FORMATS, OF_ZALO, CallEvent, Endpoint, IncomingEvent, ZaloEvent
 from tongdai.domain.webhooks.sample import sample_event
 from tongdai.domain.webhooks.store.deliveries import decode_event, encode_event
 from tongdai.facades.aicallcenter import callbacks as aicallcenter
@@ -294,6 +295,111 @@ def test_the_call_historys_duration_is_a_text_of_hours_minutes_seconds(seconds: 
     call = read(vbot.render_call_history(replace(ANSWERED, duration_s=seconds), {}))["data"][0]
 
     assert (call["time_call"], call["callee"][0]["time_call"]) == (text, text)
+
+
+def test_a_call_that_came_in_lists_its_caller_and_every_phone_that_it_rang() -> None:
+    body = read(vbot.render_call_history(INCOMING, {}))
+
+    party = {
+        "vbot_id": "",
+        "date_create": "12/25/2026 02:25:09",
+        "postage": 0,
+        "source": "Phone",
+        "member_no": "",
+    }
+    late = {"phone": "0987654321", "disposition": "SOMEONEANSWERED", "time_call": "00:00:00"}
+    first = {"phone": "0987654322", "disposition": "ANSWER", "time_call": "00:00:48"}
+    assert body == {
+        "status": 1,
+        "error": 0,
+        "message": "success",
+        "event_data": "HISTORY_CALL",
+        "data": [
+            {
+                "hotline_number": "02473001234",
+                "date_create": "12/25/2026 02:25:09",
+                "time_call": "00:01:05",
+                "type_call": "CALLIN",
+                "caller": [party | {"phone": "0912345007", "disposition": "", "time_call": "00:01:05"}],
+                "callee": [party | late, party | first],
+                "postage": "0",
+                "source": "Phone",
+                "disposition": "ANSWER",
+                "record_file": ["https://tongdai.example/recordings/2.wav"],
+            }
+        ],
+    }
+
+
+def test_a_missed_call_names_the_hotline_as_callee_and_says_what_the_carrier_said_of_the_caller() -> None:
+    call = read(vbot.render_call_history(MISSED, {}))["data"][0]
+
+    party = {"vbot_id": "", "date_create": "12/25/2026 02:25:09", "postage": 0, "member_no": ""}
+    nobody = {"phone": "anonymous", "disposition": "", "time_call": "00:00:00", "source": "Phone"}
+    hotline = {"phone": "02473001234", "disposition": "CANCEL", "time_call": "00:00:00", "source": "Hotline"}
+    assert call == {
+        "hotline_number": "02473001234",
+        "date_create": "12/25/2026 02:25:09",
+        "time_call": "00:00:00",
+        "type_call": "MISSCALL",
+        "caller": [party | nobody],
+        "callee": [party | hotline],
+        "postage": "0",
+        "source": "Phone",
+        "disposition": "CANCEL",
+        "record_file": [],
+    }
+
+
+@pytest.mark.parametrize("event", [INCOMING, MISSED], ids=["answered", "missed"])
+def test_a_call_that_came_in_has_the_fields_of_one_that_was_dialled_in_their_order(
+    event: IncomingEvent,
+) -> None:
+    dialled = read(vbot.render_call_history(ANSWERED, {}))
+    came_in = read(vbot.render_call_history(event, {}))
+
+    assert list(came_in) == list(dialled)
+    assert types_of(came_in["data"][0]) == types_of(dialled["data"][0])
+    assert list(came_in["data"][0]) == list(dialled["data"][0])
+    for party in (*came_in["data"][0]["caller"], *came_in["data"][0]["callee"]):
+        assert list(party) == list(dialled["data"][0]["caller"][0])
+
+
+def test_a_call_that_came_in_says_only_words_that_the_vendor_has() -> None:
+    words = "MORE MISSCALL ANSWER BUSY NOANSWER CANCEL SOMEONEANSWERED LOGOUT INCALL CONGESTION CHANUNAVAIL"
+    others = "DONTCALL TORTURE INVALIDARGS NORMAL_CLEARING"
+
+    assert {word.value for word in Disposition} <= set(f"{words} {others}".split())
+    assert {kind.value for kind in Kind} < {"CALLIN", "CALLOUT", "MISSCALL"}
+
+
+def test_our_own_body_of_a_call_that_came_in_is_complete() -> None:
+    body = read(webhook_bodies.render(INCOMING, {}))
+
+    assert list(body) == ["version", "type", "timestamp", "sequence", "data"]
+    assert (body["type"], body["timestamp"], body["sequence"]) == (
+        "incoming_call.ended",
+        "2026-12-25T02:26:15+07:00",
+        0,
+    )
+    assert set(body["data"]) == (set(IncomingEvent.__struct_fields__) - {"type", "key_presses"}) | {
+        "key_press"
+    }
+    assert body["data"]["transfers"] == [
+        {"target": "0987654321", "disposition": "SOMEONEANSWERED", "seconds": 0},
+        {"target": "0987654322", "disposition": "ANSWER", "seconds": 48},
+    ]
+
+
+def test_an_event_of_a_call_that_came_in_is_read_back_as_it_was_kept() -> None:
+    assert decode_event(INCOMING.type, encode_event(INCOMING)) == INCOMING
+
+
+def test_a_test_event_is_a_call_that_came_in_where_an_endpoint_is_told_of_no_others() -> None:
+    event = sample_event(_endpoint("incoming_call.ended"), CALLED_AT)
+
+    assert isinstance(event, IncomingEvent)
+    assert read(vbot.render_call_history(event, {}))["data"][0]["type_call"] == "CALLIN"
 
 
 # ---------------------------------------------------------------- AICallCenter

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tongdai.domain.webhooks import FORMATS, OF_CALLS, OF_ZALO
+from tongdai.domain.webhooks import FORMATS, OF_CALLS, OF_INCOMING, OF_ZALO
 from tongdai.domain.webhooks.model import endpoint_faults, parse_auth_header, url_faults, webhook_id
 from tongdai.domain.webhooks.rules import HEALTHY, Health, SendingRules, asked_wait, refusal_of
 
@@ -105,11 +105,16 @@ def test_every_format_has_a_body_for_an_ended_attempt_but_zalos_own() -> None:
 
 def test_vendors_of_calls_are_told_of_calls_alone() -> None:
     vendors = ("vbot_auto_call", "vbot_call_history", "aicallcenter")
-    assert all(FORMATS[name] <= OF_CALLS for name in vendors)
+    assert all(FORMATS[name] <= OF_CALLS | OF_INCOMING for name in vendors)
+
+
+def test_calls_that_come_in_are_in_the_call_history_and_in_our_own_format() -> None:
+    told = [name for name, events in FORMATS.items() if OF_INCOMING <= events]
+    assert told == ["vbot_call_history", "tongdai"]
 
 
 def test_our_own_format_tells_everything_but_what_is_passed_on_as_it_came() -> None:
-    assert FORMATS["tongdai"] | FORMATS["zalo"] == OF_CALLS | OF_ZALO
+    assert FORMATS["tongdai"] | FORMATS["zalo"] == OF_CALLS | OF_INCOMING | OF_ZALO
     assert FORMATS["tongdai"] & FORMATS["zalo"] == frozenset()
 
 

@@ -17,11 +17,11 @@ import pytest
 from msgspec.structs import replace
 from standardwebhooks.webhooks import Webhook
 from tests import zalo_events
-from tests.call_events import ANSWERED
+from tests.call_events import ANSWERED, INCOMING
 
 from tongdai.api import webhook_bodies
 from tongdai.domain.calls import Outcome
-from tongdai.domain.webhooks import FORMATS, OF_CALLS, OF_ZALO, PauseReason, Renderers, ZaloEvent
+from tongdai.domain.webhooks import FORMATS, OF_CALLS, OF_INCOMING, OF_ZALO, PauseReason, Renderers, ZaloEvent
 from tongdai.facades.aicallcenter import callbacks as aicallcenter
 from tongdai.facades.aicallcenter.responses import note_of, state_of
 from tongdai.facades.vbot import callbacks as vbot
@@ -35,7 +35,9 @@ RENDERERS: Renderers = {
     "tongdai": webhook_bodies.render,
     "zalo": webhook_bodies.render_zalo,
 }
-EXAMPLES = dict.fromkeys(FORMATS, replace(ANSWERED, record_files=[], recording_ids=[])) | {"zalo": zalo_events.RECEIVED}
+EXAMPLES = dict.fromkeys(FORMATS, replace(ANSWERED, record_files=[], recording_ids=[])) | {
+    "zalo": zalo_events.RECEIVED
+}
 SECRET = "whsec_dG9uZ2RhaS1yZWNlaXZlci1vZi10aGUtcGFnZQ=="
 
 
@@ -85,10 +87,20 @@ def test_the_example_of_each_thing_of_zalos_is_what_is_sent(title: str, event: Z
     assert json.dumps(shown) == json.dumps(json.loads(rendered, parse_float=str))
 
 
+@pytest.mark.parametrize("name", ["vbot_call_history", "tongdai"])
+def test_the_example_of_a_call_that_came_in_is_what_is_sent(name: str) -> None:
+    rendered = RENDERERS[name](replace(INCOMING, record_files=[]), {})
+
+    shown = [
+        json.loads(block, parse_float=str) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+    ]
+    assert json.dumps(json.loads(rendered, parse_float=str)) in map(json.dumps, shown)
+
+
 def test_every_event_is_in_the_table_of_events() -> None:
     rows = re.findall(r"^\| (`.*?) \|", section("What is sent, and when"), re.MULTILINE)
 
-    assert set(re.findall(r"`([^`]+)`", " ".join(rows))) == OF_CALLS | OF_ZALO
+    assert set(re.findall(r"`([^`]+)`", " ".join(rows))) == OF_CALLS | OF_INCOMING | OF_ZALO
 
 
 def test_the_table_of_outcomes_is_the_one_that_is_followed() -> None:

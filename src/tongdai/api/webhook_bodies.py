@@ -17,7 +17,7 @@ import msgspec
 from tongdai.api.times import shown_time
 from tongdai.api.webhook_zalo import ZaloData, zalo_data
 from tongdai.domain.contacts import shown
-from tongdai.domain.webhooks import CallEvent, Event, ZaloEvent
+from tongdai.domain.webhooks import CallEvent, Event, IncomingEvent, ZaloEvent
 
 VERSION: Final = 1
 
@@ -64,8 +64,8 @@ class CallData(msgspec.Struct, frozen=True, kw_only=True):
     end_code: str | None
     """What the script came to."""
     record_files: list[str]
-    """Where its recordings can be heard without a key, for a week unless the operator says otherwise. The sound
-    may be there some seconds later."""
+    """Where its recordings can be heard without a key, for a week unless the operator says otherwise. The
+    sound may be there some seconds later."""
     recording_ids: list[int]
     """Of the same, for `GET /v1/recordings/{id}`."""
     billable_s: int
@@ -75,6 +75,52 @@ class CallData(msgspec.Struct, frozen=True, kw_only=True):
     """Đồng, VAT included; a JSON number."""
 
 
+class Rung(msgspec.Struct, frozen=True):
+    """A phone that it was transferred to."""
+
+    target: str
+    """`0…`, or a SIP address."""
+    disposition: str
+    seconds: int
+    """Of talk."""
+
+
+class IncomingData(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about a call that came in, at its end. The names are those of
+    `GET /v1/incoming-calls/{id}`."""
+
+    account_id: int
+    incoming_call_id: int
+    kind: str
+    """`CALLIN` or `MISSCALL`."""
+    disposition: str
+    hotline: str
+    """`0…`"""
+    caller: str
+    """`0…`; "" when it was withheld, or no Vietnamese number."""
+    caller_given: str
+    """As the carrier wrote it."""
+    called_given: str
+    came_at: datetime
+    answered_at: datetime | None
+    ended_at: datetime
+    ring_s: float
+    duration_s: int
+    """From the moment it was picked up."""
+    billable_s: int
+    key_press: str
+    answers: dict[str, str]
+    """What was entered last at each gather, by step."""
+    end_code: str | None
+    transfers: list[Rung]
+    record_files: list[str]
+    recording_ids: list[int]
+    campaign_call_id: int | None
+    """The call of a campaign that it answers."""
+    campaign_id: int | None
+    campaign_name: str | None
+
+
 class Body(msgspec.Struct, frozen=True, kw_only=True):
     """The envelope that the Standard Webhooks specification proposes, with version and sequence number."""
 
@@ -82,14 +128,19 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     timestamp: datetime
     sequence: int
-    """1, 2, … within the call; 0 of what is no call's."""
-    data: CallData | ZaloData
+    """1, 2, … within the call; 0 of what is no campaign's call."""
+    data: CallData | IncomingData | ZaloData
 
 
 _SAME: Final = tuple(
     name
     for name in CallData.__struct_fields__
     if name not in {"number", "caller", "called_at", "ended_at", "next_attempt_at", "key_press"}
+)
+_SAME_INCOMING: Final = tuple(
+    name
+    for name in IncomingData.__struct_fields__
+    if name not in {"hotline", "caller", "came_at", "answered_at", "ended_at", "key_press", "transfers"}
 )
 _to_json = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -98,6 +149,8 @@ def render(event: Event, options: Mapping[str, Any]) -> bytes:
     """One event. There are no options."""
     if isinstance(event, CallEvent):
         return _of_call(event)
+    if isinstance(event, IncomingEvent):
+        return _of_incoming(event)
     data = zalo_data(event)
     return _to_json(Body(type=event.type, timestamp=shown_time(event.at), sequence=0, data=data))
 
@@ -106,6 +159,20 @@ def render_zalo(event: ZaloEvent, options: Mapping[str, Any]) -> bytes:
     """Zalo's own body, byte for byte."""
     assert event.raw is not None
     return event.raw.encode()
+
+
+def _of_incoming(event: IncomingEvent) -> bytes:
+    data = IncomingData(
+        **{name: getattr(event, name) for name in _SAME_INCOMING},
+        hotline=shown(event.hotline),
+        caller=shown(event.caller),
+        came_at=shown_time(event.came_at),
+        answered_at=shown_time(event.answered_at),
+        ended_at=shown_time(event.ended_at),
+        key_press=event.key_presses,
+        transfers=[Rung(shown(one.target), one.disposition, one.seconds) for one in event.transfers],
+    )
+    return _to_json(Body(type=event.type, timestamp=shown_time(event.ended_at), sequence=0, data=data))
 
 
 def _of_call(event: CallEvent) -> bytes:

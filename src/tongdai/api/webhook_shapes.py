@@ -11,13 +11,23 @@ from msgspec import UNSET, Meta, UnsetType
 from tongdai.api.bodies import Moment
 from tongdai.api.times import shown_time
 from tongdai.domain import webhooks
-from tongdai.domain.webhooks import OF_CALLS, OF_ZALO, DeliveryState, EventType, Format, PauseReason
+from tongdai.domain.webhooks import (
+    OF_CALLS,
+    OF_INCOMING,
+    OF_ZALO,
+    DeliveryState,
+    EventType,
+    Format,
+    PauseReason,
+)
 
 Url = Annotated[str, Meta(min_length=1, max_length=2000)]
 Description = Annotated[str, Meta(max_length=255)]
 AuthHeader = Annotated[str, Meta(min_length=1, max_length=4000)]
 InFlight = Annotated[int, Meta(ge=1, le=100)]
-Events = Annotated[tuple[EventType, ...], Meta(min_length=1, max_length=len(OF_CALLS | OF_ZALO))]
+Events = Annotated[
+    tuple[EventType, ...], Meta(min_length=1, max_length=len(OF_CALLS | OF_INCOMING | OF_ZALO))
+]
 
 
 class WebhookOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -140,9 +150,9 @@ class WebhookDelivery(msgspec.Struct, frozen=True, kw_only=True):
     """The header `webhook-id` of its requests: the same for every try and every replay of an event."""
     type: EventType
     call_id: int | None
-    """Null: of none. A test event, or one of Zalo's."""
+    """Null: of no campaign's call. A test event, one of a call that came in, or one of Zalo's."""
     sequence: int
-    """1, 2, … within the call; 0 of an event of Zalo's, which have no order."""
+    """1, 2, … within the call; 0 of calls that came in and of Zalo's events, which have no order."""
     state: DeliveryState
     """`parked`: it failed for 24 hours, and is tried no more unless it is replayed."""
     replay_of: int | None

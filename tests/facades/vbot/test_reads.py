@@ -14,7 +14,7 @@ from tests.factories import Cast, Person
 from tests.fakes.clock import FakeClock
 
 from tongdai.domain import billing, routing
-from tongdai.domain.calls.store import history
+from tongdai.domain.inbound.store import reading
 from tongdai.kit.db import Database
 from tongdai.ports.services import Services, VBotOptions
 
@@ -234,11 +234,12 @@ async def test_a_page_costs_what_it_shows_and_not_what_was_ever_dialled(
         "until": NOON + timedelta(days=1),
         "offset": 0,
         "limit": 20,
+        "deep": 20,
     }
     async with db.autocommit() as connection:
         await connection.execute(MANY)
         await connection.execute("ANALYZE attempts")
-        explained = f"EXPLAIN (ANALYZE, FORMAT JSON) {history.PAGE_OF_ACCOUNT}"
+        explained = f"EXPLAIN (ANALYZE, FORMAT JSON) {reading.HISTORY}"
         row = await (await connection.execute(explained, values)).fetchone()
     assert row is not None
     read = [node for node in nodes(row[0][0]["Plan"]) if "dialled_at" in node.get("Index Name", "")]

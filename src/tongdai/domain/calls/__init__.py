@@ -6,7 +6,7 @@ from tongdai.domain.calls.errors import (
     FilterTooWideError,
     HistoryTooDeepError,
 )
-from tongdai.domain.calls.history import history_page
+from tongdai.domain.calls.history import history_rows
 from tongdai.domain.calls.model import (
     NEVER_RETRIED,
     PICKED_UP,
@@ -76,7 +76,7 @@ __all__ = [
     "expire_otps",
     "export_page",
     "get_call",
-    "history_page",
+    "history_rows",
     "list_calls",
     "opt_out",
     "refuse_calls",

@@ -1,4 +1,4 @@
-"""What happened, as customers' servers are told it: of calls, and of Zalo. Pure."""
+"""What happened, as customers' servers are told it: of calls, of those that came in, and of Zalo. Pure."""
 
 from __future__ import annotations
 
@@ -24,22 +24,25 @@ ZaloEventType = Literal[
     "zalo.template.changed",
     "zalo.received",
 ]
-EventType = Literal[CallEventType, ZaloEventType]
+IncomingEventType = Literal["incoming_call.ended"]
+EventType = Literal[CallEventType, IncomingEventType, ZaloEventType]
 Format = Literal["vbot_auto_call", "vbot_call_history", "aicallcenter", "tongdai", "zalo"]
 
 ATTEMPT_ENDED: Final[CallEventType] = "attempt.ended"
 CALL_REFUSED: Final[CallEventType] = "call.refused"
+INCOMING_ENDED: Final[IncomingEventType] = "incoming_call.ended"
 ZALO_RECEIVED: Final[ZaloEventType] = "zalo.received"
 """Something that Zalo told us, passed on as it came."""
 
 OF_CALLS: Final[frozenset[EventType]] = frozenset(get_args(CallEventType))
+OF_INCOMING: Final[frozenset[EventType]] = frozenset(get_args(IncomingEventType))
 OF_ZALO: Final[frozenset[EventType]] = frozenset(get_args(ZaloEventType))
 
 FORMATS: Final[Mapping[str, frozenset[EventType]]] = {
     "vbot_auto_call": OF_CALLS,
-    "vbot_call_history": frozenset({ATTEMPT_ENDED}),
+    "vbot_call_history": frozenset({ATTEMPT_ENDED, INCOMING_ENDED}),
     "aicallcenter": OF_CALLS,
-    "tongdai": OF_CALLS | OF_ZALO - {ZALO_RECEIVED},
+    "tongdai": OF_CALLS | OF_INCOMING | OF_ZALO - {ZALO_RECEIVED},
     "zalo": frozenset({ZALO_RECEIVED}),
 }
 """The body formats, each with the events that it has a body for."""
@@ -86,8 +89,8 @@ class CallEvent(msgspec.Struct, frozen=True, kw_only=True):
     end_code: str | None
     """What the script came to."""
     record_files: list[str]
-    """Addresses of its recordings. They are good for a while, so they are made with the body: what is kept has
-    none."""
+    """Addresses of its recordings. They are good for a while, so they are made with the body: what is kept
+    has none."""
     billable_s: int
     postage: Decimal
     """đồng, VAT included."""
@@ -95,6 +98,56 @@ class CallEvent(msgspec.Struct, frozen=True, kw_only=True):
     """đồng, VAT included."""
     next_attempt_at: datetime | None
     person_ref: str | None
+    recording_ids: list[int] = []
+
+
+class RungPhone(msgspec.Struct, frozen=True):
+    """One phone that a call which came in was transferred to."""
+
+    target: str
+    """84…, or a SIP address."""
+    disposition: str
+    seconds: int
+    """Of talk."""
+
+
+class IncomingEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about a call that came in, at its end. Stored so; every body is made from it alone.
+
+    There is one of each call, so they have no order.
+    """
+
+    type: IncomingEventType
+    account_id: int
+    incoming_call_id: int
+    kind: str
+    """CALLIN or MISSCALL."""
+    disposition: str
+    """In VBot's words."""
+    hotline: str
+    """84…"""
+    caller: str
+    """84…; "" when it was withheld, or no Vietnamese number."""
+    caller_given: str
+    """As the carrier wrote it."""
+    called_given: str
+    came_at: datetime
+    answered_at: datetime | None
+    ended_at: datetime
+    ring_s: float
+    duration_s: int
+    """From the moment it was picked up."""
+    billable_s: int
+    key_presses: str
+    answers: dict[str, str]
+    """What was entered last at each gather, by step."""
+    end_code: str | None
+    transfers: list[RungPhone]
+    record_files: list[str]
+    campaign_call_id: int | None
+    """The campaign's call that it answers."""
+    campaign_id: int | None
+    campaign_name: str | None
     recording_ids: list[int] = []
 
 
@@ -123,7 +176,7 @@ class ZaloEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Zalo's `X-ZEvent-Signature` of that."""
 
 
-Event = CallEvent | ZaloEvent
+Event = CallEvent | IncomingEvent | ZaloEvent
 
 
 def zalo_headers(event: Event) -> dict[str, str]:

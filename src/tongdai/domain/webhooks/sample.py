@@ -12,10 +12,12 @@ import msgspec
 from tongdai.domain.webhooks.events import (
     ATTEMPT_ENDED,
     CALL_REFUSED,
+    INCOMING_ENDED,
     OF_CALLS,
     ZALO_RECEIVED,
     CallEvent,
     Event,
+    IncomingEvent,
     ZaloEvent,
     ZaloEventType,
 )
@@ -23,11 +25,11 @@ from tongdai.domain.webhooks.model import Endpoint
 
 
 def sample_event(endpoint: Endpoint, now: datetime) -> Event:
-    """An answered call, or a refused one where the endpoint is told only of those; something of Zalo's where
-    it is told of no calls."""
-    if OF_CALLS.isdisjoint(endpoint.events):
-        return _of_zalo(endpoint, now)
-    return _of_call(endpoint, now)
+    """An answered call, or a refused one where the endpoint is told only of those; one that came in where it
+    is told of no others; something of Zalo's where it is told of no calls."""
+    if not OF_CALLS.isdisjoint(endpoint.events):
+        return _of_call(endpoint, now)
+    return _incoming(endpoint, now) if INCOMING_ENDED in endpoint.events else _of_zalo(endpoint, now)
 
 
 def _of_call(endpoint: Endpoint, now: datetime) -> CallEvent:
@@ -65,6 +67,34 @@ def _of_call(endpoint: Endpoint, now: datetime) -> CallEvent:
         service_charge=Decimal(0),
         next_attempt_at=None,
         person_ref=None,
+    )
+
+
+def _incoming(endpoint: Endpoint, now: datetime) -> IncomingEvent:
+    return IncomingEvent(
+        type=INCOMING_ENDED,
+        account_id=endpoint.account_id,
+        incoming_call_id=0,
+        kind="CALLIN",
+        disposition="ANSWER",
+        hotline="842473000000",
+        caller="84912345007",
+        caller_given="0912345007",
+        called_given="02473000000",
+        came_at=now - timedelta(seconds=25),
+        answered_at=now - timedelta(seconds=24),
+        ended_at=now,
+        ring_s=1.0,
+        duration_s=24,
+        billable_s=24,
+        key_presses="1 (12)",
+        answers={"menu": "1"},
+        end_code="completed",
+        transfers=[],
+        record_files=[],
+        campaign_call_id=None,
+        campaign_id=None,
+        campaign_name=None,
     )
 
 

@@ -20,7 +20,7 @@ from tongdai.domain.webhooks.errors import (
     EndpointNotFoundError,
     TooManyEndpointsError,
 )
-from tongdai.domain.webhooks.events import FORMATS, CallEvent, Event, ZaloEvent
+from tongdai.domain.webhooks.events import FORMATS, CallEvent, Event
 from tongdai.domain.webhooks.model import (
     MAX_ENDPOINTS,
     Delivery,
@@ -61,12 +61,12 @@ async def publish(tx: Tx, events: Sequence[Event]) -> int:
     nothing with the caller's transaction. Returns how many deliveries that makes.
 
     Events of one call are given in the order of their `seq`, and by one transaction after the other: the row
-    of the call is locked by whoever counts it up. Events of Zalo have no order.
+    of the call is locked by whoever counts it up. Others have no order.
     """
     of_calls = [event for event in events if isinstance(event, CallEvent)]
-    of_zalo = [event for event in events if isinstance(event, ZaloEvent)]
+    others = [event for event in events if not isinstance(event, CallEvent)]
     made = await deliveries.publish(tx, of_calls) if of_calls else 0
-    return made + await deliveries.publish_zalo(tx, of_zalo) if of_zalo else made
+    return made + await deliveries.publish_apart(tx, others) if others else made
 
 
 async def subscribed(tx: Tx, account_ids: Collection[int]) -> set[int]:

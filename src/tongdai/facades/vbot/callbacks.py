@@ -6,7 +6,7 @@ history call, of the same generation, shows how they nest. What is declared a St
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -15,7 +15,7 @@ import msgspec
 
 from tongdai.domain.calls import Outcome
 from tongdai.domain.contacts import shown
-from tongdai.domain.webhooks import CallEvent
+from tongdai.domain.webhooks import CallEvent, IncomingEvent, RungPhone
 from tongdai.kit.clock import VIETNAM
 
 AUTO_STATUS: Final[Mapping[str, int]] = {
@@ -70,6 +70,7 @@ _DATE_FORMATS: Final[Mapping[str, str]] = {
 _DEFAULT_DATE_FORMAT: Final = "MM/dd/yyyy"
 _CALLED_BY: Final = "Campaign"
 _CALLED_ON: Final = "Phone"
+_CAME_TO: Final = "Hotline"
 
 # Amounts are Doubles in the vendor's page: numbers in JSON, with the digits that were charged.
 _to_json = msgspec.json.Encoder(decimal_format="number").encode
@@ -156,8 +157,10 @@ def render_auto_call(event: CallEvent, options: Mapping[str, Any]) -> bytes:
     return _to_json(body)
 
 
-def render_call_history(event: CallEvent, options: Mapping[str, Any]) -> bytes:
-    """One ended attempt. Options as for the auto-call history."""
+def render_call_history(event: CallEvent | IncomingEvent, options: Mapping[str, Any]) -> bytes:
+    """One ended attempt, or one call that came in. Options as for the auto-call history."""
+    if isinstance(event, IncomingEvent):
+        return _to_json(CallHistoryBody(data=(_incoming(event, options),)))
     call = history_call(
         hotline=event.hotline or "",
         phone=_phone(event),
@@ -213,6 +216,66 @@ def history_call(
         caller=(caller,),
         callee=(callee,),
         postage=format(postage, "f"),
+        disposition=disposition,
+        record_file=record_files,
+    )
+
+
+def _incoming(event: IncomingEvent, options: Mapping[str, Any]) -> HistoryCall:
+    return incoming_history_call(
+        kind=event.kind,
+        disposition=event.disposition,
+        hotline=event.hotline,
+        caller=shown(event.caller) or event.caller_given,
+        came_at=event.came_at,
+        duration_s=event.duration_s,
+        rung=event.transfers,
+        record_files=event.record_files,
+        options=options,
+    )
+
+
+def incoming_history_call(
+    *,
+    kind: str,
+    disposition: str,
+    hotline: str,
+    caller: str,
+    came_at: datetime,
+    duration_s: int,
+    rung: Sequence[RungPhone],
+    record_files: list[str],
+    options: Mapping[str, Any],
+) -> HistoryCall:
+    """One call from a person (as it is shown) to the hotline (84…): CALLIN or MISSCALL.
+
+    Whoever its script rang are its callees, each with what became of them; the hotline itself is the only one
+    where it rang nobody. Such a call costs nothing. Options as for the auto-call history.
+    """
+    date, talked = _date_text(came_at, options), clock_text(duration_s)
+
+    def party(phone: str, disposition: str, time_call: str, source: str) -> Party:
+        return Party(
+            phone=phone,
+            date_create=date,
+            disposition=disposition,
+            time_call=time_call,
+            postage=Decimal(0),
+            source=source,
+        )
+
+    callees = [
+        party(shown(one.target), one.disposition, clock_text(one.seconds), _CALLED_ON) for one in rung
+    ] or [party(shown(hotline), disposition, talked, _CAME_TO)]
+    return HistoryCall(
+        hotline_number=shown(hotline),
+        date_create=date,
+        time_call=talked,
+        type_call=kind,
+        caller=(party(caller, "", talked, _CALLED_ON),),
+        callee=tuple(callees),
+        postage="0",
+        source=_CALLED_ON,
         disposition=disposition,
         record_file=record_files,
     )

@@ -11,8 +11,16 @@ from msgspec import UNSET, UnsetType, structs
 from tongdai.domain import contacts
 from tongdai.domain.accounts import LoginTokens
 from tongdai.domain.calls import HistoryRow
+from tongdai.domain.inbound import IncomingCall
 from tongdai.domain.routing import Hotline
-from tongdai.facades.vbot.callbacks import HistoryCall, Party, clock_text, history_call
+from tongdai.domain.webhooks import RungPhone
+from tongdai.facades.vbot.callbacks import (
+    HistoryCall,
+    Party,
+    clock_text,
+    history_call,
+    incoming_history_call,
+)
 from tongdai.facades.vbot.errors import Failure
 
 SUCCESS: Final = "success"
@@ -87,9 +95,28 @@ def hotline_row(hotline: Hotline) -> HotlineRow:
     return HotlineRow(hotline.brand_name or number, number, f"HL_{hotline.id}")
 
 
-def history(rows: Sequence[HistoryRow], date_format: str) -> list[HistoryCall]:
-    """Campaign calls as the call history has them; no call is recorded yet."""
-    return [_history_row(row, date_format) for row in rows]
+def history(rows: Sequence[HistoryRow | IncomingCall], date_format: str) -> list[HistoryCall]:
+    """Calls of campaigns and calls that came in, as the call history has them."""
+    return [
+        _incoming_row(row, date_format) if isinstance(row, IncomingCall) else _history_row(row, date_format)
+        for row in rows
+    ]
+
+
+def _incoming_row(row: IncomingCall, date_format: str) -> HistoryCall:
+    duration_s = row.duration_s or 0
+    call = incoming_history_call(
+        kind=row.kind or "",
+        disposition=row.disposition or "",
+        hotline=row.hotline,
+        caller=contacts.shown(row.caller) or row.caller_given,
+        came_at=row.came_at,
+        duration_s=duration_s,
+        rung=msgspec.convert(row.transfers or [], list[RungPhone]),
+        record_files=[],
+        options={"date_format": date_format},
+    )
+    return _with_duration(call, (row.ring_s or 0) + duration_s)
 
 
 def _history_row(row: HistoryRow, date_format: str) -> HistoryCall:
@@ -103,6 +130,10 @@ def _history_row(row: HistoryRow, date_format: str) -> HistoryCall:
         record_files=[],
         options={"date_format": date_format},
     )
-    duration = clock_text(round(row.ring_s) + row.duration_s)
+    return _with_duration(call, row.ring_s + row.duration_s)
+
+
+def _with_duration(call: HistoryCall, seconds: float) -> HistoryCall:
+    duration = clock_text(round(seconds))
     callees = tuple(Callee(**structs.asdict(callee), duration_call=duration) for callee in call.callee)
     return structs.replace(call, callee=callees)

@@ -19,7 +19,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 from litestar.types import Method, Receive, Scope
 
-from tongdai.domain import accounts, billing, calls, campaigns, contacts, routing
+from tongdai.domain import accounts, billing, campaigns, contacts, inbound, routing
 from tongdai.domain.accounts import Caller, Lives, LoginTokens, Role
 from tongdai.domain.campaigns import NewContact, TemplateNotFoundError
 from tongdai.facades._shared.answers import HEADERS, JSON, RETRY_AFTER, json_answer
@@ -141,14 +141,14 @@ async def list_hotlines(services: Services, scope: Scope, receive: Receive) -> l
 
 
 async def list_history(services: Services, scope: Scope, receive: Receive) -> object:
-    """Ended attempts, newest first. Of a text that is no phone number there are none."""
+    """Ended attempts and calls that came in, newest first. Of a text that is no number there are none."""
     caller = await _caller(services, scope, receive)
     query = await read_history_query(services, scope, receive)
     number = None if query.phone is None else contacts.normalise(query.phone).number
     if number == "":
         return []
     async with services.db.transaction() as tx:
-        rows = await calls.history_page(
+        rows = await inbound.history_page(
             tx,
             caller.account_id,
             number=number,

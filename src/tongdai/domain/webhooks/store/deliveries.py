@@ -9,7 +9,14 @@ from typing import Any
 import msgspec
 from psycopg.rows import class_row
 
-from tongdai.domain.webhooks.events import OF_ZALO, CallEvent, Event, ZaloEvent
+from tongdai.domain.webhooks.events import (
+    OF_INCOMING,
+    OF_ZALO,
+    CallEvent,
+    Event,
+    IncomingEvent,
+    ZaloEvent,
+)
 from tongdai.domain.webhooks.model import Delivery, DeliveryFilter, ReplayFilter, Try
 from tongdai.kit.db import Sql, Tx
 
@@ -42,7 +49,7 @@ PUBLISH: Sql = """
 # The same for events of no call. Each stands for a call of its own, minus its id, so that nothing waits for
 # it and whatever looks for the deliveries of its call finds its own alone. An endpoint that is of one
 # Official Account is told of nothing else.
-PUBLISH_ZALO: Sql = """
+PUBLISH_APART: Sql = """
     WITH given AS MATERIALIZED (
         SELECT nextval('webhook_event_ids') AS id, g.*
           FROM unnest(%(accounts)s::bigint[], %(oa_refs)s::bigint[], %(types)s::text[], %(payloads)s::jsonb[])
@@ -184,6 +191,7 @@ FORGET_ENDPOINTS: Sql = """
        AND NOT EXISTS (SELECT FROM webhook_deliveries AS d WHERE d.endpoint_id = p.id)"""
 
 _decode_call = msgspec.json.Decoder(CallEvent).decode
+_decode_incoming = msgspec.json.Decoder(IncomingEvent).decode
 _decode_zalo = msgspec.json.Decoder(ZaloEvent).decode
 
 
@@ -206,13 +214,13 @@ async def publish(tx: Tx, events: Sequence[CallEvent]) -> int:
     return cursor.rowcount
 
 
-async def publish_zalo(tx: Tx, events: Sequence[ZaloEvent]) -> int:
-    """How many deliveries there are of them."""
+async def publish_apart(tx: Tx, events: Sequence[Event]) -> int:
+    """Of events of no campaign's call. How many deliveries there are of them."""
     cursor = await tx.execute(
-        PUBLISH_ZALO,
+        PUBLISH_APART,
         {
             "accounts": [event.account_id for event in events],
-            "oa_refs": [event.connection_id for event in events],
+            "oa_refs": [event.connection_id if isinstance(event, ZaloEvent) else None for event in events],
             "types": [event.type for event in events],
             "payloads": [encode_event(event) for event in events],
         },
@@ -240,7 +248,9 @@ def encode_event(event: Event) -> str:
 
 def decode_event(type_: str, payload: str) -> Event:
     """Raises msgspec.MsgspecError for what another version wrote and this one cannot read."""
-    return _decode_zalo(payload) if type_ in OF_ZALO else _decode_call(payload)
+    if type_ in OF_ZALO:
+        return _decode_zalo(payload)
+    return _decode_incoming(payload) if type_ in OF_INCOMING else _decode_call(payload)
 
 
 async def get(tx: Tx, account_id: int, delivery_id: int) -> Delivery | None:
