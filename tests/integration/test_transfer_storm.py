@@ -18,7 +18,7 @@ from tongdai.domain.campaigns import CampaignConfig
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
-CALLS = 30
+CALLS = 20
 CHANNELS = 9
 OF_CAMPAIGN = 5
 CPS = 20

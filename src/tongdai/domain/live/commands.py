@@ -27,8 +27,6 @@ class Commands:
         self._transfers = transfers
         self._waiting: dict[int, deque[NumberedCommand]] = {}
         """By leg, what waits behind a transfer."""
-        self._freeing: dict[int, asyncio.Task[None]] = {}
-        """By leg, what frees its last transfer: the next one may need the same channels."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def tell(
@@ -47,22 +45,15 @@ class Commands:
 
     def over(self, leg_id: int, told: TransferEnded) -> None:
         """A transfer is over: what it held is freed while the call goes on."""
-        task = self._begin(self._transfers.over(leg_id, told))
-        self._freeing[leg_id] = task
-        task.add_done_callback(lambda _: self._freed(leg_id, task))
-
-    def _freed(self, leg_id: int, task: asyncio.Task[None]) -> None:
-        if self._freeing.get(leg_id) is task:
-            del self._freeing[leg_id]
+        self._begin(self._transfers.over(leg_id, told))
 
     async def close(self) -> None:
         await cancel_all(self._tasks)
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
 
     async def _tell_waiting(self, engine: Engine, leg_id: int, talk_left_s: float) -> None:
         waiting = self._waiting[leg_id]
@@ -70,8 +61,6 @@ class Commands:
             while waiting:
                 numbered = waiting.popleft()
                 if isinstance(numbered.command, Transfer):
-                    if leg_id in self._freeing:
-                        await asyncio.wait([self._freeing[leg_id]])
                     transfer = await self._transfers.prepare(leg_id, numbered.command, talk_left_s)
                     numbered = NumberedCommand(numbered.ordinal, transfer)
                 if not await _told(engine, leg_id, numbered):

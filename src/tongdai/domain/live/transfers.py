@@ -75,13 +75,18 @@ class Transfers:
         self._db = db
         self._prefixes: contacts.PrefixTable | None = None
         self._prefixes_until = 0.0
+        self._freeing: dict[int, asyncio.Event] = {}
+        """By leg, while its last transfer is being freed."""
 
     async def prepare(self, leg_id: int, transfer: Transfer, max_s: float) -> Transfer:
         """The same transfer with the legs of those who are rung now; `max_s`: seconds of talk, at most.
 
         Returns at the moment of their slot: tell the engine at once. Without legs nobody is rung: there is no
         channel, slot or money, or it was decided before, and an engine that knows of it passes it over.
+        What the leg's transfer before it held is free first, where `over` was called before this.
         """
+        if freeing := self._freeing.get(leg_id):
+            await freeing.wait()
         try:
             return replace(transfer, legs=await self._legs(leg_id, transfer, max_s))
         except DatabaseError:
@@ -92,11 +97,16 @@ class Transfers:
     async def over(self, leg_id: int, told: TransferEnded) -> None:
         """Free and settle what the transfer held. What fails here is made good when the leg ends."""
         talks = (Talk(told.id, told.seconds, told.leg_id_connected),) if told.connected else ()
+        done = self._freeing[leg_id] = asyncio.Event()
         try:
             async with self._db.transaction() as tx:
                 await end_transfer(tx, leg_id, told.id, talks)
         except DatabaseError:
             log.warning("a transfer is settled with its leg", extra={"leg": leg_id}, exc_info=True)
+        finally:
+            done.set()
+            if self._freeing.get(leg_id) is done:
+                del self._freeing[leg_id]
 
     async def _legs(self, leg_id: int, transfer: Transfer, max_s: float) -> tuple[TransferLeg, ...]:
         prefixes = await self._prefix_table()
