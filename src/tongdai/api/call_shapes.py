@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -116,17 +117,21 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that it rang."""
     duration_s: int | None
     key_press: str | None
+    record_files: list[str]
+    """Links to what was recorded of it, good without a key for an hour unless the operator says otherwise.
+    The sound may be there some seconds after the call."""
     timeline: list[TimelineEvent]
     legs: list[Leg]
 
     @classmethod
-    def of(cls, detail: calls.AttemptDetail) -> Attempt:
+    def of(cls, detail: calls.AttemptDetail, record_files: list[str]) -> Attempt:
         row = detail.attempt
         plain = {name: getattr(row, name) for name in _SAME_IN_ATTEMPT}
         return cls(
             **plain,
             dialled_at=shown_time(row.dialled_at),
             ended_at=shown_time(row.ended_at),
+            record_files=record_files,
             timeline=[TimelineEvent(*event) for event in row.timeline or ()],
             legs=[Leg.of(leg) for leg in detail.legs],
         )
@@ -142,8 +147,9 @@ class CallDetail(Call, frozen=True, kw_only=True):
     """Its attempts, first to last."""
 
     @classmethod
-    def with_history(cls, detail: calls.CallDetail) -> CallDetail:
-        history = [Attempt.of(attempt) for attempt in detail.attempts]
+    def with_history(cls, detail: calls.CallDetail, record_files: Mapping[int, list[str]]) -> CallDetail:
+        """`record_files`: by attempt."""
+        history = [Attempt.of(one, record_files.get(one.attempt.id, [])) for one in detail.attempts]
         return cls(**_call_values(detail.call), history=history)
 
 

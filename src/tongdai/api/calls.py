@@ -21,9 +21,10 @@ from tongdai.api.call_shapes import (
 from tongdai.api.paging import Cursor, Limit, after, to_cursor
 from tongdai.api.params import CallId
 from tongdai.api.problems import answers
-from tongdai.domain import calls, campaigns, contacts
+from tongdai.domain import calls, campaigns, contacts, recordings
 from tongdai.domain.accounts import Caller
 from tongdai.domain.calls import CallFilter, Outcome
+from tongdai.domain.recordings import Links
 from tongdai.kit.db import Tx
 from tongdai.kit.errors import InvalidError
 
@@ -73,7 +74,10 @@ async def list_calls(
 async def get_call(services: Wired, caller: CalledBy, call_id: CallId) -> CallDetail:
     """One call with its attempts, their legs and what happened on them second by second."""
     async with services.db.transaction() as tx:
-        return CallDetail.with_history(await calls.get_call(tx, caller.account_id, call_id))
+        detail = await calls.get_call(tx, caller.account_id, call_id)
+        recorded = await recordings.of_calls(tx, caller.account_id, [call_id])
+    links = Links(services.keyring, services.recordings)
+    return CallDetail.with_history(detail, links.by_attempt(recorded, services.clock.now()))
 
 
 @post(

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import base64
 import hmac
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from tongdai.domain.recordings.model import Format
+from tongdai.domain.recordings.model import Format, Recording
 from tongdai.kit.crypto import Keyring
 from tongdai.ports.services import RecordingOptions
 
@@ -36,6 +37,20 @@ class Links:
         """For a customer's server, which may come for it days later."""
         return self._address(recording_id, now + self.options.webhook_link_life, "wav")
 
+    def by_attempt(self, recorded: Iterable[Recording], now: datetime) -> dict[int, list[str]]:
+        """The addresses of what can be heard of each attempt, now or soon, for whoever asks."""
+        return _grouped(recorded, lambda row: row.attempt_id, lambda row: self.address(row.id, now))
+
+    def told_by_attempt(self, recorded: Iterable[Recording], now: datetime) -> dict[int, list[str]]:
+        """The same for a customer's server."""
+        return _grouped(recorded, lambda row: row.attempt_id, lambda row: self.told_address(row.id, now))
+
+    def told_by_incoming(self, recorded: Iterable[Recording], now: datetime) -> dict[int, list[str]]:
+        """The same of calls that came in."""
+        return _grouped(
+            recorded, lambda row: row.incoming_call_id, lambda row: self.told_address(row.id, now)
+        )
+
     def expires_at(self, now: datetime) -> datetime:
         """Until when an address that is made now is good."""
         return (now + self.options.link_life).replace(microsecond=0)
@@ -58,3 +73,14 @@ class Links:
         key = self.keyring.signing_key(_CONTEXT)
         digest = hmac.digest(key, f"{recording_id}.{expires}".encode(), "sha256")
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def _grouped(
+    recorded: Iterable[Recording], by: Callable[[Recording], int | None], to: Callable[[Recording], str]
+) -> dict[int, list[str]]:
+    grouped: dict[int, list[str]] = {}
+    for row in recorded:
+        key = by(row)
+        if key is not None and row.state in ("pending", "stored"):
+            grouped.setdefault(key, []).append(to(row))
+    return grouped

@@ -69,15 +69,16 @@ NOTE: Sql = f"""
 HOLD_ENGINE: Sql = "SELECT pg_advisory_xact_lock(hashtextextended(%(engine)s, 7344))"
 
 # Files that an engine holds and no row knows, of legs of its that ended a while ago: the end that would have
-# written them down was not heard. What they hold of the call nobody can say. Index recordings_leg and the
-# primary key of legs.
+# written them down was not heard. The command that records the whole call has the id 0. Index recordings_leg
+# and the primary key of legs.
 TAKE_IN: Sql = f"""
     WITH held AS MATERIALIZED (
         SELECT * FROM unnest(%(names)s::text[], %(leg_ids)s::bigint[]) AS t (name, leg_id)
     ), input AS MATERIALIZED (
         SELECT nextval('recording_ids') AS id, l.account_id, l.id AS leg_id, l.call_id, l.attempt_id,
                l.campaign_id, NULL::bigint AS incoming_call_id,
-               CASE WHEN l.kind = 'inbound' THEN 'inbound' ELSE 'call' END AS kind, NULL::text AS step_id,
+               CASE WHEN l.kind = 'inbound' THEN 'inbound' WHEN held.name LIKE '%%-0' THEN 'call'
+                    ELSE 'step' END AS kind, NULL::text AS step_id,
                l.engine, held.name, 0::real AS seconds, l.ended_at AS created_at
           FROM held JOIN legs AS l ON l.id = held.leg_id
          WHERE l.engine = %(engine)s AND l.state = 'ended' AND l.ended_at < %(before)s
