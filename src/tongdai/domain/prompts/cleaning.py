@@ -1,4 +1,4 @@
-"""Text from anywhere, made fit to be read: composed, without markup, pictures and control characters. Pure."""
+"""Text from anywhere made fit to be read: composed, without markup, pictures, control characters. Pure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from typing import Final
 
 from tongdai.kit.text import composed
 
-_SCRIPT = re.compile(r"<(script|style)\b[^<>]{0,200}>.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
 _BREAK = re.compile(r"<\s{0,3}(?:br|/?p|/?div|/?li|/?tr|/?h[1-6])\b[^<>]{0,200}>", re.IGNORECASE)
 _TAG = re.compile(r"<(?:[a-zA-Z/!][^<>]{0,500})>")
-_LINES = re.compile(r"\s*[\r\n\u0085\u2028\u2029]\s*")
 _SPACE = re.compile(r"\s+")
 _SUPERSCRIPT = re.compile(r"(?<=m)([²³])")
 _VULGAR = re.compile(r"(?<=\d)(?=[½¼¾⅐-⅞])")
@@ -33,14 +31,13 @@ def cleaned(text: str) -> str:
     A line's end and a paragraph are full stops. Whether there was space at either end is kept.
     """
     if "<" in text:
-        text = _TAG.sub(" ", _BREAK.sub("\n", _SCRIPT.sub(" ", text)))
+        text = _TAG.sub(" ", _BREAK.sub("\n", text))
     if "&" in text:
         text = _TAG.sub(" ", html.unescape(text))
     if not text.isascii():
         text = _composed(text)
     text = _ODD.sub(_sounding, text)
-    text = _LINES.sub(_full_stop, text)
-    return _SPACE.sub(" ", text)
+    return _SPACE.sub(" ", _one_line(text) if "\n" in text or "\r" in text else text)
 
 
 def _composed(text: str) -> str:
@@ -63,7 +60,9 @@ def _sounding(odd: re.Match[str]) -> str:
     return character if category in ("Mn", "Mc", "Sc") else " "
 
 
-def _full_stop(lines: re.Match[str]) -> str:
-    before = lines.string[: lines.start()].rstrip()[-1:]
-    ends_the_text = lines.start() == 0 or lines.end() == len(lines.string)
-    return " " if ends_the_text or before in ".,;:!?" else ". "
+def _one_line(text: str) -> str:
+    """With a full stop at the end of a line that has no mark there."""
+    lines = [line for line in map(str.strip, text.splitlines()) if line]
+    stopped = [line if line[-1] in ".,;:!?" else f"{line}." for line in lines[:-1]] + lines[-1:]
+    before, after = " " * text[:1].isspace(), " " * text[-1:].isspace()
+    return f"{before}{' '.join(stopped)}{after}"

@@ -12,12 +12,13 @@ _FAR = 80
 """Characters in which the words before a number are looked for."""
 
 _NOUNS: Final[dict[Kind, str]] = {
-    "secret": (r"otp|mã (?:xác (?:thực|nhận|minh)|bảo mật|kích hoạt|pin|otp)|mật khẩu|pin|passcode|mật mã"),
+    "secret": r"otp|mã (?:xác (?:thực|nhận|minh)|bảo mật|kích hoạt|pin|otp)|mật khẩu|pin|passcode|mật mã",
     "code": (
-        r"mã|stk|(?:số )?cuối|đuôi|tận cùng|kết thúc bằng|số (?:tài khoản|tk|thẻ|cccd|cmnd|cmt|xe|seri|serial|hợp đồng|hđ|h[oó]á? đơn|đơn|đơn hàng"
-        r"|tham chiếu|hồ sơ|vé|phiếu|hiệu|căn cước|hộ chiếu|định danh|khung|máy in|bảo hiểm|bhxh|sổ|vận đơn|lô)"
-        r"|cmnd|cccd|cmt|căn cước(?: công dân)?|chứng minh (?:nhân dân|thư)|hộ chiếu|biển (?:số|kiểm soát)|bks|mst"
-        r"|imei|serial|seri|vận đơn|(?:hợp đồng|h[oó]á? đơn|đơn|đơn hàng|phiếu|hồ sơ|tài khoản|thẻ) số"
+        r"mã|stk|(?:số )?cuối|đuôi|tận cùng|kết thúc bằng|số (?:tài khoản|tk|thẻ|cccd|cmnd|cmt|xe|seri|serial"
+        r"|hợp đồng|hđ|h[oó]á? đơn|đơn|đơn hàng|tham chiếu|hồ sơ|vé|phiếu|hiệu|căn cước|hộ chiếu|định danh"
+        r"|khung|bảo hiểm|bhxh|sổ|vận đơn|lô)|cmnd|cccd|cmt|căn cước(?: công dân)?"
+        r"|chứng minh (?:nhân dân|thư)|hộ chiếu|biển (?:số|kiểm soát)|bks|mst|imei|serial|seri|vận đơn"
+        r"|(?:hợp đồng|h[oó]á? đơn|đơn|đơn hàng|phiếu|hồ sơ|tài khoản|thẻ) số"
         r"|voucher|coupon|id|gplx|chuyến bay|phiên bản"
     ),
     "phone": (
@@ -25,14 +26,17 @@ _NOUNS: Final[dict[Kind, str]] = {
         r"|(?:máy )?(?:nhánh|lẻ)|di động"
     ),
     "amount": (
-        r"số (?:tiền|dư|lượng|nợ|vốn|dân)|tiền|giá|trị giá|phí|lệ phí|cước|dư nợ|nợ|tổng(?: cộng)?|hạn mức|lương"
-        r"|thưởng|doanh thu|cọc|dân số|diện tích|khoảng|hơn|gần|lãi|gốc|thuế|thành tiền"
+        r"số (?:tiền|dư|lượng|nợ|vốn|dân)|tiền|giá|trị giá|phí|lệ phí|cước|dư nợ|nợ|tổng(?: cộng)?|hạn mức"
+        r"|lương|thưởng|doanh thu|cọc|dân số|diện tích|khoảng|hơn|gần|lãi|gốc|thuế|thành tiền"
     ),
 }
 _VERBS: Final[dict[Kind, str]] = {
     "phone": r"gọi|liên hệ|lh|nhắn tin|soạn tin|gửi|bấm số|quay số",
     "amount": r"thanh toán|nạp|rút|hoàn|thu|chi|trả|đóng|giảm|tăng|chuyển khoản|chuyển|còn(?: lại)?|trừ|cộng",
-    "item": r"đơn(?: hàng)?|hợp đồng|h[oó]á? đơn|tài khoản|thẻ|vé|hồ sơ|phiếu|lô|kiện|bưu kiện|giao dịch|khách hàng",
+    "item": (
+        r"đơn(?: hàng)?|hợp đồng|h[oó]á? đơn|tài khoản|thẻ|vé|hồ sơ|phiếu|lô|kiện|bưu kiện|giao dịch"
+        r"|khách hàng"
+    ),
 }
 
 
@@ -47,12 +51,11 @@ _COUNTED = re.compile(
     r" ?(?:trăm|nghìn|ngàn|triệu|tỷ|tỉ|đồng|đô|usd|vnd|vnđ|euro|cái|chiếc|sản phẩm|món|người|khách|nhân viên"
     r"|lần|ngày|tháng|năm|tuần|giờ|phút|giây|km|mét|ki lô|kg|cân|tấn|tạ|lít|điểm|hộ|gói|suất|phần|bộ|đôi|cặp"
     r"|chai|hộp|thùng|bao|quyển|cuốn|tờ|trang|con|cây|căn|phòng|tầng|bước|cuộc|tin|lượt|xe|vé|học sinh"
-    r"|sinh viên|cổ phiếu|cổ phần|độ|quý|phường|quận|sinh|hành khách|đơn vị|thuê bao|lít|bài|câu|đơn hàng|dặm)(?!\w)",
+    r"|sinh viên|cổ phiếu|cổ phần|độ|quý|hành khách|đơn vị|thuê bao|bài|câu|đơn hàng|tuổi)(?!\w)",
     re.IGNORECASE,
 )
 _MONEY = re.compile(r" ?(?:trăm|nghìn|ngàn|triệu|tỷ|tỉ|đồng|đô|usd|vnd|vnđ|euro|đ|₫)(?!\w)", re.IGNORECASE)
 _MONEY_BEFORE = re.compile(r"(?:\d ?(?:đ|₫|vnđ|vnd|k|tr|usd|\$|%)|đồng|nghìn|ngàn|triệu|tỷ|đô la) ?$")
-_LAST_WORD = re.compile(r"(\w+)[ :(]*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +65,12 @@ class Place:
     text: str
     start: int
     end: int
+    before: str
+    """The words before it, in small letters."""
 
-    @property
-    def before(self) -> str:
-        """The words before it, in small letters."""
-        return self.text[max(0, self.start - _FAR) : self.start].lower()
+    @classmethod
+    def of(cls, text: str, start: int, end: int) -> Place:
+        return cls(text, start, end, text[max(0, start - _FAR) : start].lower())
 
     @property
     def after(self) -> str:
@@ -75,8 +79,11 @@ class Place:
     @property
     def last_word(self) -> str:
         """The word right before it, in small letters; `""` when a comma or a full stop lies between."""
-        found = _LAST_WORD.search(self.before)
-        return found[1] if found else ""
+        before = self.before.rstrip(" :(")
+        begin = len(before)
+        while begin and before[begin - 1].isalnum():
+            begin -= 1
+        return before[begin:]
 
     def counts(self) -> bool:
         """What follows is something that is counted."""
@@ -86,7 +93,7 @@ class Place:
         return _MONEY.match(self.after) is not None
 
     def follows_money(self) -> bool:
-        return _MONEY_BEFORE.search(self.before) is not None
+        return _MONEY_BEFORE.search(self.before[-12:]) is not None
 
     def kind(self) -> Kind:
         """What the nearest noun of the clause says; without one, the nearest verb."""

@@ -11,8 +11,8 @@ from tongdai.domain.prompts.reading import read_day, read_int, read_month, read_
 _NUMBERS = re.compile(r"\d+")
 _DAY_WORDS: Final = frozenset({"ngày", "mùng", "mồng", "hôm"})
 _DATE_WORDS: Final = frozenset({
-    "ngày", "mùng", "mồng", "hôm", "sáng", "trưa", "chiều", "tối", "đêm", "lễ", "dịp", "từ", "đến", "tới", "trước",
-    "sau", "hạn", "vào", "nhật", "nghỉ", "tết", "qua", "khánh",
+    "ngày", "mùng", "mồng", "hôm", "sáng", "trưa", "chiều", "tối", "đêm", "lễ", "dịp", "từ", "đến", "tới",
+    "trước", "sau", "hạn", "vào", "nhật", "nghỉ", "tết", "qua", "khánh",
 })  # fmt: skip
 _AFTER_A_DAY = re.compile(r"\d/\d{1,2} ?(?:-|và|,|đến|hoặc|hay) ?$")
 _BARE: Final = frozenset({"mùng", "mồng", "đường", "phố", "cầu"})
@@ -61,7 +61,7 @@ def read_days_of_month(text: str, place: Place) -> str:
     """`10-15/11` and `10-15/11/2026`; days that do not follow each other are not one period."""
     first, second, month, *year = _NUMBERS.findall(text)
     if not (is_day(int(second), int(month)) and 1 <= int(first) < int(second)):
-        rest = Place(place.text, place.start + len(first), place.end)
+        rest = Place.of(place.text, place.start + len(first), place.end)
         return f"{read_whole(first)}, {read_date_or_ratio(f'{second}/{month}', rest)}"
     words = f"{_day(int(first), place)} đến ngày {read_day(int(second))} tháng {read_month(int(month))}"
     return f"{words} năm {read_int(full_year(year[0]))}" if year else words
@@ -79,7 +79,7 @@ def read_month_of_year(text: str, place: Place) -> str:
 
 
 def read_date_or_ratio(text: str, place: Place) -> str:
-    """`21/11` is a day; `1/2` a fraction, unless the words before or after it speak of days; `24/7` a ratio."""
+    """`21/11` is a day; `1/2` a fraction, unless the words around it speak of days; `24/7` a ratio."""
     first, second = _NUMBERS.findall(text)
     left, right = int(first), int(second)
     if place.last_word in _PART_OF or place.after.startswith(" điểm"):
@@ -100,8 +100,8 @@ def _speaks_of_days(place: Place) -> bool:
     return (
         place.last_word in _DATE_WORDS
         or place.last_word in _BARE
-        or _AFTER_A_DAY.search(place.before) is not None
-        or _WEEKDAY.search(place.before) is not None
+        or _AFTER_A_DAY.search(place.before[-16:]) is not None
+        or _WEEKDAY.search(place.before[-16:]) is not None
         or re.match(r" ?(?:năm \d{4}|âm lịch|dương lịch|này|tới|- ?\d{1,2}/\d)", place.after) is not None
     )
 

@@ -1,7 +1,8 @@
 """Text as a Vietnamese speaker reads it: plain words, and marks only for pauses. Pure.
 
-One pattern walks over the text and finds what is not a plain word; each find is read by one rule, with the words
-around it as its context, and is never looked at again. So what plain words a text has come out as they were.
+One pattern walks over the text and finds what is not a plain word; each find is read by one rule, with the
+words around it as its context, and is never looked at again. So what plain words a text has come out as they
+were.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tongdai.domain.prompts.vocabulary import UPPER
 
 __all__ = ["speakable", "speakable_pieces", "spell_digits"]
 
-_MARKS = re.compile(r"\s*([.,;:!?][\s.,;:!?]*)")
+_MARKS = re.compile(r" ?([.,;:!?][ .,;:!?]*)")
 _SPACE = re.compile(r"\s{2,}")
 _LEADING = re.compile(r"[\s.,;:!?]+")
 _STRONGEST_FIRST: Final = "?!.;:,"
@@ -37,10 +38,10 @@ def speakable(text: str) -> str:
 def speakable_pieces(pieces: Sequence[str]) -> list[str]:
     """The same for a sentence cut into pieces: each is read as it is within the whole sentence.
 
-    As many come out as went in; a piece of which nothing is left is `""`. What lies across a cut (`50` and `k`)
-    is said by the piece that has its first digit, and a pause after a cut by the piece before it. Pieces that
-    would run together (`lúc` and `8:30`) are kept apart, but not capitals and the digits after them (`DH`, `12`).
-    Said one after the other, the pieces are what `speakable` makes of the whole.
+    As many come out as went in; a piece of which nothing is left is `""`. What lies across a cut (`50` and
+    `k`) is said by the piece that has its first digit, and a pause after a cut by the piece before it. Pieces
+    that would run together (`lúc` and `8:30`) are kept apart, but not capitals and the digits after them
+    (`DH` and `12`). Said one after the other, the pieces are what `speakable` makes of the whole.
     """
     parts = _apart([cleaned(piece) for piece in pieces])
     whole = "".join(parts)
@@ -81,14 +82,14 @@ def _read(whole: str) -> Iterator[tuple[int, int, str | None]]:
         if rule in UNTOUCHED:
             yield start, end, None
         else:
-            yield start, end, f" {READERS[rule](found.group(), Place(whole, start, end))} "
+            yield start, end, f" {READERS[rule](found.group(), Place.of(whole, start, end))} "
     if end < len(whole):
         yield end, len(whole), None
 
 
 def _tidied(text: str, *, within: bool = False) -> str:
     """One space between words, one mark at a pause and none at the beginning (but `within` a sentence)."""
-    tidy = _SPACE.sub(" ", _MARKS.sub(_one_mark, text)).strip()
+    tidy = _MARKS.sub(_one_mark, _SPACE.sub(" ", text)).strip()
     if within:
         return tidy
     begin = _LEADING.match(tidy)

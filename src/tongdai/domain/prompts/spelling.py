@@ -1,4 +1,4 @@
-"""Letters, words in capitals, abbreviations, Roman numerals, codes, web and e-mail addresses as words. Pure."""
+"""Letters, words in capitals, Roman numerals and codes as words. Pure."""
 
 from __future__ import annotations
 
@@ -13,30 +13,18 @@ _ROMAN = re.compile(r"X{0,3}(?:IX|IV|V?I{0,3})")
 _ROMAN_VALUES: Final = {"I": 1, "V": 5, "X": 10}
 _ONSET = r"(?:ngh|ng|nh|ch|gh|kh|ph|th|tr|qu|gi|[bcdđghjklmnpqrstvwxz])"
 _VOWELS = r"(?:[aeiou]y?|[aeiou]{2,3}|y)"
-# Without tone marks: a Vietnamese syllable that ends in c, ch, p or t always has one, so it is not among these.
+# A Vietnamese syllable that ends in c, ch, p or t has a tone mark: without one, it is not among these.
 _TONELESS = re.compile(rf"{_ONSET}{_VOWELS}(?:ng|nh|n|m)?(?:{_ONSET}{_VOWELS}(?:ng|nh|n|m)?)*")
 _SYLLABLES = re.compile(rf"{_ONSET}?{_VOWELS}(?:ng|nh|ch|[nmcpt])?")
 _VOWEL = re.compile(r"[AEIOUY]")
 _CAPITAL_BEFORE = re.compile(rf"[{UPPER}]{{2,}}[ ,]+$")
 _CAPITAL_AFTER = re.compile(rf"[ ,]+[{UPPER}]{{2,}}(?!\w)")
-_NAME_PARTS = re.compile(r"[^\W\d_]+|\d+|[.@/_?=&-]")
 _LONGEST_ACRONYM = 4
 _CONSONANTS: Final = frozenset("BCDĐFGHJKLMNPQRSTVWXZ")
 _SUM_BEFORE = re.compile(r"(?:[.,]\d{3}|\d{4}) $")
 _CODE_MARKS: Final = {"/": "trên", ".": ",", "-": ",", "_": ","}
 _ACTS: Final = {"NĐ": "nghị định", "NQ": "nghị quyết", "QĐ": "quyết định", "CT": "chỉ thị", "TT": "thông tư"}
 _BODIES: Final = {"CP": "chính phủ", "TTg": "thủ tướng", "BCT": "bộ công thương", "BTC": "bộ tài chính"}
-_CONSONANTS: Final = frozenset("BCDĐFGHJKLMNPQRSTVWXZ")
-_SUM_BEFORE = re.compile(r"(?:[.,]\d{3}|\d{4}) $")
-_MARKS: Final = {
-    ".": "chấm",
-    "@": "a còng",
-    "-": "gạch ngang",
-    "_": "gạch dưới",
-    "/": "gạch chéo",
-    "=": "bằng",
-}
-_DOMAIN_WORDS: Final = {"vn": "vê en", "gmail": "gờ meo", "www": "", "io": "i ô"}
 
 
 def spell_letters(word: str) -> str:
@@ -102,8 +90,8 @@ def _among_capitals(place: Place) -> bool:
 def read_code(code: str, *, in_full: bool) -> str:
     """Letters and digits of a code: `AB12-3456` → `a bê một hai, ba bốn năm sáu`.
 
-    `in_full`: every letter and digit by itself. Else what can be a word is one (`COVID-19`), numbers of one or two
-    digits are read as such when there are no longer ones (`lớp 12A`), and a number between slashes likewise.
+    `in_full`: every letter and digit by itself. Else what can be a word is one (`COVID-19`), numbers of one
+    or two digits are read as such when there are no longer ones (`12A1`), and a number between slashes likewise.
     """
     words: list[str] = []
     rows = re.findall(r"\d+", code)
@@ -136,21 +124,3 @@ def read_decree(text: str) -> str:
     act, _, body = kind.partition("-")
     words = [" trên ".join(read_whole(number) for number in numbers), _ACTS[act]]
     return " ".join(filter(None, [*words, _BODIES.get(body) or ACRONYMS.get(body) or spell_letters(body)]))
-
-
-def read_address(address: str) -> str:
-    """An e-mail address or a web address. What follows `?` or `#` is left out, as nobody can write it down."""
-    address = re.sub(r"^(?:https?://)?(?:www\.)?", "", address, flags=re.IGNORECASE)
-    address = re.split(r"[?#]", address, maxsplit=1)[0].rstrip("/.")
-    return " ".join(filter(None, map(_part_of_address, _NAME_PARTS.findall(address))))
-
-
-def _part_of_address(part: str) -> str:
-    if part in _MARKS:
-        return _MARKS[part]
-    if part.isdecimal():
-        return group_digits(part) if len(part) > 4 else read_digits(part)
-    known = _DOMAIN_WORDS.get(part.lower())
-    if known is not None:
-        return known
-    return part.lower() if re.search(r"[aeiouy]", part.lower()) else spell_letters(part)

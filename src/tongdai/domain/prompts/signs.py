@@ -1,0 +1,137 @@
+"""Signs, abbreviations and what else stands for words in a text. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from tongdai.domain.prompts import moments, rows
+from tongdai.domain.prompts.context import Place
+from tongdai.domain.prompts.reading import read_digits, read_int, read_ordinal, read_whole
+from tongdai.domain.prompts.spelling import read_capitals, read_code, roman_value, spell_letters
+from tongdai.domain.prompts.vocabulary import CURRENCIES
+
+TITLES: Final = {
+    "ths": "thạc sĩ", "pgs": "phó giáo sư", "gs": "giáo sư", "ts": "tiến sĩ", "bs": "bác sĩ", "ks": "kỹ sư",
+    "ls": "luật sư", "mr": "ông", "mrs": "bà", "ms": "cô", "dr": "tiến sĩ",
+}  # fmt: skip
+_PLACES: Final = {
+    "q": "quận", "p": "phường", "h": "huyện", "x": "xã", "tx": "thị xã", "tt": "thị trấn", "đ": "đường",
+    "tp": "thành phố", "kp": "khu phố",
+}  # fmt: skip
+SHORT: Final = {
+    "cty": "công ty", "sđt": "số điện thoại", "đt": "điện thoại", "vd": "ví dụ", "stk": "số tài khoản",
+    "tphcm": "thành phố Hồ Chí Minh", "tp": "thành phố", "vv": "vân vân", "v.v": "vân vân",
+}  # fmt: skip
+_SYMBOLS: Final = {
+    "&": "và", "@": "a còng", "+": "cộng", "=": "bằng", "%": "phần trăm", "‰": "phần nghìn", "<": "nhỏ hơn",
+    ">": "lớn hơn", "≤": "nhỏ hơn hoặc bằng", "≥": "lớn hơn hoặc bằng", "×": "nhân", "÷": "chia",
+    "^": "mũ", "±": "cộng trừ", "≈": "xấp xỉ", "°": "độ", **dict.fromkeys("()[]{}|", ","),
+    **{sign: CURRENCIES[sign] for sign in "$€£¥₫"},
+}  # fmt: skip
+
+
+def read_sign(text: str, place: Place) -> str:
+    sign = text[0]
+    if sign in ")]}" and not place.after.strip():
+        return ""
+    if sign in "#*":
+        if place.last_word in ("phím", "dấu", "nút", "bấm", "nhấn", "ấn"):
+            return "thăng" if sign == "#" else "sao"
+        return ""
+    if sign == "~":
+        return "khoảng" if place.after[:1].isdecimal() else ""
+    return _SYMBOLS.get(sign, "")
+
+
+def read_slash(text: str, place: Place) -> str:
+    """`anh/chị` is `anh chị`; after an amount, `/tháng` is `một tháng`."""
+    if place.after[:1].isdecimal():
+        return "trên"
+    return "một" if place.follows_money() else ""
+
+
+_DASH_TO = re.compile(r"(?:(?!0\d+(?![\dhg:/.-]))\d|t[2-7]|\$|thứ |ngày |tháng |cn(?!\w))", re.IGNORECASE)
+_DASH_FROM = re.compile(
+    r"(?:\d ?(?:h|p|k|tr|đ|₫|%|vnđ|vnd|usd|\$|am|pm|sa|ch)?|thứ \w{1,7}"
+    r"|\d ?(?:triệu|nghìn|ngàn|tỷ|tỉ|đồng|ngày|tháng|năm|tuổi|phút|giờ))$"
+)
+
+
+def read_dash(text: str, place: Place) -> str:
+    """`từ … đến`, a pause between words, nothing within a word."""
+    if _DASH_TO.match(place.after) and _DASH_FROM.search(place.before[-16:]):
+        return "đến"
+    between_digits = place.before[-1:].isdecimal() and place.after[:1].isdecimal()
+    return "," if len(text) > 1 or between_digits else ""
+
+
+def read_keys(text: str, place: Place) -> str:
+    """`*101#`, as it is keyed."""
+    words = {"*": "sao", "#": "thăng"}
+    return " ".join(words.get(key) or read_digits(key) for key in text)
+
+
+def read_abbreviation(text: str, place: Place) -> str:
+    word = text.lower().rstrip(". ")
+    if len(word) == 1 and "." not in text and place.kind() in ("code", "secret"):
+        return spell_letters(word)
+    return SHORT.get(word) or TITLES.get(word) or _PLACES.get(word) or text
+
+
+def read_weekday(text: str, place: Place) -> str:
+    return f"thứ {read_ordinal(int(text[1:]))}"
+
+
+def read_short_month(text: str, place: Place) -> str:
+    return moments.read_month_of_year(text[1:], place)
+
+
+def read_quarter(text: str, place: Place) -> str:
+    quarter, year = text.split("/")
+    number = int(quarter[1]) if quarter[0] == "Q" else roman_value(quarter)
+    return f"{'' if place.last_word == 'quý' else 'quý '}{read_int(number)} năm {read_int(int(year))}"
+
+
+def read_iso_time(text: str, place: Place) -> str:
+    return f", {moments.read_clock(text[1:6], place)}"
+
+
+def read_network(text: str, place: Place) -> str:
+    return f"{read_int(int(text[0]))} gờ"
+
+
+def read_ratio(text: str, place: Place) -> str:
+    words = " trên ".join(read_whole(number) for number in re.findall(r"\d+", text))
+    return f"{words} giờ" if text[-1] in "hH" else words
+
+
+def read_day_or_ratio(text: str, place: Place) -> str:
+    words = moments.read_date_or_ratio(text.rstrip("hH"), place)
+    return f"{words} giờ" if text[-1] in "hH" else words
+
+
+def read_dotted(text: str, place: Place) -> str:
+    return " chấm ".join(read_whole(number) for number in text.split("."))
+
+
+def read_code_in_text(text: str, place: Place) -> str:
+    return read_code(text, in_full=place.kind() in ("code", "secret"))
+
+
+def read_mixed(text: str, place: Place) -> str:
+    """`iPhone15`, `covid19`: letters stay, digits are read; after `mã` all of it is spelled."""
+    if place.kind() in ("code", "secret"):
+        return read_code(text, in_full=True)
+    runs = re.findall(r"\d+|\D+", text)
+    return " ".join(rows.read_plain(run, place) if run.isdecimal() else run for run in runs)
+
+
+def read_times(text: str, place: Place) -> str:
+    return "nhân"
+
+
+def read_capitals_in_text(text: str, place: Place) -> str:
+    if text == "CN" and re.search(r"(?:thứ \w+|t[2-7])[ ,và&-]*$", place.before):
+        return "chủ nhật"
+    return read_capitals(text, place)
