@@ -61,6 +61,7 @@ class Claiming:
         preload: Callable[[int, int, int], Awaitable[Any]],
         policies: compliance.PolicyBook,
         stations: Stations = without_nodes,
+        why_mute: Callable[[Plan], str | None] = lambda plan: None,
     ) -> None:
         self._db = db
         self._driver = driver
@@ -73,6 +74,7 @@ class Claiming:
         self._preload = preload
         self._policies = policies
         self._stations = stations
+        self._why_mute = why_mute
         self._policy: compliance.Policy = compliance.CLOSED
         self._is_holiday = compliance.vietnam_holidays()
         self._wake = asyncio.Event()
@@ -154,7 +156,7 @@ class Claiming:
                 is_holiday=self._is_holiday,
                 stations=self._stations,
             )
-        self._plans = plans.without(await self._unspeakable(plans), "script_invalid")
+        self._plans = self._that_may_speak(plans.without(await self._unspeakable(plans), "script_invalid"))
         if self._plans.waiting:
             async with self._db.transaction() as tx:
                 await planning.say_waiting(tx, {**self._plans.waiting, **self._still_full()}, now)
@@ -164,6 +166,18 @@ class Claiming:
             self._bench_until = self._looked_at + BENCH_KEPT_S
         self._refresh_at = self._looked_at + self._refresh_s
         return set(self._plans.due)
+
+    def _that_may_speak(self, plans: Plans) -> Plans:
+        """The same without those whose words are not spoken yet: nobody is called to hear nothing. Those with
+        nothing due are asked about too, which has them ready for their first call."""
+        mute: dict[str, list[int]] = {}
+        for campaign, one in plans.dialable.items():
+            reason = self._why_mute(one)
+            if reason is not None:
+                mute.setdefault(reason, []).append(campaign)
+        for reason, campaigns in mute.items():
+            plans = plans.without(campaigns, reason)
+        return plans
 
     async def _unspeakable(self, plans: Plans) -> list[int]:
         """Have the scripts at hand before the first slot, which does not wait; those that cannot be had."""

@@ -66,6 +66,10 @@ class Fleet:
             if node.enabled and (node_ids is None or node.id in node_ids)
         ]
 
+    def speaks(self, engine: str) -> bool:
+        """Whether sound is played on an engine, and not only counted."""
+        return engine not in self._fixed
+
     async def start(self) -> None:
         """Begin with what is always there."""
         for name in self._fixed:

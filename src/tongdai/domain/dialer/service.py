@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tongdai.domain import calls, campaigns, compliance, scripts
 from tongdai.domain.dialer.claim import ClaimRules
@@ -29,6 +29,10 @@ from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database, Tx
 from tongdai.kit.running import cancel_all, keep_going
 from tongdai.ports.telephony import Engine
+
+if TYPE_CHECKING:
+    from tongdai.domain.dialer.speech import Script, Speech
+    from tongdai.domain.prompts.sounds import SoundBook
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +63,7 @@ class Dialer:
     """`run` until told to stop.
 
     `engines`: those without nodes, by the name that trunks call them. `make_engine` makes one for each
-    Asterisk node; None: none is used. `policies` None: the shipped ones.
+    Asterisk node; None: none is used. `sounds` is what speaks there. `policies` None: the shipped ones.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class Dialer:
         config: DialerConfig | None = None,
         make_engine: MakeEngine | None = None,
         guests: Sequence[Guest] = (),
+        sounds: SoundBook | None = None,
     ) -> None:
         self._db = db
         self._guests = guests
@@ -85,6 +90,7 @@ class Dialer:
         self._ender = Ender(
             db, self._now, on_ended=self._on_ended, is_awaited=lambda: self._claiming.is_starved
         )
+        self._speech = None if sounds is None else _speech(db, sounds, self._script)
         self._fleet = Fleet(
             db,
             keyring,
@@ -118,6 +124,7 @@ class Dialer:
             preload=self._script,
             policies=policies or compliance.load_policies(),
             stations=self._fleet.stations,
+            why_mute=lambda plan: None if self._speech is None else self._speech.why_not(plan),
         )
         self._recovery = Recovery(
             db,
@@ -143,6 +150,7 @@ class Dialer:
             self._driver.run_sending(),
             self._fleet.run(),
             *(keep_going("guest", guest.run) for guest in self._guests),
+            *(() if self._speech is None else (keep_going("speech", self._speech.run),)),
             keep_going("presence", self._presence.hold),
             keep_going("claiming", self._claiming.run),
             keep_going("recovery", self._recovering),
@@ -213,6 +221,8 @@ class Dialer:
     async def _make_session(self, facts: LegFacts) -> Session:
         script = await self._script(facts.account_id, facts.script_id, facts.script_version)
         code = None if facts.secret is None else self._keyring.open(facts.secret, context="otp").decode()
+        if self._speech is not None and self._fleet.speaks(facts.engine):
+            self._speech.warm(facts, script)
         return Session(facts, script, code)
 
     def _may_take_calls(self, engine: str) -> bool:
@@ -237,6 +247,13 @@ class Dialer:
         self._recovery.engine_is_back()
         self._sweep_now.set()
         self._claiming.hint(None)
+
+
+def _speech(db: Database, sounds: SoundBook, script: Script) -> Speech:
+    # Sound is worked on with a library that only processes in need of sound load.
+    from tongdai.domain.dialer.speech import Speech
+
+    return Speech(db, sounds, script)
 
 
 SCRIPTS_KEPT = 1000

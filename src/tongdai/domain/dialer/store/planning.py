@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 from psycopg.rows import class_row
@@ -31,6 +32,13 @@ LEFT JOIN LATERAL (
 ) due ON true
 WHERE c.state = 'running'
 ORDER BY c.id
+"""
+
+# What the next calls of a campaign bring to be spoken. Reads the front of calls_due from its floor.
+NEXT_FIELDS: Sql = """
+SELECT q.id, q.fields FROM calls q JOIN campaigns c ON c.id = q.campaign_id
+WHERE q.campaign_id = %s AND q.state = 'queued' AND (q.due_at, q.id) >= (c.floor_at, c.floor_id)
+ORDER BY q.due_at, q.id LIMIT %s
 """
 
 # The lines of all hotlines that running campaigns name, whether enabled or not.
@@ -148,6 +156,11 @@ async def lines(tx: Tx, hotline_ids: Iterable[int]) -> dict[int, LineRow]:
     async with tx.cursor(row_factory=class_row(LineRow)) as cursor:
         await cursor.execute(LINES, [sorted(set(hotline_ids))])
         return {row.hotline_id: row for row in await cursor.fetchall()}
+
+
+async def next_fields(tx: Tx, campaign_id: int, most: int) -> list[tuple[int, dict[str, Any]]]:
+    """(call, its contact's fields) of the calls that are due next, in that order."""
+    return await (await tx.execute(NEXT_FIELDS, [campaign_id, most])).fetchall()
 
 
 async def served_networks(tx: Tx, account_ids: Iterable[int]) -> dict[int, frozenset[str] | None]:

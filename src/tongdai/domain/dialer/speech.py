@@ -1,0 +1,109 @@
+"""What campaigns say is spoken before they dial over a node (`prompts.Preparer`)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from tongdai.domain import scripts
+from tongdai.domain.campaigns import CampaignConfig
+from tongdai.domain.dialer.model import Plan
+from tongdai.domain.dialer.store import planning as store
+from tongdai.domain.live import LegFacts
+from tongdai.domain.prompts.preparing import Preparer, Prompts
+from tongdai.domain.prompts.sounds import SoundBook
+from tongdai.domain.scripts.spoken import constant_items, says_fields, spoken_items
+from tongdai.kit.db import Database
+from tongdai.kit.running import cancel_all
+from tongdai.ports.speech import SpeechFailedError
+
+log = logging.getLogger(__name__)
+
+LOOK_AHEAD = 200
+"""Calls of a campaign whose contacts' own words are spoken before they are due."""
+
+Script = Callable[[int, int, int], Awaitable[scripts.Script]]
+"""(account, script, version) -> script."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What a campaign says, as far as it is the campaign's."""
+
+    account_id: int
+    campaign_id: int
+    script_id: int
+    script_version: int
+    announcement: str
+
+
+class Speech:
+    """Asked by the claiming loop, which waits for nothing."""
+
+    def __init__(self, db: Database, book: SoundBook, script: Script) -> None:
+        self._db = db
+        self._book = book
+        self._script = script
+        self._preparer: Preparer[Spoken] = Preparer(book, constant=self._constant, upcoming=self._upcoming)
+        self._warming: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        await self._book.start()
+        try:
+            await self._preparer.run()
+        finally:
+            await cancel_all(list(self._warming))
+            await self._book.stop()
+
+    def why_not(self, plan: Plan) -> str | None:
+        """Why a campaign may not speak yet; None: it may, or its engines need no sound."""
+        if all(line.node_limit is None for line in plan.lines):
+            return None
+        return self._preparer.ready(
+            Spoken(
+                plan.account_id,
+                plan.campaign_id,
+                plan.script_id,
+                plan.script_version,
+                announcement_of(plan.config),
+            )
+        )
+
+    def warm(self, facts: LegFacts, script: scripts.Script) -> None:
+        """While it rings, have at hand what is said to this person: they may have been imported just now."""
+        items = spoken_items(script, facts.fields, _texts(announcement_of(facts.config)))
+        task = asyncio.create_task(self._warm(facts.leg_id, items))
+        self._warming.add(task)
+        task.add_done_callback(self._warming.discard)
+
+    async def _warm(self, leg_id: int, items: Prompts) -> None:
+        try:
+            await self._book.prepare(items)
+        except SpeechFailedError as error:
+            log.warning("a call may not be spoken", extra={"leg": leg_id, "reason": error.reason})
+
+    async def _constant(self, spoken: Spoken) -> Prompts:
+        return constant_items(await self._script_of(spoken), _texts(spoken.announcement))
+
+    async def _upcoming(self, spoken: Spoken) -> Sequence[tuple[int, Prompts]]:
+        script = await self._script_of(spoken)
+        if not says_fields(script):
+            return ()
+        async with self._db.transaction() as tx:
+            calls = await store.next_fields(tx, spoken.campaign_id, LOOK_AHEAD)
+        return [(call_id, spoken_items(script, fields)) for call_id, fields in calls]
+
+    async def _script_of(self, spoken: Spoken) -> scripts.Script:
+        return await self._script(spoken.account_id, spoken.script_id, spoken.script_version)
+
+
+def announcement_of(config: CampaignConfig) -> str:
+    """What is said before anything is recorded; "": nothing."""
+    given = config.record_announcement
+    return scripts.RECORD_ANNOUNCEMENT if given is None else given
+
+
+def _texts(announcement: str) -> tuple[str, ...]:
+    return (announcement,) if announcement else ()
