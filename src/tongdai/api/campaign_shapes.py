@@ -15,6 +15,7 @@ from tongdai.domain import campaigns
 from tongdai.domain.campaigns import CampaignConfig, DeclaredField, FieldType, RetryRule
 from tongdai.domain.campaigns.declared import MAX_FIELDS
 from tongdai.domain.compliance import Schedule, Window
+from tongdai.domain.scripts import MAX_TEXT_CHARS
 
 Kind = Literal["voice", "otp"]
 Purpose = Literal["advertising", "customer_care", "transactional", "otp", "debt_reminder", "survey"]
@@ -68,6 +69,18 @@ class Settings(CampaignConfig, frozen=True, kw_only=True, forbid_unknown_fields=
     retries: Annotated[dict[str, RetryRule], Meta(max_length=20)] = msgspec.field(default_factory=dict)
     """By outcome: how often more, and after how long. Without a rule a call is not dialled again. Possible
     for voicemail, no_answer, busy, unreachable, congestion, failed and lost."""
+    detect_voicemail: bool = True
+    """False: whoever answers is taken for a person. A call with a one-time code looks all the same."""
+    voicemail_action: Literal["hang_up", "leave_message", "retry"] = "hang_up"
+    """What is done about a machine. `leave_message`: it hears the script from its step `voicemail`; not in an
+    OTP campaign. `retry`: it is hung up on and dialled again, by the rule for `voicemail`, or else once more
+    after an hour. The last two need `detect_voicemail`."""
+    record: bool = False
+    """True: both sides are recorded from the answer to the end. Never a machine; not in an OTP campaign."""
+    record_announcement: Annotated[str, Meta(max_length=MAX_TEXT_CHARS)] | None = None
+    """What a person hears before anything of the call is recorded, with `{fields}` like a script's texts.
+    Null: "Để nâng cao chất lượng phục vụ, cuộc gọi này sẽ được ghi âm." Empty: nothing, because you have told
+    them before."""
     otp_seconds: Annotated[int, Meta(ge=5, le=3600)] = 60
     """An OTP that could not be dialled for so long ends as `expired`."""
     on_unpaid: Literal["wait", "refuse"] | None = None

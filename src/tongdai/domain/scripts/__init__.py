@@ -10,6 +10,7 @@ from tongdai.domain.scripts.errors import (
 from tongdai.domain.scripts.model import (
     CONFIRM_TEXT,
     MAX_STEPS,
+    MAX_TEXT_CHARS,
     Script,
     ScriptEntry,
     ScriptRow,
@@ -35,6 +36,7 @@ from tongdai.domain.scripts.service import (
 __all__ = [
     "CONFIRM_TEXT",
     "MAX_STEPS",
+    "MAX_TEXT_CHARS",
     "RECORD_ANNOUNCEMENT",
     "Recording",
     "ResolveAudio",
