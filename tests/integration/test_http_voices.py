@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import lameenc
+import lameenc  # type: ignore[import-not-found]  # it has no types
 import msgspec
 import pytest
 from tests.fakes.raw_server import Heard, RawServer, Script, raw_server, whole

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tongdai.domain import scripts
 from tongdai.domain.campaigns.model import CampaignConfig
@@ -30,7 +30,7 @@ class Saying:
     account_id: int
     script_id: int
     script_version: int
-    announcement: str
+    announcement: str = field(repr=False)
 
 
 class Speaking:
@@ -73,10 +73,10 @@ class Speaking:
         script = await self._load(what.account_id, what.script_id, what.script_version)
         return constant_items(script, [what.announcement] if what.announcement else [])
 
-    async def _upcoming(self, what: Saying) -> Sequence[tuple[int, Sequence[PromptItem]]]:
+    async def _upcoming(self, what: Saying) -> Sequence[tuple[int, Sequence[PromptItem]]] | None:
         script = await self._load(what.account_id, what.script_id, what.script_version)
         if not says_fields(script):
-            return []
+            return None
         async with self._db.transaction() as tx:
             calls = await store.upcoming(tx, what.campaign_id, self._look_ahead)
         return [

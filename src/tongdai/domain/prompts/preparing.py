@@ -37,6 +37,8 @@ RETRY_S: Final = 5.0
 FORGOTTEN_AFTER_S: Final = 60.0
 """A campaign that nobody has asked about for so long is not prepared any more."""
 CALLS_REMEMBERED: Final = 10_000
+REMEMBERED_S: Final = 1800.0
+"""Less than the hour for which unused sounds are sure to stay: a call that is put off is prepared again."""
 
 Prompts = Sequence[PromptItem]
 Campaign = TypeVar("Campaign", bound=Hashable)
@@ -54,7 +56,7 @@ class Preparer(Generic[Campaign]):
     """`ready` is asked without waiting; `run` does the work, in the process whose engines play the files.
 
     `constant` gives what every call may say, `upcoming` what the next calls say, each with the call's id and
-    in the order in which they come due; none for a campaign that says the same to everybody.
+    in the order in which they come due; None for a campaign that says the same to everybody.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class Preparer(Generic[Campaign]):
         book: SoundBook,
         *,
         constant: Callable[[Campaign], Awaitable[Prompts]],
-        upcoming: Callable[[Campaign], Awaitable[Sequence[tuple[int, Prompts]]]],
+        upcoming: Callable[[Campaign], Awaitable[Sequence[tuple[int, Prompts]] | None]],
         pause_s: float = PAUSE_S,
         patience_s: float = PATIENCE_S,
         retry_s: float = RETRY_S,
@@ -100,7 +102,7 @@ class Preparer(Generic[Campaign]):
 
     async def _keep(self, campaign: Campaign, state: _State) -> None:
         """Keep one campaign prepared for as long as somebody asks about it."""
-        seen: OrderedDict[int, None] = OrderedDict()
+        seen: OrderedDict[int, float] = OrderedDict()
         loop = asyncio.get_running_loop()
         while loop.time() - state.asked_at < FORGOTTEN_AFTER_S:
             try:
@@ -119,11 +121,18 @@ class Preparer(Generic[Campaign]):
             await asyncio.sleep(pause_s)
         del self._states[campaign]
 
-    async def _pass(self, campaign: Campaign, state: _State, seen: OrderedDict[int, None]) -> float:
-        """Prepare once; returns how long to wait. Raises SpeechFailedError when the voice is away."""
+    async def _pass(self, campaign: Campaign, state: _State, seen: OrderedDict[int, float]) -> float:
+        """Prepare once; returns how long to wait. Raises SpeechFailedError when the voice is away.
+
+        `seen`: until when each call that was prepared counts as such.
+        """
         await self._book.prepare(await self._constant(campaign))
         calls = await self._upcoming(campaign)
-        new = [(id_, prompts) for id_, prompts in calls if id_ not in seen]
+        if calls is None:
+            state.reason = None
+            return CONSTANT_PAUSE_S
+        now = asyncio.get_running_loop().time()
+        new = [(id_, prompts) for id_, prompts in calls if seen.get(id_, 0.0) <= now]
         near = {id_ for id_, _ in calls[: (len(calls) + 1) // 2]}
         if state.reason is None and any(id_ in near for id_, _ in new):
             await self._patiently(state, [one for one in new if one[0] in near])
@@ -131,10 +140,10 @@ class Preparer(Generic[Campaign]):
             await self._all([one for one in new if one[0] in near])
         state.reason = None
         await self._all([one for one in new if one[0] not in near])
-        seen.update(dict.fromkeys(id_ for id_, _ in new))
+        seen.update(dict.fromkeys((id_ for id_, _ in new), now + REMEMBERED_S))
         while len(seen) > CALLS_REMEMBERED:
             seen.popitem(last=False)
-        return self._pause_s if calls else CONSTANT_PAUSE_S
+        return self._pause_s
 
     async def _patiently(self, state: _State, calls: Sequence[tuple[int, Prompts]]) -> None:
         """The campaign goes on dialling, unless this takes long."""
