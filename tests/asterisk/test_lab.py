@@ -1,25 +1,36 @@
-"""What the tests of real calls stand on: an Asterisk that boots, dies, freezes and is cut off."""
+"""What tests of real calls stand on: an Asterisk that boots, dies, freezes and is cut off, and far ends."""
 
 from __future__ import annotations
 
 import json
 import socket
+import time
 import urllib.request
 from base64 import b64encode
+from collections.abc import Callable
+from urllib.parse import quote
 
 import pytest
 from tests.fakes.asterisk import AsteriskInstance
+from tests.fakes.sipp import SippPhone
+from tests.fakes.sipp_scenarios import PASSWORD, USERNAME
 
 from tongdai.ports.sip import AsteriskNode
 
 pytestmark = pytest.mark.asterisk
 
 
-def _ask(node: AsteriskNode, path: str, wait_s: float = 10.0) -> object:
+def _ask(
+    node: AsteriskNode, path: str, *, method: str = "GET", body: object = None, wait_s: float = 10.0
+) -> object:
+    request = urllib.request.Request(f"{node.url}/ari/{path}", method=method)
     known = b64encode(f"{node.username}:{node.password}".encode()).decode()
-    request = urllib.request.Request(f"{node.url}/ari/{path}", headers={"Authorization": f"Basic {known}"})
+    request.add_header("Authorization", f"Basic {known}")
+    if body is not None:
+        request.data = json.dumps(body).encode()
+        request.add_header("Content-Type", "application/json")
     with urllib.request.urlopen(request, timeout=wait_s) as answer:
-        return json.load(answer)
+        return json.loads(answer.read() or b"null")
 
 
 def test_an_asterisk_boots_and_answers_to_its_node(asterisk: AsteriskInstance) -> None:
@@ -102,6 +113,122 @@ def test_a_refusing_cut_resets_and_refuses(asterisk: AsteriskInstance) -> None:
     asterisk.heal()
 
     assert _ask(asterisk.node, "asterisk/ping")
+
+
+# ------------------------------------------------------------------ sipp
+
+OUTCOMES = {
+    "002": ["INVITE", "RINGING", "CANCEL"],
+    "003": ["INVITE", "REJECT"],
+    "004": ["INVITE", "RINGING", "REJECT"],
+    "005": ["INVITE", "REJECT"],
+    "009": ["INVITE", "RINGING", "ANSWER", "BYE"],
+    "010": ["INVITE", "REJECT"],
+    "012": ["INVITE", "REJECT"],
+    "015": ["INVITE", "EARLY", "REJECT"],
+    "022": ["INVITE", "RINGING", "ANSWER", "BYE"],
+    "488": ["INVITE", "REJECT"],
+}
+"""Calls that end by themselves; 002 by the ring time."""
+ANSWERED = {
+    "001": ["INVITE", "RINGING", "ANSWER"],
+    "006": ["INVITE", "RINGING", "ANSWER"],
+    "007": ["INVITE", "RINGING", "ANSWER", "DIGIT"],
+    "008": ["INVITE", "RINGING", "ANSWER", "DIGIT"],
+    "014": ["INVITE", "EARLY", "ANSWER"],
+    "016": ["INVITE", "RINGING", "ANSWER"],
+    "017": ["INVITE", "RINGING", "ANSWER"],
+    "018": ["INVITE", "RINGING", "ANSWER"],
+    "019": ["INVITE", "RINGING", "ANSWER"],
+    "021": ["INVITE", "RINGING", "ANSWER"],
+    "023": ["INVITE", "RINGING", "ANSWER"],
+    "024": ["INVITE", "RINGING", "ANSWER"],
+}
+
+
+@pytest.fixture(scope="module")
+def trunk(asterisk: AsteriskInstance) -> str:
+    """An endpoint of the node that any number can be called through."""
+    _push(asterisk.direct, "auth", "lab", auth_type="userpass", username=USERNAME, password=PASSWORD)
+    _push(
+        asterisk.direct,
+        "endpoint",
+        "lab",
+        transport="td-udp",
+        disallow="all",
+        allow="alaw,ulaw",
+        outbound_auth="lab",
+        dtmf_mode="auto_info",
+        media_address="127.0.0.1",
+        bind_rtp_to_media_address="yes",
+        from_user="0281234567",
+    )
+    return "lab"
+
+
+def test_every_number_of_the_far_end_does_what_it_says(asterisk: AsteriskInstance, trunk: str) -> None:
+    with SippPhone() as far_end:
+        for digits in OUTCOMES | ANSWERED:
+            _call(asterisk, trunk, far_end.host, far_end.port, f"0912345{digits}", ring_s=3)
+        for digits, events in (OUTCOMES | ANSWERED).items():
+            _until(lambda d=digits, e=events: far_end.events_of(f"0912345{d}") == e)  # type: ignore[misc]
+        _until(lambda: len(asterisk.channels()) == len(ANSWERED))
+        for digits in ANSWERED:
+            _ask(asterisk.direct, f"channels/0912345{digits}", method="DELETE")
+        for digits, events in ANSWERED.items():
+            _until(lambda d=digits, e=events: far_end.events_of(f"0912345{d}") == [*e, "BYE"])  # type: ignore[misc]
+
+        assert far_end.most_channels() <= len(OUTCOMES | ANSWERED)
+        assert far_end.invited_more_than_once() == {}
+        reasons = {line.number[-3:]: line.cause for line in far_end.lines() if line.event == "REJECT"}
+        assert reasons == {
+            "003": "486", "004": "603", "005": "404", "010": "503", "012": "480", "015": "404", "488": "488"
+        }  # fmt: skip
+
+
+def test_a_number_that_is_called_twice_is_in_the_far_ends_log_twice(
+    asterisk: AsteriskInstance, trunk: str
+) -> None:
+    with SippPhone() as far_end:
+        for times in (1, 2):
+            _call(asterisk, trunk, far_end.host, far_end.port, "0912345003", ring_s=3)
+            _until(lambda t=times: far_end.events_of("0912345003") == ["INVITE", "REJECT"] * t)  # type: ignore[misc]
+
+        assert far_end.invited_more_than_once() == {"0912345003": 2}
+        assert far_end.most_channels() == 1
+
+
+def test_two_calls_at_once_are_two_channels_and_two_in_a_second(
+    asterisk: AsteriskInstance, trunk: str
+) -> None:
+    with SippPhone(host="127.0.0.2", kinds=("001",)) as far_end:
+        for number in ("0912345001", "0913345001"):
+            _call(asterisk, trunk, far_end.host, far_end.port, number, ring_s=3)
+        _until(lambda: [line.event for line in far_end.lines()].count("ANSWER") == 2)
+
+        assert far_end.most_channels() == 2
+        assert far_end.most_in_any_second() == 2
+
+
+def _push(node: AsteriskNode, kind: str, name: str, **fields: str) -> None:
+    listed = [{"attribute": attribute, "value": value} for attribute, value in fields.items()]
+    path = f"asterisk/config/dynamic/res_pjsip/{kind}/{name}"
+    _ask(node, path, method="PUT", body={"fields": listed})
+
+
+def _call(asterisk: AsteriskInstance, trunk: str, host: str, port: int, number: str, *, ring_s: int) -> None:
+    """Calls a number; its channel has the number as id. Who answers is held in silence for a minute."""
+    target = quote(f"PJSIP/{trunk}/sip:{number}@{host}:{port}", safe="")
+    where = "context=td-still&extension=s&priority=1&callerId=0281234567"
+    path = f"channels?endpoint={target}&channelId={number}&timeout={ring_s}&{where}"
+    _ask(asterisk.direct, path, method="POST")
+
+
+def _until(holds: Callable[[], bool], within_s: float = 15.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.01)
 
 
 def _read_on(line: socket.socket) -> None:
