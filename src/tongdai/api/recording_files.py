@@ -99,6 +99,8 @@ async def _sound(
     key, size = (row.storage_key, row.size_bytes) if format == "wav" else _mp3_of(row)
     assert size is not None, "it is stored"
     headers = {
+        # The operation's own media type would win over the answer's.
+        "Content-Type": TYPES[format],
         "Accept-Ranges": "bytes",
         "Content-Disposition": f"inline; filename=recording-{row.id}.{format}",
         "ETag": f'"{row.id}-{size}"',
@@ -118,7 +120,7 @@ async def _sound(
     except (StoredFileMissingError, StopAsyncIteration):
         # It was deleted since the row was read.
         raise RecordingNotFoundError(_NOT_FOUND) from None
-    return Stream(_joined(first, pieces), status_code=status, media_type=TYPES[format], headers=headers)
+    return Stream(_joined(first, pieces), status_code=status, headers=headers)
 
 
 def _mp3_of(row: Recording) -> tuple[str, int | None]:
