@@ -12,13 +12,17 @@ What the engine and these files agree on:
   `INCOMING_LIMIT_S` from then on; whoever accepts it sets `TIMEOUT(absolute)` anew.
 - `td-end,s,1`: the hangup handler of a leg. It writes what became of the leg into AstDB: under the family
   `td<YYYYMMDD>` (the day of the end in UTC) and the key `<leg id>` the line
-  `<epoch>|<Q.850 cause>|<SIP status or nothing>|<TDLOG>`, and each further part of the log under
+  `<epoch with milliseconds>|<Q.850 cause>|<SIP status or nothing>|<STASISSTATUS, nothing when nobody
+  answered>|<TDLOG>`, and each further part of the log under
   `<leg id>.<n>` from the variable `TDLOG<n>`, 1 to `LOG_PARTS`, up to the first that is empty. The leg is
   `TDLEG`, or else what follows `td-` in the channel's id.
 - `td-amd,s,1`: listens whether a person or a machine has answered, then enters the application that `TDAPP`
   names with `amd`, status and cause. `TDAMD` may hold arguments of AMD.
 - `td-purge,<YYYYMMDD>,1`: forgets the ends of that day. Reached as `Local/<YYYYMMDD>@td-purge`; rings
   nothing.
+- `td-read,<leg id>,1`: reads what `td-end` wrote of a leg today or yesterday into `TDREC`, `TDREC1` and so on
+  of this channel, sets `TDREAD` to 1 and does nothing for `STILL_S`. Reached as `Local/<leg id>@td-read`;
+  rings nothing. Functions that read AstDB are closed to ARI itself.
 - `td-still,s,1`: does nothing for `STILL_S`. Reached as `Local/s@td-still`; rings nothing.
 """
 
@@ -36,6 +40,7 @@ END_HANDLER: Final = "td-end,s,1"
 AMD_CONTEXT: Final = "td-amd"
 PURGE_CONTEXT: Final = "td-purge"
 STILL_CONTEXT: Final = "td-still"
+READ_CONTEXT: Final = "td-read"
 
 LOG_PARTS: Final = 12
 """Further parts of a leg's log that are kept, each of at most 3,000 bytes."""
@@ -227,14 +232,35 @@ def _end() -> str:
 exten => s,1,Set(TDOF=${{IF($["${{TDLEG}}" = ""]?${{CHANNEL(uniqueid):3}}:${{TDLEG}})}})
  same => n,Set(TDKEY=td${{STRFTIME(${{EPOCH}},UTC,%Y%m%d)}}/${{TDOF}})
  same => n,Set(TDSIP=${{HANGUPCAUSE(${{CHANNEL(name)}},tech)}})
- same => n,Set(DB(${{TDKEY}})=${{EPOCH}}|${{HANGUPCAUSE}}|${{TDSIP:4:3}}|${{TDLOG}})
+ same => n,Set(TDEND=${{STRFTIME(,UTC,%s.%3q)}}|${{HANGUPCAUSE}}|${{TDSIP:4:3}}|${{STASISSTATUS}})
+ same => n,Set(DB(${{TDKEY}})=${{TDEND}}|${{TDLOG}})
 {parts} same => n(done),Return()
 
 """
 
 
 def _others() -> str:
-    return f"""[{AMD_CONTEXT}]
+    day = "STRFTIME({},UTC,%Y%m%d)"
+    days = (day.format("${EPOCH}"), day.format("$[${EPOCH} - 86400]"))
+    find = "".join(
+        f" same => n,Set(TDKEY=td${{{one}}}/${{EXTEN}})\n"
+        f' same => n,GotoIf($["${{DB(${{TDKEY}})}}" != ""]?found)\n'
+        for one in days
+    )
+    parts = "".join(
+        f" same => n,Set(TDREC{n}=${{DB(${{TDKEY}}.{n})}})\n"
+        f' same => n,GotoIf($["${{LEN(${{TDREC{n}}})}}" = "0"]?read)\n'
+        for n in range(1, LOG_PARTS + 1)
+    )
+    return f"""[{READ_CONTEXT}]
+exten => _X!,1,NoOp()
+{find} same => n,Goto(read)
+ same => n(found),Set(TDREC=${{DB(${{TDKEY}})}})
+{parts} same => n(read),Set(TDREAD=1)
+ same => n,Wait({STILL_S})
+ same => n,Hangup()
+
+[{AMD_CONTEXT}]
 exten => s,1,AMD(${{TDAMD}})
  same => n,Stasis(${{TDAPP}},amd,${{AMDSTATUS}},${{AMDCAUSE}})
  same => n,Hangup()
