@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tongdai.bootstrap import RENDERERS, build
+import pytest
+
+from tongdai.bootstrap import RENDERERS, build, speakers
 from tongdai.domain.webhooks import FORMATS
-from tongdai.settings import Settings
+from tongdai.settings import Settings, SettingsError
 
 
 def test_the_apis_know_the_engines_that_the_dialer_has() -> None:
@@ -43,3 +45,39 @@ def test_zalo_is_asked_where_the_settings_say() -> None:
     for zalo in (platform.services.zalo, platform.zalo_client()):
         page = zalo.permission_url(12, "https://shop.vn/back", "s", None)
         assert page.startswith("http://127.0.0.1:9/zalo/v4/oa/permission?app_id=12&")
+
+
+def voiced(**more: object) -> Settings:
+    return Settings(database_url="postgresql://nowhere", secret_key=bytes(range(32)).hex(), **more)  # type: ignore[arg-type]
+
+
+def test_only_voices_that_are_set_up_are_providers(tmp_path: Path) -> None:
+    assert set(speakers(voiced())) == {"espeak"}
+    everything = voiced(
+        piper_voices=str(tmp_path), httptts_provider="zalo", httptts_key="k", speech_voice="http:2"
+    )
+    assert set(speakers(everything)) == {"espeak", "piper", "http"}
+    build(everything).sounds().check_voice("piper:vi_VN-vais1000-medium")
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"speech_voice": "piper:x"}, "speech_voice"),
+        ({"speech_voice": ""}, "speech_voice"),
+        ({"speech_fallback": "http:banmai"}, "speech_fallback"),
+        ({"httptts_provider": "nobody"}, "httptts_provider"),
+    ],
+)
+def test_a_voice_that_is_not_set_up_stops_the_start(settings: dict[str, object], named: str) -> None:
+    with pytest.raises(SettingsError, match=named):
+        build(voiced(**settings)).sounds()
+
+
+def test_sounds_are_kept_beside_the_other_data_unless_told_otherwise(tmp_path: Path) -> None:
+    assert voiced(data_dir=str(tmp_path)).sounds_path == tmp_path / "sounds"
+    assert voiced(sounds_dir="/srv/sounds").sounds_path == Path("/srv/sounds")
+
+
+def test_the_key_of_a_voice_is_not_printed() -> None:
+    assert "s3cret" not in repr(voiced(httptts_key="s3cret"))
