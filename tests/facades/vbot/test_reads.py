@@ -12,8 +12,9 @@ from tests import factories
 from tests.facades.vbot.client import Api, answer_of, bearer, invalid
 from tests.factories import Cast, Person
 from tests.fakes.clock import FakeClock
+from tests.fakes.dialling import rows
 
-from tongdai.domain import billing, routing
+from tongdai.domain import billing, recordings, routing
 from tongdai.domain.inbound.store import reading
 from tongdai.kit.db import Database
 from tongdai.ports.services import Services, VBotOptions
@@ -122,6 +123,34 @@ async def test_an_ended_attempt_is_a_row_with_the_vendors_fields(api: Api, cast:
             }
         ],
     }
+
+
+async def test_a_row_has_the_addresses_of_what_was_recorded_of_that_attempt(
+    api: Api, cast: Cast, past: Past, db: Database
+) -> None:
+    await past.add("84912345001")
+    await past.add("84912345002", NOON + timedelta(minutes=1))
+    found = await rows(db, "SELECT id, call_id FROM attempts ORDER BY id LIMIT 1")
+    [(attempt_id, call_id)] = found
+    new = recordings.NewRecording(
+        account_id=cast.owner.account_id,
+        leg_id=1,
+        engine="asterisk/1",
+        name="td-1-0",
+        kind="call",
+        seconds=1.0,
+        at=NOON,
+        call_id=call_id,
+        attempt_id=attempt_id,
+    )
+    async with db.transaction() as tx:
+        [recording_id] = await recordings.note(tx, [new])
+
+    second, first = (await api.get(cast.owner.api_key, HISTORY))["data"]
+
+    assert second["record_file"] == []
+    [address] = first["record_file"]
+    assert address.partition("?")[0] == f"/v1/recordings/{recording_id}/file"
 
 
 async def test_calls_come_newest_first_page_by_page_and_running_ones_not_at_all(

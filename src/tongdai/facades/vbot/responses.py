@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -95,15 +95,27 @@ def hotline_row(hotline: Hotline) -> HotlineRow:
     return HotlineRow(hotline.brand_name or number, number, f"HL_{hotline.id}")
 
 
-def history(rows: Sequence[HistoryRow | IncomingCall], date_format: str) -> list[HistoryCall]:
+RecordFiles = Mapping[int, list[str]]
+"""Where what was recorded can be heard, by attempt or by call that came in."""
+_NONE: Final[list[str]] = []
+
+
+def history(
+    rows: Sequence[HistoryRow | IncomingCall],
+    date_format: str,
+    of_attempts: RecordFiles,
+    of_incoming: RecordFiles,
+) -> list[HistoryCall]:
     """Calls of campaigns and calls that came in, as the call history has them."""
     return [
-        _incoming_row(row, date_format) if isinstance(row, IncomingCall) else _history_row(row, date_format)
+        _incoming_row(row, date_format, of_incoming.get(row.id, _NONE))
+        if isinstance(row, IncomingCall)
+        else _history_row(row, date_format, of_attempts.get(row.attempt_id, _NONE))
         for row in rows
     ]
 
 
-def _incoming_row(row: IncomingCall, date_format: str) -> HistoryCall:
+def _incoming_row(row: IncomingCall, date_format: str, record_files: list[str]) -> HistoryCall:
     duration_s = row.duration_s or 0
     call = incoming_history_call(
         kind=row.kind or "",
@@ -113,13 +125,13 @@ def _incoming_row(row: IncomingCall, date_format: str) -> HistoryCall:
         came_at=row.came_at,
         duration_s=duration_s,
         rung=msgspec.convert(row.transfers or [], list[RungPhone]),
-        record_files=[],
+        record_files=record_files,
         options={"date_format": date_format},
     )
     return _with_duration(call, (row.ring_s or 0) + duration_s)
 
 
-def _history_row(row: HistoryRow, date_format: str) -> HistoryCall:
+def _history_row(row: HistoryRow, date_format: str, record_files: list[str]) -> HistoryCall:
     call = history_call(
         hotline=row.hotline,
         phone=contacts.shown(row.number),
@@ -127,7 +139,7 @@ def _history_row(row: HistoryRow, date_format: str) -> HistoryCall:
         duration_s=row.duration_s,
         postage=row.postage,
         outcome=row.outcome,
-        record_files=[],
+        record_files=record_files,
         options={"date_format": date_format},
     )
     return _with_duration(call, row.ring_s + row.duration_s)

@@ -19,8 +19,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 from litestar.types import Method, Receive, Scope
 
-from tongdai.domain import accounts, billing, campaigns, contacts, inbound, routing
+from tongdai.domain import accounts, billing, campaigns, contacts, inbound, recordings, routing
 from tongdai.domain.accounts import Caller, Lives, LoginTokens, Role
+from tongdai.domain.calls import HistoryRow
 from tongdai.domain.campaigns import NewContact, TemplateNotFoundError
 from tongdai.facades._shared.answers import HEADERS, JSON, RETRY_AFTER, json_answer
 from tongdai.facades._shared.bodies import read_body
@@ -157,7 +158,17 @@ async def list_history(services: Services, scope: Scope, receive: Receive) -> ob
             offset=(query.page - 1) * query.size,
             limit=query.size,
         )
-    return responses.history(rows, services.vbot.date_format)
+        of_attempts = [row.call_id for row in rows if isinstance(row, HistoryRow)]
+        of_incoming = [row.id for row in rows if not isinstance(row, HistoryRow)]
+        made = await recordings.of_calls(tx, caller.account_id, of_attempts)
+        came = await recordings.of_incoming_calls(tx, caller.account_id, of_incoming)
+    links, now = recordings.Links(services.keyring, services.recordings), services.clock.now()
+    return responses.history(
+        rows,
+        services.vbot.date_format,
+        links.told_by_attempt(made, now),
+        links.told_by_incoming(came, now),
+    )
 
 
 async def get_balance(services: Services, scope: Scope, receive: Receive) -> object:
