@@ -74,7 +74,7 @@ async def services(
         clock=clock,
         hinter=hinter,
         storage=FileStorage(tmp_path / "files"),
-        engines=frozenset({"sandbox"}),
+        engines=frozenset({"sandbox", "asterisk"}),
         zalo=zalo,
         zalo_options=ZaloOptions(public_url=PUBLIC_URL),
     )

@@ -106,7 +106,7 @@ def fuzzed(database_url: str, keyring: Keyring, clock: FakeClock, tmp_path: Path
             clock=clock,
             hinter=hinter,
             storage=FileStorage(tmp_path / "files"),
-            engines=frozenset({"sandbox"}),
+            engines=frozenset({"sandbox", "asterisk"}),
             zalo=client,
         )
         app = create_app(services)

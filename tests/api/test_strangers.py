@@ -234,6 +234,13 @@ WITHOUT_IDS = {
     "GET /accounts/{account_id}",
     "POST /accounts/{account_id}/users",
     "POST /accounts/{account_id}/users/{user_id}/keys",
+    # Nodes: test_nodes.
+    "POST /nodes",
+    "GET /nodes",
+    "GET /nodes/{node_id}",
+    "GET /nodes/{node_id}/status",
+    "PATCH /nodes/{node_id}",
+    "DELETE /nodes/{node_id}",
     # Money: test_money.
     "GET /wallet",
     "GET /ledger",
@@ -269,7 +276,7 @@ WITHOUT_IDS = {
     "POST /vendor-keys",
 }
 # Ids that a platform key alone sends.
-OF_THE_PLATFORM = {"account_id", "user_id", "tariff_id", "plan_id", "subscription_id"}
+OF_THE_PLATFORM = {"account_id", "user_id", "tariff_id", "plan_id", "subscription_id", "node_id"}
 UNKNOWN_WORLD = World(**dict.fromkeys(World.__dataclass_fields__, UNKNOWN))
 
 

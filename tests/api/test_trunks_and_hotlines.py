@@ -43,7 +43,7 @@ async def test_a_trunk_without_the_contract_values_is_refused(owner: Api) -> Non
     assert (await owner.post("/trunks", TRUNK | {"max_channels": "30"})).status_code == 400
 
 
-@pytest.mark.parametrize("engine", ["banana", "asterisk"])
+@pytest.mark.parametrize("engine", ["banana", "freeswitch"])
 async def test_an_engine_that_is_not_there_is_refused_with_those_that_are(owner: Api, engine: str) -> None:
     made = await owner.made("/trunks", TRUNK)
 

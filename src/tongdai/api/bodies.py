@@ -37,7 +37,7 @@ Moment = Annotated[datetime, Meta(tz=True)]
 """Of the years 1970 to 2999, which `decode` sees to: beyond, other zones and the database lose their way."""
 Network = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,40}$")]
 
-_WHERE = re.compile(r"^(?P<message>.*) - at `\$\.?(?P<path>.*)`$", re.DOTALL)
+_WHERE = re.compile(r"^(?P<message>.*) - at `(?:key` in `)?\$\.?(?P<path>.*)`$", re.DOTALL)
 _FIELD = re.compile(r"Object (?:missing required|contains unknown) field `(?P<name>.+)`$", re.DOTALL)
 _LONGEST_NAME = 64
 """Of a field in a path; a sender may call one whatever fits into a body."""

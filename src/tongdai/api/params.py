@@ -14,6 +14,7 @@ KeyId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of an API 
 VendorKeyId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a key of a vendor's API.")]
 ProjectId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a project.")]
 TrunkId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a trunk.")]
+NodeId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of an Asterisk node.")]
 HotlineId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a hotline.")]
 ScriptId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a script.")]
 AudioId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of an audio file.")]

@@ -24,6 +24,7 @@ from tongdai.api import (
     hotlines,
     keys,
     me,
+    nodes,
     plans,
     problems,
     projects,
@@ -70,7 +71,7 @@ TAGS = [
     Tag("Webhooks", "Addresses of yours that are told what became of your calls, and what was delivered."),
     Tag("Zalo", "Official Accounts, their journeys, messages and templates."),
     Tag("Wallet", "What your account has, what it paid for which call, and what calls cost."),
-    Tag("Platform", "Accounts, users, prices and money. For a platform key alone, which opens nothing else."),
+    Tag("Platform", "Accounts, users, money, Asterisk nodes. For a platform key alone, which opens no more."),
 ]
 """For the OpenAPI document."""
 
@@ -110,6 +111,7 @@ _HANDLERS: list[ControllerRouterHandler] = [
     *wallet.HANDLERS,
     *tariffs.HANDLERS,
     *plans.HANDLERS,
+    *nodes.HANDLERS,
     *zalo_apps.HANDLERS,
     *zalo_connections.HANDLERS,
     *zalo_journeys.HANDLERS,

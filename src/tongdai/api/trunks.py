@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import get, patch, post
@@ -11,10 +11,11 @@ from litestar.params import JSONBody
 from msgspec import UNSET, Meta, UnsetType
 
 from tongdai.api.auth import CalledBy, Wired
-from tongdai.api.bodies import Channels, Cps, Moment, Name, Network, given
+from tongdai.api.bodies import Channels, Cps, Id, Moment, Name, Network, given
 from tongdai.api.paging import Cursor, Limit, after, cut
 from tongdai.api.params import TrunkId
 from tongdai.api.problems import answers
+from tongdai.api.sip_shapes import GivenSip, Sip, changes_of
 from tongdai.api.times import shown_time, still_to_come
 from tongdai.domain import routing
 from tongdai.ports.services import Services
@@ -25,6 +26,7 @@ NumberFormat = Literal["national", "e164", "plus"]
 Engine = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,40}$")]
 Networks = Annotated[list[Network], Meta(min_length=1, max_length=100)]
 CoolAfter = Annotated[int, Meta(ge=1, le=routing.MAX_COOL_AFTER)]
+NodeIds = Annotated[list[Id], Meta(min_length=1, max_length=100)]
 CoolSeconds = Annotated[int, Meta(ge=1, le=routing.MAX_COOL_SECONDS)]
 
 
@@ -34,7 +36,7 @@ class Trunk(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     name: str
     engine: str
-    """`sandbox`: a simulated carrier, which calls nobody."""
+    """`sandbox`: a simulated carrier, which calls nobody. `asterisk`: real calls, by SIP."""
     max_channels: int | None
     """Calls at a time. Null: no cap."""
     max_cps: float | None
@@ -51,6 +53,10 @@ class Trunk(msgspec.Struct, frozen=True, kw_only=True):
     """How long that while is."""
     cooling_until: datetime | None
     """Nothing is dialled over it before. Null: it does not cool down."""
+    sip: Sip | None
+    """How its carrier is reached. Null: its engine is not `asterisk`."""
+    node_ids: list[int] | None
+    """The Asterisk nodes that its carrier knows. Null: all."""
     enabled: bool
     created_at: datetime
 
@@ -68,6 +74,8 @@ class Trunk(msgspec.Struct, frozen=True, kw_only=True):
             cool_after=row.cool_after,
             cool_seconds=row.cool_seconds,
             cooling_until=still_to_come(row.cooling_until, now),
+            sip=Sip.of(row),
+            node_ids=row.node_ids,
             enabled=row.enabled,
             created_at=shown_time(row.created_at),
         )
@@ -87,7 +95,7 @@ class NewTrunk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     name: Name
     """Unique in the account."""
     engine: Engine
-    """One that this installation has, such as `sandbox`; the refusal of another names them."""
+    """One that this installation has: `sandbox`, `asterisk`; the refusal of another names them."""
     max_channels: Channels | None
     """What the carrier's contract says: calls at a time. Null: no cap."""
     max_cps: Cps | None
@@ -101,6 +109,10 @@ class NewTrunk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Failures of the carrier in a row after which nothing is dialled over it for a while. Null: never."""
     cool_seconds: CoolSeconds = routing.DEFAULT_COOL_SECONDS
     """How long that while is."""
+    sip: GivenSip | None = None
+    """How its carrier is reached: needed with the engine `asterisk`, and refused with any other."""
+    node_ids: NodeIds | None = None
+    """The Asterisk nodes that its carrier knows, where it does not know all of them. Null: all."""
     enabled: bool = True
 
 
@@ -122,6 +134,10 @@ class TrunkChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     cool_seconds: CoolSeconds | UnsetType = UNSET
     cooling_until: Moment | UnsetType | None = UNSET
     """Dial nothing over it before. Null: dial again now, and count failures anew."""
+    sip: GivenSip | UnsetType | None = UNSET
+    """As a whole, but for the password, which stays when it is left out. Null: with another engine."""
+    node_ids: NodeIds | UnsetType | None = UNSET
+    """Null: all."""
     enabled: bool | UnsetType = UNSET
     """False: nothing is dialled over it."""
 
@@ -136,6 +152,7 @@ class TrunkChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 async def create_trunk(services: Wired, caller: CalledBy, data: JSONBody[NewTrunk]) -> Trunk:
     """A new trunk. 409 when another has this name."""
     _require_served(services, data.engine)
+    sip = changes_of(data.sip, services.keyring, caller.account_id)
     async with services.db.transaction() as tx:
         row = await routing.create_trunk(
             tx,
@@ -149,6 +166,9 @@ async def create_trunk(services: Wired, caller: CalledBy, data: JSONBody[NewTrun
             networks=data.networks,
             cool_after=data.cool_after,
             cool_seconds=data.cool_seconds,
+            sip=sip.get("sip"),
+            sip_password=sip.get("sip_password"),
+            node_ids=data.node_ids,
             enabled=data.enabled,
         )
     return Trunk.of(row, services.clock.now())
@@ -192,8 +212,9 @@ async def update_trunk(
 ) -> Trunk:
     """A change holds from the next call on; calls that are up go on. 409 when another has this name."""
     _require_served(services, data.engine)
+    sip: dict[str, Any] = {**changes_of(data.sip, services.keyring, caller.account_id)}
     async with services.db.transaction() as tx:
-        row = await routing.update_trunk(tx, caller.account_id, trunk_id, **given(data))
+        row = await routing.update_trunk(tx, caller.account_id, trunk_id, **given(data) | sip)
     return Trunk.of(row, services.clock.now())
 
 

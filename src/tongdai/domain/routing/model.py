@@ -153,6 +153,16 @@ class Node(NodeValues):
     created_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """How a node is, as the database knows it."""
+
+    live: int
+    """Channels in use."""
+    kept: bool
+    """A dialer reaches it, and hears the calls that come in there."""
+
+
 def may_call(hotline_network: str | None, trunk_networks: Collection[str] | None, network: str) -> bool:
     """Whether a hotline on a trunk may call numbers of a routing group.
 

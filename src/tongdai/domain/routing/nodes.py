@@ -10,7 +10,7 @@ from typing import Any, Final, TypedDict, Unpack
 
 from tongdai.domain.accounts import cap_faults
 from tongdai.domain.routing.errors import NodeInUseError, NodeInvalidError, NodeNotFoundError
-from tongdai.domain.routing.model import Node, NodeValues, node_faults
+from tongdai.domain.routing.model import Node, NodeStatus, NodeValues, node_faults
 from tongdai.domain.routing.store import nodes as store
 from tongdai.domain.routing.store import trunks
 from tongdai.kit.crypto import Keyring
@@ -76,6 +76,14 @@ async def get_node(tx: Tx, node_id: int) -> Node:
 async def list_nodes(tx: Tx, *, after: int = 0, limit: int = 100) -> list[Node]:
     """In id order, those after an id."""
     return await store.page(tx, after, limit)
+
+
+async def node_status(tx: Tx, node_id: int) -> NodeStatus:
+    """Raises NodeNotFoundError."""
+    status = await store.status(tx, node_id)
+    if status is None:
+        raise NodeNotFoundError(node_id=node_id)
+    return status
 
 
 async def update_node(

@@ -9,7 +9,7 @@ from psycopg.errors import UniqueViolation
 from psycopg.rows import class_row
 
 from tongdai.domain.routing.errors import NodeNameTakenError
-from tongdai.domain.routing.model import DEFAULT_COOL_SECONDS, Node, NodeValues
+from tongdai.domain.routing.model import DEFAULT_COOL_SECONDS, Node, NodeStatus, NodeValues
 from tongdai.domain.routing.store.caps import add_limit, new_id, set_limit
 from tongdai.kit.db import Sql, Tx
 
@@ -45,6 +45,17 @@ SELECT n.id, n.name, n.url, n.username, n.sounds_path, n.enabled, l.max_channels
 FROM asterisk_nodes n JOIN limits l ON l.id = n.limit_id
 WHERE n.id > %s
 ORDER BY n.id LIMIT %s
+"""
+
+# The channels that a node has in use, and whether a keeper holds its lock (`inbound`): one that reaches it.
+STATUS: Final[Sql] = """
+SELECT l.live, EXISTS (
+    SELECT FROM pg_locks
+    WHERE locktype = 'advisory' AND classid = 7342 AND objid::bigint = n.id AND objsubid = 2 AND granted
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+) AS kept
+FROM asterisk_nodes n JOIN limits l ON l.id = n.limit_id
+WHERE n.id = %s
 """
 
 # All of them with their passwords, for those who connect to them. There are a few.
@@ -110,6 +121,11 @@ async def page(tx: Tx, after: int, limit: int) -> list[Node]:
     async with tx.cursor(row_factory=class_row(Node)) as cursor:
         await cursor.execute(PAGE, (after, limit))
         return await cursor.fetchall()
+
+
+async def status(tx: Tx, node_id: int) -> NodeStatus | None:
+    async with tx.cursor(row_factory=class_row(NodeStatus)) as cursor:
+        return await (await cursor.execute(STATUS, (node_id,))).fetchone()
 
 
 async def all_sealed(tx: Tx) -> list[SealedNode]:
