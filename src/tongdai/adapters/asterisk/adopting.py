@@ -1,0 +1,324 @@
+"""Taking over legs that another client began, or that this one lost sight of.
+
+What a leg was is read from its channel's journal; what happened while nobody listened is made up from what
+Asterisk shows now. A leg without a channel is looked up in Asterisk's own database. Before that its channel's
+id is taken by a channel that dials nobody, so that a request which is still on its way cannot ring any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import msgspec
+
+from tongdai.adapters.asterisk.dialplan import INCOMING_APP, READ_CONTEXT
+from tongdai.adapters.asterisk.heard import Channel, Heard
+from tongdai.adapters.asterisk.journal import (
+    MOST_PIECES,
+    Journal,
+    JournalError,
+    decode,
+    is_whole,
+    variable,
+)
+from tongdai.adapters.asterisk.leg import Leg
+from tongdai.adapters.asterisk.recording import recording_name
+from tongdai.adapters.asterisk.resuming import Facts, replay_end, resume
+from tongdai.adapters.asterisk.wire import Watcher, channel_of, leg_of
+from tongdai.ports.telephony import (
+    EndCause,
+    EngineUnreachableError,
+    LegKnowledge,
+    LegRef,
+)
+
+if TYPE_CHECKING:
+    from tongdai.adapters.asterisk.engine import AsteriskEngine
+
+TAKEN_LOOK_S = 5.0
+"""Between two looks whether an application that was taken over is still needed."""
+TOMBSTONE_S = 60
+"""For so long the id of a leg that was never seen cannot be dialled."""
+KEPT_FOR = timedelta(hours=23)
+"""The ends of calls are found today and tomorrow."""
+STARTUP_MARGIN_S = 2.0
+"""How far the clocks of a node, of the database and of this process may be apart."""
+READ_WITHIN_S = 3.0
+_OK, _NOT_FOUND, _CONFLICT = 200, 404, 409
+_AT_ONCE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """What Asterisk noted at a leg's end."""
+
+    at: float
+    """Epoch seconds by the node's clock."""
+    cause: int
+    status: int
+    answered: bool
+    journal: str
+
+
+class _Waiting:
+    """Keeps what is heard of a leg until it is known how far the leg is."""
+
+    def __init__(self) -> None:
+        self.heard: list[Heard] = []
+
+    def on_heard(self, heard: Heard) -> None:
+        self.heard.append(heard)
+
+
+async def adopt(engine: AsteriskEngine, refs: Sequence[LegRef]) -> dict[int, LegKnowledge]:
+    """Raises EngineUnreachableError; what was adopted until then is told all the same."""
+    await _take_applications(engine, {ref.channel or channel_of(ref.leg_id) for ref in refs})
+    up_since = await _up_since(engine)
+    places = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(ref: LegRef) -> LegKnowledge:
+        async with places:
+            return await _adopt_one(engine, ref, up_since)
+
+    known = await asyncio.gather(*(one(ref) for ref in refs))
+    return {ref.leg_id: knowledge for ref, knowledge in zip(refs, known, strict=True)}
+
+
+async def has_calls(engine: AsteriskEngine, app: str) -> bool:
+    reply = await engine.ask("GET", f"applications/{app}")
+    return reply.ok and any(leg_of(channel) is not None for channel in reply.json().get("channel_ids", ()))
+
+
+async def look_after(engine: AsteriskEngine, leg: Leg) -> None:
+    """A leg of ours of which Asterisk ought to have said something. Raises EngineUnreachableError."""
+    reply = await engine.ask("GET", f"channels/{quote(leg.channel)}")
+    if leg.ended:
+        return
+    if reply.ok:
+        leg.insist()
+        return
+    end, _ = await _read_end(engine, leg.leg_id)
+    if leg.ended:
+        return
+    if end is None:
+        leg.end(leg.at(), EndCause.FAILURE if leg.journal.answered_at is None else EndCause.NORMAL)
+    else:
+        leg.end_noted(leg.at(), end.cause, end.status)
+
+
+async def _take_applications(engine: AsteriskEngine, channels: set[str]) -> None:
+    reply = await engine.ask("GET", "applications")
+    for app in reply.json() if reply.ok else ():
+        name = app["name"]
+        if name.startswith("td-") and name != INCOMING_APP and not channels.isdisjoint(app["channel_ids"]):
+            await engine.take_over(name)
+
+
+async def _up_since(engine: AsteriskEngine) -> float:
+    """Epoch seconds, by the node's clock."""
+    reply = await engine.ask("GET", "asterisk/info?only=status")
+    if not reply.ok:
+        raise EngineUnreachableError("Asterisk does not say since when it is up")
+    return _moment(reply.json()["status"]["startup_time"])
+
+
+async def _adopt_one(engine: AsteriskEngine, ref: LegRef, up_since: float) -> LegKnowledge:
+    channel = ref.channel or channel_of(ref.leg_id)
+    held = engine.legs.pop(ref.leg_id, None)
+    if held is not None:
+        held.write_journal()
+        held.forget()
+    for _ in range(2):
+        waiting = _Waiting()
+        there = await _channel(engine, channel, waiting)
+        if there is not None and not _is_tombstone(there):
+            return await _resume(engine, ref.leg_id, there, waiting)
+        if engine.watcher(channel) is waiting:
+            engine.unwatch(channel)
+        end, ahead = await _read_end(engine, ref.leg_id)
+        if end is not None:
+            return _replay_end(engine, ref.leg_id, end, ahead)
+        if ahead is not None:
+            return _knowledge(ref, up_since - ahead)
+    raise EngineUnreachableError("a leg comes and goes")
+
+
+def _knowledge(ref: LegRef, up_since: float) -> LegKnowledge:
+    """Of a leg that has neither a channel nor an end."""
+    certain = ref.dial_at.timestamp() > up_since + STARTUP_MARGIN_S
+    recent = datetime.now(UTC) - ref.dial_at < KEPT_FOR
+    return LegKnowledge.NEVER_SEEN if certain and recent and not ref.channel else LegKnowledge.FORGOTTEN
+
+
+# ------------------------------------------------------------------ a leg that is up
+
+
+async def _channel(engine: AsteriskEngine, channel: str, waiting: Watcher) -> Channel | None:
+    """The channel, of whose events this engine hears from now on."""
+    if (watcher := engine.watcher(channel)) is not None and isinstance(watcher, Leg):
+        engine.unwatch(channel)
+    if engine.watcher(channel) is None:
+        engine.watch(channel, waiting)
+    source = quote(f"channel:{channel}")
+    await engine.ask("POST", f"applications/{engine.app}/subscription?eventSource={source}")
+    reply = await engine.ask("GET", f"channels/{quote(channel)}")
+    if reply.status == _NOT_FOUND:
+        return None
+    return msgspec.convert(reply.json(), Channel)
+
+
+def _is_tombstone(channel: Channel) -> bool:
+    return channel.name.startswith("Local/")
+
+
+async def _resume(engine: AsteriskEngine, leg_id: int, channel: Channel, waiting: _Waiting) -> LegKnowledge:
+    if engine.watcher(channel.id) is not waiting:
+        # A phone that a leg of this engine rings: that leg drives it.
+        return LegKnowledge.REPLAYED
+    try:
+        journal = decode(leg_id, await _journal_text(engine, channel.id))
+    except JournalError:
+        engine.unwatch(channel.id)
+        engine.send("DELETE", f"channels/{quote(channel.id)}")
+        return LegKnowledge.FORGOTTEN
+    facts = await _facts(engine, journal, channel, waiting)
+    leg = Leg(engine, journal, channel.id, engine.now() - max(0.0, time.time() - journal.started))
+    engine.legs[leg_id] = leg
+    for event in list(journal.events):
+        engine.tell(event)
+    resume(leg, engine, facts)
+    for heard in waiting.heard:
+        engine.hear(heard)
+    return LegKnowledge.REPLAYED
+
+
+async def _journal_text(engine: AsteriskEngine, channel: str) -> str:
+    text = ""
+    for number in range(MOST_PIECES):
+        text += await _variable(engine, channel, variable(number))
+        if is_whole(text):
+            break
+    return text
+
+
+async def _facts(engine: AsteriskEngine, journal: Journal, channel: Channel, waiting: _Waiting) -> Facts:
+    """What Asterisk shows of a leg; what it says meanwhile is kept by `waiting`."""
+    name = channel_of(journal.leg_id)
+    plays, recordings, phones = set(), set(), set()
+    for play_id, ordinal in journal.plays.items():
+        engine.watch(f"{name}-{ordinal}", waiting)
+        if (await engine.ask("GET", f"playbacks/{name}-{ordinal}")).ok:
+            plays.add(play_id)
+    for recording_id in journal.recordings:
+        if (await engine.ask("GET", f"recordings/live/{recording_name(journal.leg_id, recording_id)}")).ok:
+            recordings.add(recording_id)
+    for phone in journal.transfer.limits if journal.transfer is not None else ():
+        source = quote(f"channel:{channel_of(phone)}")
+        await engine.ask("POST", f"applications/{engine.app}/subscription?eventSource={source}")
+        if (await engine.ask("GET", f"channels/{channel_of(phone)}")).ok:
+            phones.add(phone)
+    heard_by = None
+    in_application = channel.dialplan is not None and channel.dialplan.app_name == "Stasis"
+    if journal.detects and in_application and (said := await _variable(engine, channel.id, "AMDSTATUS")):
+        heard_by = said
+    return Facts(
+        up=channel.state == "Up",
+        rings=channel.state == "Ringing",
+        in_application=in_application,
+        detected=heard_by,
+        plays=frozenset(plays),
+        recordings=frozenset(recordings),
+        phones=frozenset(phones),
+    )
+
+
+async def _variable(engine: AsteriskEngine, channel: str, name: str) -> str:
+    """ "" when it is not set."""
+    reply = await engine.ask("GET", f"channels/{quote(channel)}/variable?variable={name}")
+    if not reply.ok:
+        return ""
+    value: Any = reply.json().get("value", "")
+    return str(value)
+
+
+# ------------------------------------------------------------------ a leg that is not
+
+
+async def _read_end(engine: AsteriskEngine, leg_id: int) -> tuple[_End | None, float | None]:
+    """What was noted at a leg's end, and how many seconds the node's clock is ahead of ours.
+
+    From now on the leg cannot be dialled for a while, unless its end was found. Neither: it has a channel.
+    """
+    channel, reader = channel_of(leg_id), f"{channel_of(leg_id)}-o"
+    asked = time.time()
+    reply = await engine.ask(
+        "POST",
+        f"channels?endpoint={quote(f'Local/{leg_id}@{READ_CONTEXT}')}&app={engine.app}"
+        f"&channelId={channel}&otherChannelId={reader}&timeout={TOMBSTONE_S}",
+    )
+    if reply.status == _CONFLICT:
+        reply = await engine.ask("GET", f"channels/{channel}")
+        if not reply.ok or not _is_tombstone(msgspec.convert(reply.json(), Channel)):
+            return None, None
+        ahead = 0.0
+    elif not reply.ok:
+        raise EngineUnreachableError("Asterisk does not look up the end of a leg")
+    else:
+        ahead = _moment(reply.json()["creationtime"]) - (asked + time.time()) / 2
+    text = await _read(engine, reader)
+    end = _parse_end(text)
+    if end is not None:
+        engine.send("DELETE", f"channels/{channel}")
+    return end, ahead
+
+
+async def _read(engine: AsteriskEngine, reader: str) -> str:
+    deadline = engine.now() + READ_WITHIN_S
+    while await _variable(engine, reader, "TDREAD") != "1":
+        if engine.now() > deadline:
+            raise EngineUnreachableError("Asterisk does not look up the end of a leg")
+        await asyncio.sleep(0.005)
+    text = await _variable(engine, reader, "TDREC")
+    for number in range(1, MOST_PIECES):
+        if not text or is_whole(text):
+            break
+        text += await _variable(engine, reader, f"TDREC{number}")
+    return text
+
+
+def _parse_end(text: str) -> _End | None:
+    fields = text.split("|", 4)
+    if len(fields) != 5:
+        return None
+    at, cause, status, stasis, journal = fields
+    try:
+        sip = int(status) if status.isdecimal() else 0
+        # A provisional answer or 200 is no reason for an end.
+        return _End(float(at), int(cause or 0), sip if sip >= 300 else 0, bool(stasis), journal)
+    except ValueError:
+        return None
+
+
+def _replay_end(engine: AsteriskEngine, leg_id: int, end: _End, ahead: float | None) -> LegKnowledge:
+    try:
+        journal = decode(leg_id, end.journal)
+    except JournalError:
+        return LegKnowledge.FORGOTTEN
+    at = max(0.0, round(end.at - (ahead or 0.0) - journal.started, 3))
+    # The leg's clock stands where it ended.
+    leg = Leg(engine, journal, channel_of(leg_id), engine.now() - at)
+    for event in list(journal.events):
+        engine.tell(event)
+    replay_end(leg, at, end.cause, end.status, answered=end.answered)
+    return LegKnowledge.REPLAYED
+
+
+def _moment(text: str) -> float:
+    """Epoch seconds of one of Asterisk's times."""
+    return datetime.fromisoformat(text.replace("+0000", "+00:00")).timestamp()

@@ -1,0 +1,451 @@
+"""The telephony port on one Asterisk node, by its REST Interface (ARI) over one WebSocket.
+
+Each engine has an application of its own on the node, under a new name at every start; another process that
+takes over its calls connects under that name, and this one then counts as cut off. What a call needs to be
+taken over lies on its channel (`journal`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from tongdai.adapters.asterisk import adopting, pjsip
+from tongdai.adapters.asterisk.dialplan import END_HANDLER
+from tongdai.adapters.asterisk.heard import EVENTS, Heard
+from tongdai.adapters.asterisk.incoming import Incoming
+from tongdai.adapters.asterisk.journal import VARIABLE, Journal
+from tongdai.adapters.asterisk.leg import Leg
+from tongdai.adapters.asterisk.link import Body, Link, Reply, connect
+from tongdai.adapters.asterisk.provision import Provisioner
+from tongdai.adapters.asterisk.recording import NodeRecordings
+from tongdai.adapters.asterisk.wire import Watcher, channel_of
+from tongdai.ports.sip import AsteriskNode, TrunkBook, UnknownTrunkError
+from tongdai.ports.speech import Sounds
+from tongdai.ports.telephony import (
+    Capabilities,
+    Command,
+    DialRequest,
+    EndCause,
+    EngineBack,
+    EngineEvent,
+    EngineGone,
+    EngineRefusedError,
+    EngineTooLateError,
+    EngineUnreachableError,
+    LegEvent,
+    LegKnowledge,
+    LegRef,
+)
+
+logger = logging.getLogger(__name__)
+
+CAPABILITIES = Capabilities(replays=True, detects_machines=True, records=True, transfers=True)
+RECONNECT_S = (0.02, 1.0)
+"""Seconds between attempts to connect: the first pause, and the longest."""
+IN_FLIGHT = 64
+"""Originates that Asterisk may have at once without having answered. It does them one after another; what
+waits here can still be given back when its time passes."""
+WRITE_WITHIN_S = 0.01
+"""A journal waits so long for the commands that an event brings about."""
+SLACK_S = 10.0
+"""Beyond ringing and talk, until Asterisk ends by itself a call that nobody ends."""
+_CONFLICT = 409
+
+
+def new_app() -> str:
+    """A name that no other client has or had."""
+    return f"td-{secrets.token_hex(6)}x"
+
+
+class AsteriskEngine:
+    """`ports.telephony.IncomingEngine` and `RecordingStore` on one node."""
+
+    capabilities = CAPABILITIES
+
+    def __init__(
+        self, node: AsteriskNode, book: TrunkBook, sounds: Sounds, *, answer_timeout_s: float = 5.0
+    ) -> None:
+        self.node = node
+        self.app = new_app()
+        self.sounds = sounds
+        self.sounds_path = quote(node.sounds_path.rstrip("/"))
+        self.answer_timeout_s = answer_timeout_s
+        self.legs: dict[int, Leg] = {}
+        self.provisioner = Provisioner(self._ask_node, book)
+        self._book = book
+        self._link: Link | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._replaced = False
+        self._watchers: dict[str, Watcher] = {}
+        self._events: deque[EngineEvent] = deque()
+        self._arrival: asyncio.Future[None] | None = None
+        self._stopped = False
+        self._work: set[asyncio.Task[None]] = set()
+        self._dirty: dict[Leg, None] = {}
+        self._writing: asyncio.TimerHandle | None = None
+        self._places = asyncio.Semaphore(IN_FLIGHT)
+        self._causes: dict[int, Mapping[int, EndCause]] = {}
+        self._taken: dict[str, Link] = {}
+        self._incoming = Incoming(self)
+        recordings = NodeRecordings(node)
+        self.fetch = recordings.fetch
+        self.forget = recordings.forget
+        self.names = recordings.names
+
+    # -------------------------------------------------------------- the port
+
+    @property
+    def reachable(self) -> bool:
+        return self._link is not None
+
+    async def start(self) -> None:
+        self._stopped = False
+        self._keeper = asyncio.get_running_loop().create_task(self._keep_connected(), name=self.node.engine)
+
+    async def stop(self) -> None:
+        """Disconnect. Calls that are up stay up, and `events()` ends once its queue is empty."""
+        self._stopped = True
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._keeper
+            self._keeper = None
+        await self._incoming.stop()
+        self._wake()
+
+    async def events(self) -> AsyncIterator[EngineEvent]:
+        queue = self._events
+        while True:
+            while queue:
+                yield queue.popleft()
+            if self._stopped:
+                return
+            self._arrival = asyncio.get_running_loop().create_future()
+            await self._arrival
+
+    async def originate(self, request: DialRequest) -> None:
+        link = self._connected()
+        _check_in_time(request)
+        endpoint = await self._endpoint(request)
+        async with self._places:
+            _check_in_time(request)
+            if link is not self._link or request.leg_id in self.legs:
+                # Of a leg that is up nobody may believe that it did not ring.
+                raise EngineUnreachableError("the connection is another, or the leg is up")
+            leg = self._new_leg(request)
+            try:
+                reply = await link.ask("POST", *self._originate(leg, request, endpoint))
+            except EngineUnreachableError:
+                self.drop(leg)
+                raise
+        if not reply.ok:
+            self.drop(leg)
+            self._refused(reply, request.trunk_id)
+
+    async def command(self, leg_id: int, ordinal: int, command: Command) -> None:
+        """Never raises for a lost connection: whoever adopts the leg repeats its commands."""
+        leg = self.legs.get(leg_id)
+        if leg is not None:
+            leg.do(ordinal, command)
+
+    async def adopt(self, legs: Sequence[LegRef]) -> dict[int, LegKnowledge]:
+        self._connected()
+        return await adopting.adopt(self, legs) if legs else {}
+
+    async def hear_incoming(self, wanted: bool) -> None:
+        await self._incoming.hear(wanted)
+
+    async def accept(self, channel: str, leg_id: int, max_s: float) -> None:
+        self._connected()
+        await self._incoming.accept(channel, leg_id, max_s)
+
+    async def refuse(self, channel: str, cause: EndCause) -> None:
+        self._incoming.refuse(channel, cause)
+
+    # -------------------------------------------------------------- originating
+
+    def _connected(self) -> Link:
+        if self._link is None:
+            raise EngineUnreachableError("Asterisk is not connected")
+        return self._link
+
+    async def _endpoint(self, request: DialRequest) -> str:
+        try:
+            return await self.dialled(request.trunk_id, request.number)
+        except UnknownTrunkError:
+            raise EngineRefusedError("there is no such trunk, or it has no SIP settings") from None
+
+    async def dialled(self, trunk_id: int, number: str) -> str:
+        trunk = await self.provisioner.ensure(trunk_id)
+        self._causes[trunk_id] = trunk.causes
+        return pjsip.dialled(trunk, number)
+
+    def causes(self, trunk_id: int) -> Mapping[int, EndCause]:
+        return self._causes.get(trunk_id, {})
+
+    def _new_leg(self, request: DialRequest) -> Leg:
+        journal = Journal(
+            request.leg_id,
+            round(time.time(), 3),
+            request.trunk_id,
+            request.ring_s,
+            request.max_s,
+            detects=request.detect_machine,
+        )
+        leg = Leg(self, journal, channel_of(request.leg_id), self.now())
+        self.legs[request.leg_id] = leg
+        leg.begin()
+        return leg
+
+    def _originate(self, leg: Leg, request: DialRequest, endpoint: str) -> tuple[str, Body]:
+        uri = (
+            f"channels?endpoint={quote(endpoint)}&app={self.app}&channelId={leg.channel}"
+            f"&timeout={max(1, round(request.ring_s))}&callerId={quote(request.caller)}"
+        )
+        variables = {
+            "TDLEG": str(request.leg_id),
+            "TDAPP": self.app,
+            VARIABLE: leg.journal.encode(),
+            "CHANNEL(hangup_handler_push)": END_HANDLER,
+            "TIMEOUT(absolute)": f"{request.ring_s + request.max_s + SLACK_S:.3f}",
+        }
+        return uri, {"variables": variables}
+
+    def _refused(self, reply: Reply, trunk_id: int) -> None:
+        if reply.status == _CONFLICT:
+            raise EngineUnreachableError("Asterisk has a channel of this leg: ask about it")
+        # Perhaps somebody took the trunk's endpoint away; it is pushed again for the next call.
+        self.provisioner.forget(trunk_id)
+        raise EngineRefusedError(f"Asterisk refused the call with HTTP status {reply.status}")
+
+    def drop(self, leg: Leg) -> None:
+        """It was not dialled, or is another's."""
+        leg.forget()
+        self._dirty.pop(leg, None)
+        if self.legs.get(leg.leg_id) is leg:
+            del self.legs[leg.leg_id]
+
+    # -------------------------------------------------------------- for the legs (Wire)
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def send(self, method: str, uri: str, body: Body | None = None) -> None:
+        if self._link is not None:
+            self._link.send(method, uri, body)
+
+    async def ask(self, method: str, uri: str, body: Body | None = None) -> Reply:
+        return await self._connected().ask(method, uri, body)
+
+    async def _ask_node(self, method: str, uri: str, body: Body | None) -> Reply:
+        return await self.ask(method, uri, body)
+
+    def later(self, seconds: float, do: Any, *args: Any) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(seconds, do, *args)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._worked)
+
+    def _worked(self, task: asyncio.Task[None]) -> None:
+        self._work.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None and not isinstance(error, EngineUnreachableError):
+            logger.error("work on a call failed", exc_info=error, extra={"node": self.node.id})
+
+    def watch(self, name: str, watcher: Watcher) -> None:
+        self._watchers[name] = watcher
+
+    def unwatch(self, name: str) -> None:
+        self._watchers.pop(name, None)
+
+    def watcher(self, name: str) -> Watcher | None:
+        return self._watchers.get(name)
+
+    def write_now(self, leg: Leg) -> None:
+        self._dirty[leg] = None
+        if self._link is not None:
+            self._link.schedule()
+
+    def write_soon(self, leg: Leg) -> None:
+        self._dirty[leg] = None
+        if self._writing is None:
+            self._writing = self.later(WRITE_WITHIN_S, self._write)
+
+    def _write(self) -> None:
+        self._writing = None
+        if self._link is not None:
+            self._link.schedule()
+
+    def _write_journals(self) -> None:
+        legs, self._dirty = self._dirty, {}
+        for leg in legs:
+            if not leg.ended:
+                leg.write_journal()
+
+    def ended(self, leg: Leg) -> None:
+        self._dirty.pop(leg, None)
+        if self.legs.get(leg.leg_id) is leg:
+            del self.legs[leg.leg_id]
+
+    def lost(self, leg: Leg) -> None:
+        if self._link is not None and not leg.ended:
+            self.spawn(adopting.look_after(self, leg))
+
+    # -------------------------------------------------------------- telling and hearing
+
+    def tell(self, event: LegEvent | EngineEvent) -> None:
+        self._events.append(event)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
+
+    def hear(self, heard: Heard) -> None:
+        """Hand an event to whom it concerns."""
+        if heard.channel is not None:
+            name = heard.channel.id
+        elif heard.peer is not None:
+            name = heard.peer.id
+        elif heard.playback is not None:
+            name = heard.playback.id
+        elif heard.recording is not None:
+            name = f"recording:{heard.recording.name}"
+        else:
+            return
+        watcher = self._watchers.get(name)
+        if watcher is not None:
+            watcher.on_heard(heard)
+
+    def _on_heard(self, heard: Heard) -> None:
+        if heard.type == "ApplicationReplaced":
+            self._replaced = True
+            if self._link is not None:
+                self._link.abort()
+        else:
+            self.hear(heard)
+
+    # -------------------------------------------------------------- applications of others
+
+    async def take_over(self, app: str) -> None:
+        """Keep a dead client's application going, since calls that are answered in it would be dropped.
+
+        A client that is not dead is cut off by this. Only arrivals are heard on it.
+        """
+        if app == self.app or app in self._taken:
+            return
+        link = await connect(self.node, app, answer_timeout_s=self.answer_timeout_s)
+        if link is None:
+            raise EngineUnreachableError("Asterisk is not connected")
+        link.on_heard = self._on_taken_heard
+        self._taken[app] = link
+        self.spawn(self._keep_taken(app, link))
+
+    def _on_taken_heard(self, heard: Heard) -> None:
+        if heard.type == "StasisStart":
+            self.hear(heard)
+
+    async def _keep_taken(self, app: str, link: Link) -> None:
+        """Until none of its calls is left, or somebody else keeps it."""
+        try:
+            while not link.closed.done():
+                await asyncio.wait((link.closed,), timeout=adopting.TAKEN_LOOK_S)
+                if not link.closed.done() and not await adopting.has_calls(self, app):
+                    link.close()
+        finally:
+            self._taken.pop(app, None)
+            link.close()
+
+    # -------------------------------------------------------------- the connection
+
+    async def _keep_connected(self) -> None:
+        pause, longest = RECONNECT_S
+        while True:
+            link = await self._connect()
+            if link is not None:
+                pause = RECONNECT_S[0]
+                try:
+                    self._begin(link)
+                    await asyncio.shield(link.closed)
+                finally:
+                    self._end(link)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, longest)
+
+    async def _connect(self) -> Link | None:
+        """A connection whose application Asterisk lists, or None."""
+        link = await connect(self.node, self.app, answer_timeout_s=self.answer_timeout_s)
+        if link is None:
+            return None
+        link.on_heard = self._on_heard
+        try:
+            if await listed(link):
+                return link
+        except EngineUnreachableError:
+            return None
+        except BaseException:
+            link.abort()
+            raise
+        link.abort()
+        return None
+
+    def _begin(self, link: Link) -> None:
+        link.before_write = self._write_journals
+        self._link = link
+        self._replaced = False
+        self.provisioner = Provisioner(self._ask_node, self._book)
+        self.tell(EngineBack())
+        self._incoming.connected()
+
+    def _end(self, link: Link) -> None:
+        if self._stopped:
+            link.close()
+        else:
+            link.abort()
+        self._link = None
+        self._incoming.disconnected()
+        for leg in list(self.legs.values()):
+            leg.forget()
+        self.legs.clear()
+        self._dirty.clear()
+        self._watchers.clear()
+        for task in list(self._work):
+            task.cancel()
+        for taken in list(self._taken.values()):
+            taken.abort()
+        if self._replaced:
+            self.app = new_app()
+        self.tell(EngineGone())
+
+
+def _check_in_time(request: DialRequest) -> None:
+    if datetime.now(UTC) > request.dial_before:
+        raise EngineTooLateError("too late")
+
+
+async def listed(link: Link) -> bool:
+    """Have Asterisk tell the application only what is needed, and see that it is there.
+
+    Raises EngineUnreachableError.
+    """
+    allowed = [{"type": kind} for kind in EVENTS]
+    link.send("PUT", f"applications/{link.app}/eventFilter", {"allowed": allowed})
+    return (await link.ask("GET", f"applications/{link.app}")).ok
+
+
+def moment(text: str) -> float:
+    """Epoch seconds of one of Asterisk's times. Raises ValueError."""
+    return datetime.fromisoformat(text.replace("+0000", "+00:00")).timestamp()

@@ -1,0 +1,79 @@
+"""Going on with a leg from its journal: what happened while nobody listened is made up from what is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tongdai.adapters.asterisk.leg import Leg, detected
+from tongdai.adapters.asterisk.wire import Wire
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What Asterisk shows of a leg."""
+
+    up: bool
+    rings: bool
+    in_application: bool
+    """False: it has not got there yet, or listens for a machine."""
+    detected: str | None
+    """What Asterisk said who answered; None: it has not listened."""
+    plays: frozenset[int]
+    recordings: frozenset[int]
+    phones: frozenset[int]
+    """Which of those that the journal names are still going on."""
+
+
+def resume(leg: Leg, wire: Wire, facts: Facts) -> None:
+    """Of a leg that is up: its journal's events were told."""
+    leg.begin()
+    _resume_call(leg, facts)
+    for play_id, ordinal in list(leg.journal.plays.items()):
+        if play_id in facts.plays:
+            wire.watch(f"{leg.name}-{ordinal}", leg)
+        else:
+            leg.play_over(play_id, completed=True)
+    now = leg.at()
+    for timer_id, due in sorted(leg.journal.timers.items(), key=lambda timer: timer[1]):
+        leg.start_timer(timer_id, due, due - now)
+    for one in list(leg.journal.recordings.values()):
+        leg.recorder.resume(one, goes_on=one.id in facts.recordings)
+    if leg.journal.transfer is not None:
+        leg.switch.resume(leg.journal.transfer, set(facts.phones))
+    leg.note()
+
+
+def _resume_call(leg: Leg, facts: Facts) -> None:
+    journal = leg.journal
+    now = leg.at()
+    if journal.inbound and journal.answered_at is None:
+        return
+    if journal.answered_at is None:
+        if facts.up and facts.in_application:
+            leg.answer(now)
+        else:
+            if facts.rings and not journal.rang:
+                leg.ring(now)
+            leg.guard_for(max(0.0, journal.ring_s - now))
+        return
+    leg.limit_to(journal.answered_at + journal.max_s - now)
+    if not journal.answered_told and facts.in_application:
+        if facts.detected is None:
+            leg.detect()
+        else:
+            leg.tell_answer(detected(facts.detected))
+    if journal.ending:
+        leg.insist()
+
+
+def replay_end(leg: Leg, at: float, cause: int, status: int, *, answered: bool) -> None:
+    """Of a leg that has ended, `at` by its own clock: its journal's events were told."""
+    journal = leg.journal
+    if answered and journal.answered_at is None and not journal.inbound:
+        # Somebody answered while no client listened, and was cut off at once.
+        journal.answered_at = at
+    if journal.transfer is not None:
+        leg.switch.resume(journal.transfer, set())
+    for one in list(journal.recordings.values()):
+        leg.recorder.resume(one, goes_on=False)
+    leg.end_noted(at, cause, status)

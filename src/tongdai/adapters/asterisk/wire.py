@@ -1,0 +1,84 @@
+"""What the pieces of a call need of the engine that they belong to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tongdai.adapters.asterisk.heard import Heard
+from tongdai.adapters.asterisk.link import Body, Reply
+from tongdai.ports.speech import Sounds
+from tongdai.ports.telephony import EndCause, LegEvent
+
+if TYPE_CHECKING:
+    from tongdai.adapters.asterisk.leg import Leg
+
+
+class Watcher(Protocol):
+    """Hears the events of a channel, a playback or a recording that it asked for."""
+
+    def on_heard(self, heard: Heard) -> None: ...
+
+
+class Wire(Protocol):
+    """An engine, as its legs use it: requests go out in the order in which they are made."""
+
+    app: str
+    """The Stasis application of this connection."""
+    sounds: Sounds
+    sounds_path: str
+
+    def now(self) -> float:
+        """Seconds of a steady clock."""
+        ...
+
+    def send(self, method: str, uri: str, body: Body | None = None) -> None:
+        """A request whose answer does not matter."""
+        ...
+
+    async def ask(self, method: str, uri: str, body: Body | None = None) -> Reply:
+        """Raises EngineUnreachableError."""
+        ...
+
+    def later(self, seconds: float, do: Any, *args: Any) -> asyncio.TimerHandle: ...
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run it beside; it is cancelled when the connection goes."""
+        ...
+
+    def watch(self, name: str, watcher: Watcher) -> None: ...
+
+    def unwatch(self, name: str) -> None: ...
+
+    def tell(self, event: LegEvent) -> None: ...
+
+    def write_now(self, leg: Leg) -> None:
+        """Its journal goes out with the requests that are being made."""
+        ...
+
+    def write_soon(self, leg: Leg) -> None:
+        """Its journal goes out within a moment, with whatever is asked for meanwhile."""
+        ...
+
+    def ended(self, leg: Leg) -> None: ...
+
+    def lost(self, leg: Leg) -> None:
+        """Asterisk was to end it, or to say something of it, and never did: look what became of it."""
+        ...
+
+    async def dialled(self, trunk_id: int, number: str) -> str:
+        """What Asterisk is asked to call. Raises UnknownTrunkError, EngineRefusedError."""
+        ...
+
+    def causes(self, trunk_id: int) -> Mapping[int, EndCause]: ...
+
+
+def channel_of(leg_id: int) -> str:
+    return f"td-{leg_id}"
+
+
+def leg_of(channel: str) -> int | None:
+    """The leg whose channel that is; None: it is another's."""
+    number = channel.removeprefix("td-")
+    return int(number) if channel.startswith("td-") and number.isdecimal() else None
