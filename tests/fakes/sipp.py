@@ -30,8 +30,8 @@ class SippPhone:
     INVITE, RINGING, EARLY (sound before the answer), ANSWER, DIGIT, and at the end one of CANCEL, BYE and
     REJECT, whose cause is the SIP status (none: nothing was ever said). What is sent again counts once.
 
-    `host` may be any address of 127.0.0.0/8, so that trunks are told apart by their addresses. `kinds` are the
-    scenarios that are started at once; others are with the first call to such a number, 30 ms later.
+    `host` may be any address of 127.0.0.0/8, so that trunks are told apart by their addresses. `kinds` are
+    the scenarios that are started at once; others are with the first call to such a number, 30 ms later.
     `ear` is a port that sound is to be sent to; by default nobody listens.
     """
 
