@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from litestar import Litestar
+from tests.api.called import with_incoming_call
 from tests.api.conftest import Api
 from tests.api.recorded import with_recording
 from tests.api.shop import LINKED, OURS, PARCEL, THEIRS, two_shops, with_zalo
@@ -87,6 +88,8 @@ TRIES = [
     Try("GET", "/campaigns/{campaign_id}/contact-files/{contact_file_id}/report"),
     Try("GET", "/calls/{call_id}"),
     Try("GET", "/calls/{call_id}/recordings"),
+    Try("GET", "/incoming-calls/{incoming_call_id}"),
+    Try("GET", "/incoming-calls", query="hotline_id"),
     Try("GET", "/recordings/{recording_id}"),
     Try("GET", "/recordings/{recording_id}/file"),
     Try("DELETE", "/recordings/{recording_id}"),
@@ -152,6 +155,16 @@ TRIES = [
         },
     ),
     Try("POST", "/hotlines", lambda theirs, own: {"number": "02473005678", "trunk_id": theirs.trunk_id}),
+    Try(
+        "POST",
+        "/hotlines",
+        lambda theirs, own: {
+            "number": "02473005678",
+            "trunk_id": own.trunk_id,
+            "inbound_script_id": theirs.script_id,
+        },
+    ),
+    Try("PATCH", "/hotlines/{hotline_id}", lambda theirs, own: {"inbound_script_id": own.script_id}),
     Try("POST", "/campaigns", lambda theirs, own: campaign_body(theirs.script_id, own.hotline_id)),
     Try("POST", "/campaigns", lambda theirs, own: campaign_body(own.script_id, theirs.hotline_id)),
     Try(
@@ -300,6 +313,7 @@ async def everything(api: Api, world: World) -> Iterator[Any]:
         f"/campaigns/{world.campaign_id}/progress",
         f"/campaigns/{world.campaign_id}/contact-files",
         f"/calls/{world.call_id}",
+        f"/incoming-calls/{world.incoming_call_id}",
         f"/calls/{world.call_id}/recordings",
         f"/campaigns/{world.campaign_id}/recording-rule",
         f"/webhook-endpoints/{world.endpoint_id}",
@@ -327,6 +341,7 @@ async def test_a_stranger_is_told_the_same_as_of_things_that_do_not_exist(
     theirs = await with_zalo(owner, await build(owner, "theirs"), OURS)
     assert owner.person is not None
     theirs = await with_recording(services, owner.person.account_id, theirs)
+    theirs = await with_incoming_call(services, owner.person.account_id, theirs)
     own = await with_zalo(stranger, await build(stranger, "own"), THEIRS)
     before = list(await everything(owner, theirs))
 
@@ -344,6 +359,7 @@ async def test_lists_hold_nothing_of_another_account(owner: Api, stranger: Api, 
     world = await with_zalo(owner, await build(owner))
     assert owner.person is not None
     await with_recording(services, owner.person.account_id, world)
+    await with_incoming_call(services, owner.person.account_id, world)
 
     for path in (
         "trunks",
@@ -354,6 +370,7 @@ async def test_lists_hold_nothing_of_another_account(owner: Api, stranger: Api, 
         "templates",
         "campaigns",
         "calls",
+        "incoming-calls",
         "recordings",
         "webhook-endpoints",
         "webhook-deliveries",

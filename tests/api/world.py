@@ -71,6 +71,8 @@ class World:
     zalo_template_id: int = 0
     recording_id: int = 0
     """Of the call; 0: there is none (`recorded.with_recording`)."""
+    incoming_call_id: int = 0
+    """0: there is none (`called.with_incoming_call`)."""
 
 
 async def build(api: Api, code: str = "w") -> World:

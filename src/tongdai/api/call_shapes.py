@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -13,6 +13,7 @@ from tongdai.api.bodies import Id
 from tongdai.api.times import shown_time
 from tongdai.domain import calls
 from tongdai.domain.contacts import shown
+from tongdai.domain.inbound import Disposition, IncomingCall, Kind
 
 CANCEL_BATCH = 1000
 """Calls that one request cancels at most, so that its transaction stays short."""
@@ -140,17 +141,50 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 _SAME_IN_ATTEMPT = ("id", "ordinal", "hotline_id", "outcome", "ring_s", "duration_s", "key_press")
 
 
+class CallBack(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that came in from this number within seven days of an attempt to reach it."""
+
+    id: int
+    """Of the incoming call."""
+    hotline_id: int
+    came_at: datetime
+    kind: Kind | None
+    """Null: it is not over."""
+    disposition: Disposition | None
+    duration_s: int | None
+
+    @classmethod
+    def of(cls, row: IncomingCall) -> CallBack:
+        return cls(
+            id=row.id,
+            hotline_id=row.hotline_id,
+            came_at=shown_time(row.came_at),
+            kind=None if row.kind is None else Kind(row.kind),
+            disposition=None if row.disposition is None else Disposition(row.disposition),
+            duration_s=row.duration_s,
+        )
+
+
 class CallDetail(Call, frozen=True, kw_only=True):
     """One call with everything that was tried."""
 
     history: list[Attempt]
     """Its attempts, first to last."""
+    call_backs: list[CallBack]
+    """The newest hundred, newest first."""
 
     @classmethod
-    def with_history(cls, detail: calls.CallDetail, record_files: Mapping[int, list[str]]) -> CallDetail:
+    def with_history(
+        cls,
+        detail: calls.CallDetail,
+        record_files: Mapping[int, list[str]],
+        call_backs: Sequence[IncomingCall],
+    ) -> CallDetail:
         """`record_files`: by attempt."""
         history = [Attempt.of(one, record_files.get(one.attempt.id, [])) for one in detail.attempts]
-        return cls(**_call_values(detail.call), history=history)
+        return cls(
+            **_call_values(detail.call), history=history, call_backs=[CallBack.of(row) for row in call_backs]
+        )
 
 
 class CancelRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

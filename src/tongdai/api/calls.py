@@ -18,10 +18,11 @@ from tongdai.api.call_shapes import (
     Cancelled,
     CancelRequest,
 )
+from tongdai.api.numbers import canonical
 from tongdai.api.paging import Cursor, Limit, after, to_cursor
 from tongdai.api.params import CallId
 from tongdai.api.problems import answers
-from tongdai.domain import calls, campaigns, contacts, recordings
+from tongdai.domain import calls, campaigns, inbound, recordings
 from tongdai.domain.accounts import Caller
 from tongdai.domain.calls import CallFilter, Outcome
 from tongdai.domain.recordings import Links
@@ -62,7 +63,7 @@ async def list_calls(
     `state` and `outcome` need a `campaign_id` or a `number`. Each request looks at no more than 50,000 calls,
     so that a page may hold few items or none: go on with `next` until it is null.
     """
-    wanted = CallFilter(campaign_id, in_state, outcome and outcome.value, _canonical(number))
+    wanted = CallFilter(campaign_id, in_state, outcome and outcome.value, canonical(number))
     async with services.db.transaction() as tx:
         await _require_campaign(tx, caller, campaign_id)
         found = await calls.list_calls(tx, caller.account_id, wanted, after=after(cursor), limit=limit)
@@ -72,12 +73,13 @@ async def list_calls(
 
 @get("/calls/{call_id:str}", operation_id="getCall", summary="Get a call", tags=TAGS, responses=answers(404))
 async def get_call(services: Wired, caller: CalledBy, call_id: CallId) -> CallDetail:
-    """One call with its attempts, their legs and what happened on them second by second."""
+    """One call with its attempts, their legs, what happened on them second by second, and who called back."""
     async with services.db.transaction() as tx:
         detail = await calls.get_call(tx, caller.account_id, call_id)
         recorded = await recordings.of_calls(tx, caller.account_id, [call_id])
+        call_backs = await inbound.call_backs(tx, caller.account_id, call_id)
     links = Links(services.keyring, services.recordings)
-    return CallDetail.with_history(detail, links.by_attempt(recorded, services.clock.now()))
+    return CallDetail.with_history(detail, links.by_attempt(recorded, services.clock.now()), call_backs)
 
 
 @post(
@@ -104,7 +106,7 @@ async def cancel_calls(services: Wired, caller: CalledBy, data: JSONBody[CancelR
             caller.account_id,
             now=services.clock.now(),
             call_ids=data.call_ids,
-            number=_canonical(data.number),
+            number=canonical(data.number),
             campaign_id=data.campaign_id,
             limit=CANCEL_BATCH,
         )
@@ -115,15 +117,6 @@ async def _require_campaign(tx: Tx, caller: Caller, campaign_id: int | None) -> 
     """So that a campaign that is not there is told, and not taken for an empty one."""
     if campaign_id is not None:
         await campaigns.get_campaign(tx, caller.account_id, campaign_id)
-
-
-def _canonical(number: str | None) -> str | None:
-    if number is None:
-        return None
-    read = contacts.normalise(number)
-    if not read.number:
-        raise InvalidError("This is not a telephone number.", errors=[("number", str(read.reason))])
-    return read.number
 
 
 HANDLERS = [list_calls, get_call, cancel_calls]

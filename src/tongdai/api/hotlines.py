@@ -1,4 +1,4 @@
-"""Hotlines: the numbers that those who are called see."""
+"""Hotlines: the numbers that those who are called see, and that they call back."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from tongdai.api.paging import Cursor, Limit, after, cut
 from tongdai.api.params import HotlineId
 from tongdai.api.problems import answers
 from tongdai.api.times import shown_time, still_to_come
-from tongdai.domain import routing
+from tongdai.domain import inbound, routing
+from tongdai.domain.accounts import Caller
 from tongdai.domain.contacts import shown
 from tongdai.kit.clock import VIETNAM
+from tongdai.kit.db import Tx
 
 TAGS = ["Hotlines"]
 
@@ -54,7 +56,15 @@ class Hotline(msgspec.Struct, frozen=True, kw_only=True):
     """Dials in a day of Vietnam. Null: no cap."""
     cooling_until: datetime | None
     """Nothing is dialled with it before. Null: it does not cool down."""
+    inbound_script_id: int | None
+    """The script that answers calls to it. Null: nobody does."""
+    inbound_script_version: int | None
+    """The version that does: the script's newest when it was given. A later one is not taken by itself."""
+    unanswered: routing.Unanswered
+    """What a caller hears when no script answers. `busy`: that the line is busy. `ring`: it ringing, for a
+    minute at most."""
     enabled: bool
+    """False: nothing is dialled with it, and callers hear that it is busy."""
     created_at: datetime
 
     @classmethod
@@ -73,6 +83,9 @@ class Hotline(msgspec.Struct, frozen=True, kw_only=True):
             max_cps=row.max_cps,
             daily_cap=row.daily_cap,
             cooling_until=still_to_come(row.cooling_until, now),
+            inbound_script_id=row.inbound_script_id,
+            inbound_script_version=row.inbound_script_version,
+            unanswered=row.unanswered,
             enabled=row.enabled,
             created_at=shown_time(row.created_at),
         )
@@ -108,6 +121,12 @@ class NewHotline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Null: no cap of its own."""
     daily_cap: DailyCap | None = None
     """Dials in a day of Vietnam. Null: no cap."""
+    inbound_script_id: Id | None = None
+    """The script that answers calls to it, in its newest version. It is of kind `voice`, and speaks no fields
+    but `caller`, `hotline` and `campaign_id`, unless it gives them defaults. Null: nobody answers."""
+    unanswered: routing.Unanswered = "busy"
+    """What a caller hears when no script answers. `busy`: that the line is busy. `ring`: it ringing, for a
+    minute at most."""
     enabled: bool = True
 
 
@@ -131,8 +150,11 @@ class HotlineChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Null: no cap."""
     cooling_until: Moment | UnsetType | None = UNSET
     """Dial nothing with it before. Null: dial again now."""
+    inbound_script_id: Id | UnsetType | None = UNSET
+    """The script that answers calls to it; given again, its newest version does. Null: nobody answers."""
+    unanswered: routing.Unanswered | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
-    """False: nothing is dialled with it."""
+    """False: nothing is dialled with it, and callers hear that it is busy."""
 
 
 @post(
@@ -143,8 +165,10 @@ class HotlineChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     responses=answers(404, 409, 413),
 )
 async def create_hotline(services: Wired, caller: CalledBy, data: JSONBody[NewHotline]) -> Hotline:
-    """A new hotline. 404 when the trunk is unknown, 409 when the account has this number already."""
+    """A new hotline. 404 when the trunk or the script is unknown, 409 when the account has this number
+    already."""
     async with services.db.transaction() as tx:
+        answered = await _answered(tx, caller, data.inbound_script_id)
         row = await routing.create_hotline(
             tx,
             caller.account_id,
@@ -158,6 +182,8 @@ async def create_hotline(services: Wired, caller: CalledBy, data: JSONBody[NewHo
             max_channels=data.max_channels,
             max_cps=data.max_cps,
             daily_cap=data.daily_cap,
+            **answered,
+            unanswered=data.unanswered,
             enabled=data.enabled,
         )
     return Hotline.of(row, services.clock.now())
@@ -199,10 +225,24 @@ async def get_hotline(services: Wired, caller: CalledBy, hotline_id: HotlineId) 
 async def update_hotline(
     services: Wired, caller: CalledBy, hotline_id: HotlineId, data: JSONBody[HotlineChange]
 ) -> Hotline:
-    """A change holds from the next call on. 404 when the trunk is unknown, 409 when the number is taken."""
+    """A change holds from the next call on. 404 when the trunk or the script is unknown, 409 when the number
+    is taken."""
     async with services.db.transaction() as tx:
-        row = await routing.update_hotline(tx, caller.account_id, hotline_id, **given(data))
+        changes = given(data)
+        if not isinstance(data.inbound_script_id, UnsetType):
+            await routing.get_hotline(tx, caller.account_id, hotline_id)
+            changes |= await _answered(tx, caller, data.inbound_script_id)
+        row = await routing.update_hotline(tx, caller.account_id, hotline_id, **changes)
     return Hotline.of(row, services.clock.now())
+
+
+async def _answered(tx: Tx, caller: Caller, script_id: int | None) -> dict[str, int | None]:
+    """The script that is to answer, with its newest version. Raises ScriptNotFoundError,
+    AnsweringScriptInvalidError."""
+    version = None
+    if script_id is not None:
+        version = await inbound.answering_script(tx, caller.account_id, script_id)
+    return {"inbound_script_id": script_id, "inbound_script_version": version}
 
 
 HANDLERS = [create_hotline, list_hotlines, get_hotline, update_hotline]

@@ -23,6 +23,7 @@ CampaignId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a 
 CallId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a call.")]
 RecordingId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a recording.")]
 EndpointId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a webhook endpoint.")]
+IncomingCallId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of an incoming call.")]
 DeliveryId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a webhook delivery.")]
 ContactFileId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a contact file.")]
 EntryId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of a number on a do-not-call list.")]

@@ -41,6 +41,10 @@ class Links:
         """The addresses of what can be heard of each attempt, now or soon, for whoever asks."""
         return _grouped(recorded, lambda row: row.attempt_id, lambda row: self.address(row.id, now))
 
+    def by_incoming(self, recorded: Iterable[Recording], now: datetime) -> dict[int, list[str]]:
+        """The same of calls that came in."""
+        return _grouped(recorded, lambda row: row.incoming_call_id, lambda row: self.address(row.id, now))
+
     def told_by_attempt(self, recorded: Iterable[Recording], now: datetime) -> dict[int, list[str]]:
         """The same for a customer's server."""
         return _grouped(recorded, lambda row: row.attempt_id, lambda row: self.told_address(row.id, now))

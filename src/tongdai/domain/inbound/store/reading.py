@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ _LISTED: Sql = f"""
      WHERE (%(kind)s::text IS NULL OR i.kind = %(kind)s)
        AND (%(state)s::text IS NULL OR i.state = %(state)s)
        AND (%(hotline_id)s::bigint IS NULL OR i.hotline_id = %(hotline_id)s)
+       AND (%(caller)s::text IS NULL OR i.caller = %(caller)s)
      ORDER BY i.id DESC LIMIT %(limit)s"""  # noqa: S608
 
 _NEWEST: Sql = """i.account_id = %(account_id)s AND i.id < %(before)s
@@ -55,7 +56,8 @@ LIST_OF_CALL: Final[Sql] = f"""
         SELECT * FROM inbound_calls AS i WHERE i.campaign_call_id = %(campaign_call_id)s AND {_NEWEST}
     ) {_LISTED}"""  # noqa: S608
 
-# The last of the ids that one request looks at; no row when they come to an end before. Indexes as above.
+# The last of the ids that one request looks at; no row when they come to an end before. At most one of the
+# three is given, the one that the listing went by. Indexes as above.
 LAST_LOOKED_AT: Final[Sql] = """
     SELECT id FROM inbound_calls
      WHERE account_id = %(account_id)s AND id < %(before)s
@@ -120,13 +122,8 @@ async def get(tx: Tx, account_id: int, call_id: int) -> IncomingCall | None:
 async def list_(
     tx: Tx, account_id: int, wanted: IncomingFilter, *, before: int, limit: int, examine: int
 ) -> list[IncomingCall]:
-    query = LIST
-    if wanted.campaign_call_id is not None:
-        query = LIST_OF_CALL
-    elif wanted.caller is not None:
-        query = LIST_OF_CALLER
-    elif wanted.hotline_id is not None:
-        query = LIST_OF_HOTLINE
+    by = _goes_by(wanted)
+    query = LIST if by is None else _LISTS[by]
     async with tx.cursor(row_factory=class_row(IncomingCall)) as cursor:
         await cursor.execute(query, _values(account_id, wanted, before, examine) | {"limit": limit})
         return await cursor.fetchall()
@@ -135,9 +132,23 @@ async def list_(
 async def last_looked_at(
     tx: Tx, account_id: int, wanted: IncomingFilter, before: int, examine: int
 ) -> int | None:
-    cursor = await tx.execute(LAST_LOOKED_AT, _values(account_id, wanted, before, examine))
+    by = _goes_by(wanted)
+    alone = IncomingFilter() if by is None else IncomingFilter(**{by: getattr(wanted, by)})
+    cursor = await tx.execute(LAST_LOOKED_AT, _values(account_id, alone, before, examine))
     row = await cursor.fetchone()
     return None if row is None else int(row[0])
+
+
+_LISTS: Final[Mapping[str, Sql]] = {
+    "campaign_call_id": LIST_OF_CALL,
+    "caller": LIST_OF_CALLER,
+    "hotline_id": LIST_OF_HOTLINE,
+}
+
+
+def _goes_by(wanted: IncomingFilter) -> str | None:
+    """The narrowest thing that is given and has an index; the others are compared."""
+    return next((name for name in _LISTS if getattr(wanted, name) is not None), None)
 
 
 def _values(account_id: int, wanted: IncomingFilter, before: int, examine: int) -> dict[str, Any]:

@@ -75,8 +75,8 @@ ADD_CALL: Final[Sql] = """
                                script_id, script_version, state, came_at, ended_at, kind, disposition, ring_s,
                                duration_s, billable_s, key_press, campaign_call_id, campaign_id)
     VALUES (%(account)s, %(hotline)s, %(trunk)s, %(leg)s, %(caller)s, %(caller_given)s, %(called_given)s,
-            %(script)s, %(version)s, %(state)s, %(now)s, %(ended)s, %(kind)s, %(disposition)s, %(zero)s,
-            %(zero)s, %(zero)s, %(nothing)s, %(campaign_call)s, %(campaign)s)
+            %(script)s, %(version)s, %(state)s, %(now)s, %(ended)s, %(kind)s, %(disposition)s,
+            %(zero)s::real, %(zero)s::int, %(zero)s::int, %(nothing)s, %(campaign_call)s, %(campaign)s)
     RETURNING id"""
 
 SILENT: Final = ("congestion", "failed", "invalid_number")
