@@ -15,7 +15,7 @@ from tongdai.adapters.httppost import HttpPoster
 from tongdai.adapters.sandbox.engine import SandboxEngine
 from tongdai.adapters.zaloapi import ZaloClient
 from tongdai.api import webhook_bodies
-from tongdai.domain import recordings, routing
+from tongdai.domain import dialer, recordings, routing
 from tongdai.domain.compliance import PolicyBook, load_policies
 from tongdai.domain.webhooks import Renderers
 from tongdai.facades.aicallcenter import callbacks as aicallcenter
@@ -94,6 +94,13 @@ class Platform:
         """A new client for each telephony engine, by the name that a trunk calls it."""
         return {name: make(self.settings) for name, make in ENGINES.items()}
 
+    def engine_maker(self, sounds: SoundBook) -> Callable[[AsteriskNode], Engine]:
+        """Makes a client of an Asterisk node, which plays what that book has."""
+        from tongdai.adapters.asterisk.engine import AsteriskEngine
+
+        book = routing.TrunkBookOfDatabase(self.db, self.keyring)
+        return lambda node: AsteriskEngine(node, book, sounds)
+
     def sounds(self) -> SoundBook:
         """A new book of what is said on calls, with its voices. Raises SettingsError."""
         return _sounds(self.settings, self.services.storage, self.clock)
@@ -137,7 +144,7 @@ def build(settings: Settings) -> Platform:
         clock=clock,
         hinter=Hinter(db),
         storage=FileStorage(Path(settings.data_dir) / "files"),
-        engines=frozenset(ENGINES),
+        engines=frozenset({*ENGINES, dialer.ASTERISK}),
         max_body_bytes=settings.max_body_bytes,
         body_timeout_s=settings.body_timeout_s,
         export_max_limit=settings.export_max_limit,

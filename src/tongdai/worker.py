@@ -12,7 +12,7 @@ from typing import Any
 import procrastinate
 
 from tongdai.bootstrap import NodeRecordings, Platform
-from tongdai.domain import campaigns, compliance, dialer, recordings, scripts, webhooks, zalo
+from tongdai.domain import campaigns, compliance, dialer, inbound, recordings, scripts, webhooks, zalo
 from tongdai.domain.zalo import Bridge
 from tongdai.kit import upkeep
 from tongdai.kit.db import TRANSIENT_ERRORS
@@ -40,6 +40,7 @@ class SchemaFaultError(Exception):
 async def run_dialer(platform: Platform, stop: asyncio.Event) -> None:
     """Dial until told to stop. Raises SchemaFaultError."""
     async with _database(platform):
+        sounds = platform.sounds()
         one = dialer.Dialer(
             platform.db,
             platform.engines(),
@@ -47,6 +48,9 @@ async def run_dialer(platform: Platform, stop: asyncio.Event) -> None:
             load_script=scripts.load_version,
             policies=platform.policies(),
             config=dialer_config(platform.settings),
+            make_engine=platform.engine_maker(sounds),
+            guests=[inbound.Desk(platform.db, load_script=scripts.load_version)],
+            sounds=sounds,
         )
         await one.run(stop)
 

@@ -310,4 +310,5 @@ class Driver:
         if commands:
             await self._commands.tell(engine, event.leg_id, commands, session.talk_left_s())
         if result is not None:
+            self._commands.ended(event.leg_id)
             self._finish(event.leg_id, result)
