@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from tongdai.domain.prompts.context import Place
-from tongdai.domain.prompts.reading import group_digits, read_digits, read_whole
+from tongdai.domain.prompts.reading import group_digits, read_digits, read_whole, spell_digits
 
 MOBILE: Final = r"(?:\(?\+84\)?|0084|84|0)[ .-]?(?:\(0\)[ .-]?)?[35789](?:[ .-]?\d){8}(?!\d)"
 FIXED: Final = (
@@ -20,6 +20,8 @@ def read_phone(text: str, place: Place) -> str:
     """A telephone number in the groups in which it is written; else in those in which people say it."""
     if place.is_money():
         return read_whole(re.sub(r"\D", "", text))
+    if place.kind() == "secret":
+        return spell_digits(text)
     country = _COUNTRY.match(text)
     words, rest = (
         ([], text) if country is None else (["cộng tám bốn"], text[country.end() :].replace("(0)", ""))

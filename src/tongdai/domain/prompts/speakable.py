@@ -13,11 +13,12 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 
+from tongdai.domain.prompts.amounts import SUFFIX
 from tongdai.domain.prompts.cleaning import cleaned
 from tongdai.domain.prompts.context import Place
 from tongdai.domain.prompts.reading import spell_digits
 from tongdai.domain.prompts.rules import FINDER, READERS, UNTOUCHED
-from tongdai.domain.prompts.vocabulary import UPPER
+from tongdai.domain.prompts.vocabulary import ACRONYMS, UPPER
 
 __all__ = ["speakable", "speakable_pieces", "spell_digits"]
 
@@ -26,7 +27,8 @@ _SPACE = re.compile(r"\s{2,}")
 _LEADING = re.compile(r"[\s.,;:!?]+")
 _STRONGEST_FIRST: Final = "?!.;:,"
 _DIGIT = re.compile(r"\d")
-_GLUED = re.compile(rf"[{UPPER}]\d")
+_CAPITALS_AT_THE_END = re.compile(rf"[{UPPER}]+$")
+_UNIT_AT_THE_BEGINNING = re.compile(SUFFIX)
 
 
 def speakable(text: str) -> str:
@@ -40,7 +42,7 @@ def speakable_pieces(pieces: Sequence[str]) -> list[str]:
 
     As many come out as went in; a piece of which nothing is left is `""`. What lies across a cut (`50` and
     `k`) is said by the piece that has its first digit, and a pause after a cut by the piece before it. Pieces
-    that would run together (`lúc` and `8:30`) are kept apart, but not capitals and the digits after them
+    that would run together (`lúc` and `8:30`) are kept apart, but not the letters and the digits of a code
     (`DH` and `12`). Said one after the other, the pieces are what `speakable` makes of the whole.
     """
     parts = _apart([cleaned(piece) for piece in pieces])
@@ -60,15 +62,25 @@ def speakable_pieces(pieces: Sequence[str]) -> list[str]:
 
 
 def _apart(pieces: list[str]) -> list[str]:
-    """With a space at each cut between two words."""
-    before = ""
+    """With one space at each cut between two words, and no more than one anywhere."""
+    before = " "
     for place, piece in enumerate(pieces):
+        if before[-1] == " ":
+            pieces[place] = piece = piece.lstrip()
         if not piece:
             continue
-        if before[-1:].isalnum() and piece[0].isalnum() and not _GLUED.match(before[-1] + piece[0]):
+        if before[-1:].isalnum() and piece[0].isalnum() and not _belong_together(before, piece):
             pieces[place] = " " + piece
         before = piece
     return pieces
+
+
+def _belong_together(before: str, piece: str) -> bool:
+    """A number and its unit, the letters and the digits of a code."""
+    if before[-1].isdecimal():
+        return _UNIT_AT_THE_BEGINNING.match(piece) is not None
+    capitals = _CAPITALS_AT_THE_END.search(before)
+    return piece[0].isdecimal() and capitals is not None and capitals[0] not in ACRONYMS
 
 
 def _read(whole: str) -> Iterator[tuple[int, int, str | None]]:

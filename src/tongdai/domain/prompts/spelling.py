@@ -91,7 +91,7 @@ def read_code(code: str, *, in_full: bool) -> str:
     """Letters and digits of a code: `AB12-3456` → `a bê một hai, ba bốn năm sáu`.
 
     `in_full`: every letter and digit by itself. Else what can be a word is one (`COVID-19`), numbers of one
-    or two digits are read as such when there are no longer ones (`12A1`), and a number between slashes likewise.
+    or two digits are read as such when there are no longer ones (`12A1`), and so are those between slashes.
     """
     words: list[str] = []
     rows = re.findall(r"\d+", code)
