@@ -310,6 +310,29 @@ async def test_a_name_is_looked_up_here_and_its_last_addresses_hold(
     assert "127.0.0.9/32" in asterisk.cli("pjsip show identifies")
 
 
+async def test_an_address_that_two_trunks_name_is_the_older_ones(
+    client: Client, book: Book, asterisk: AsteriskInstance, peer: Peer
+) -> None:
+    node = ("127.0.0.1", asterisk.sip_port)
+    older = book.set(trunk_to(peer, 30))
+    book.set(trunk_to(peer, 31, match=("127.0.0.0/16", "10.9.0.0/16")))
+    await client.pushing.keep_once(NODE)
+
+    async def trunk_of_a_call() -> str:
+        calling = await peer.call(node, f"sip:1@127.0.0.1:{node[1]}")
+        started = await client.event("StasisStart")
+        assert started.channel is not None
+        await client.link.ask("DELETE", f"channels/{started.channel.id}")
+        await calling.status()
+        return started.args[0]
+
+    assert await trunk_of_a_call() == "30"
+    assert "10.9.0.0/16" in asterisk.cli("pjsip show identifies")
+    book.set(older, enabled=False)
+    await client.pushing.keep_once(NODE)
+    assert await trunk_of_a_call() == "31"
+
+
 async def test_a_disabled_trunk_is_heard_no_more_and_again_when_it_is_enabled(
     client: Client, book: Book, asterisk: AsteriskInstance, peer: Peer
 ) -> None:
@@ -390,6 +413,27 @@ async def test_a_trunk_registers_at_once_and_its_calls_are_known_by_to(
         assert started.channel is not None
         await client.link.ask("DELETE", f"channels/{started.channel.id}")
         await calling.status()
+
+
+async def test_two_accounts_of_one_carrier_are_told_apart_by_their_registrations(
+    client: Client, book: Book, asterisk: AsteriskInstance
+) -> None:
+    async with sip_peer("khach", PASSWORD) as peer:
+        for trunk_id in (26, 27):
+            book.set(trunk_to(peer, trunk_id, username="khach", password=PASSWORD, register=True))
+        await client.pushing.keep_once(NODE)
+        await peer.until(lambda: len(peer.registered) == 2)
+
+        called = []
+        for contact in peer.registered:
+            address = contact.removeprefix("<").removesuffix(">")
+            calling = await peer.call(("127.0.0.1", asterisk.sip_port), address, to="sip:02473001234@a")
+            started = await client.event("StasisStart")
+            called.append(started.args[0])
+            assert started.channel is not None
+            await client.link.ask("DELETE", f"channels/{started.channel.id}")
+            await calling.status()
+        assert sorted(called) == ["26", "27"]
 
 
 async def test_a_wrong_password_is_mended_by_a_change(client: Client, book: Book) -> None:

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -50,6 +50,8 @@ class Answer(Protocol):
 Ask = Callable[[str, str, Mapping[str, Any] | None], Awaitable[Answer]]
 """Method, address below `/ari/`, body. Raises EngineUnreachableError."""
 
+Network = IPv4Network | IPv6Network
+
 LookUp = Callable[[str], Awaitable[Sequence[str]]]
 """The addresses of a host. Raises OSError."""
 
@@ -72,6 +74,31 @@ class _Kept:
     failed_at: float = field(default=float("-inf"))
     failed: tuple[int, bool] | None = None
     """The revision that could not be pushed, and whether it was to register."""
+
+
+class _Sources:
+    """Who has which address. Asterisk would give a call from an address that several trunks name to any of
+    them, so the oldest trunk has it, and nobody gets calls of another by naming its carrier's addresses."""
+
+    def __init__(self) -> None:
+        self._hosts: set[Network] = set()
+        self._wide: list[Network] = []
+
+    def left_for(self, networks: Sequence[str]) -> list[str]:
+        """Those of a trunk's networks that no older trunk has any address of; they are taken from now on."""
+        asked = {one: ip_network(one, strict=False) for one in networks}
+        left = {one: network for one, network in asked.items() if self._is_free(network)}
+        for network in left.values():
+            if network.prefixlen == network.max_prefixlen:
+                self._hosts.add(network)
+            else:
+                self._wide.append(network)
+        return list(left)
+
+    def _is_free(self, network: Network) -> bool:
+        if network.prefixlen == network.max_prefixlen:
+            return network not in self._hosts and not any(_overlap(network, one) for one in self._wide)
+        return not any(_overlap(network, one) for one in (*self._wide, *self._hosts))
 
 
 class Provisioner:
@@ -139,11 +166,13 @@ class Provisioner:
             self._saw_others = True
         for trunk_id in self._kept.keys() - trunks.keys():
             await self._stop_hearing(trunk_id)
+        sources = _Sources()
         for trunk in trunks.values():
-            await self._try_keeping(trunk, registers=trunk.register and trunk.trunk_id in registering)
+            registers = trunk.register and trunk.trunk_id in registering
+            await self._try_keeping(trunk, sources, registers=registers)
         await self._clear_away()
 
-    async def _try_keeping(self, trunk: SipTrunk, *, registers: bool) -> None:
+    async def _try_keeping(self, trunk: SipTrunk, sources: _Sources, *, registers: bool) -> None:
         kept = self._kept.setdefault(trunk.trunk_id, _Kept())
         wanted = (trunk.revision, registers)
         now = time.monotonic()
@@ -151,7 +180,7 @@ class Provisioner:
             return
         self._leaving.pop(trunk.trunk_id, None)
         try:
-            await self._keep_trunk(trunk, kept, registers=registers)
+            await self._keep_trunk(trunk, kept, sources, registers=registers)
         except (EngineRefusedError, OSError) as error:
             if kept.failed != wanted:
                 told = {"trunk": trunk.trunk_id}
@@ -163,17 +192,19 @@ class Provisioner:
         else:
             kept.failed = None
 
-    async def _keep_trunk(self, trunk: SipTrunk, kept: _Kept, *, registers: bool) -> None:
+    async def _keep_trunk(self, trunk: SipTrunk, kept: _Kept, sources: _Sources, *, registers: bool) -> None:
         trunk = await self.ensure(trunk.trunk_id)
+        networks = sources.left_for(await self._networks(trunk))
         if not kept.asked:
-            await self._see_what_is_there(trunk, kept)
+            await self._see_what_is_there(trunk, kept, networks)
         await self._keep_registration(trunk, kept, registers=registers)
-        identify = pjsip.identify(trunk, await self._networks(trunk))
+        identify = pjsip.identify(trunk, networks) if networks else None
         if kept.identify != identify:
             # What is pushed onto an old one is added to it.
             await self._delete("identify", trunk.trunk_id)
             kept.identify = None
-            await self._put("identify", pjsip.object_id(trunk.trunk_id), identify)
+            if identify is not None:
+                await self._put("identify", pjsip.object_id(trunk.trunk_id), identify)
             kept.identify = identify
 
     async def _keep_registration(self, trunk: SipTrunk, kept: _Kept, *, registers: bool) -> None:
@@ -187,7 +218,7 @@ class Provisioner:
             await self._put("registration", pjsip.object_id(trunk.trunk_id), registration)
         kept.registration, kept.auth = registration, auth
 
-    async def _see_what_is_there(self, trunk: SipTrunk, kept: _Kept) -> None:
+    async def _see_what_is_there(self, trunk: SipTrunk, kept: _Kept, networks: Sequence[str]) -> None:
         """A registration that stands as it ought to is left alone: to make it anew would end it first."""
         wanted = pjsip.registration(trunk) if trunk.register else {}
         there = await self._get("registration", trunk.trunk_id)
@@ -195,10 +226,11 @@ class Provisioner:
             kept.registration, kept.auth = wanted, pjsip.auth(trunk)
         elif there:
             kept.registration = {}
-        networks = await self._networks(trunk)
         there = await self._get("identify", trunk.trunk_id)
         if sorted(value for name, value in there if name == "match") == sorted(pjsip.matched(networks)):
-            kept.identify = pjsip.identify(trunk, networks)
+            kept.identify = pjsip.identify(trunk, networks) if networks else None
+        elif there:
+            kept.identify = {}
         kept.asked = True
 
     async def _networks(self, trunk: SipTrunk) -> list[str]:
@@ -279,6 +311,12 @@ class Provisioner:
     async def _delete(self, kind: str, trunk_id: int) -> None:
         """Harmless when it is not there."""
         await self._ask("DELETE", f"{_OBJECTS}/{kind}/{pjsip.object_id(trunk_id)}", None)
+
+
+def _overlap(one: Network, other: Network) -> bool:
+    if isinstance(one, IPv4Network):
+        return isinstance(other, IPv4Network) and one.overlaps(other)
+    return isinstance(other, IPv6Network) and one.overlaps(other)
 
 
 def _is_network(text: str) -> bool:
