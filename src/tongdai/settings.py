@@ -98,7 +98,7 @@ class Settings:
     speech_fallback: str = ""
     sounds_dir: str = ""
     speech_cache_bytes: Count = 2_000_000_000
-    speech_look_ahead: Count = 200
+    speech_look_ahead: Count = 500
     piper_program: str = "piper"
     piper_voices: str = ""
     httptts_provider: str = ""

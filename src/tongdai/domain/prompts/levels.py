@@ -50,7 +50,7 @@ _LIMIT_FRAME: Final = 20
 """Samples over which the limiter's gain is constant or on its way: 2.5 ms."""
 _FADE: Final = LINE_RATE // 200
 _BLOCK_S: Final = 10
-_MARGIN_S: Final = 0.25
+_MARGIN_S: Final = 0.1
 """Sound is filtered in blocks, so that ten minutes do not take a gigabyte, with so much around each."""
 
 
