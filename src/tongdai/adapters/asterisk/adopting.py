@@ -50,7 +50,7 @@ KEPT_FOR = timedelta(hours=23)
 STARTUP_MARGIN_S = 2.0
 """How far the clocks of a node, of the database and of this process may be apart."""
 READ_WITHIN_S = 3.0
-_OK, _NOT_FOUND, _CONFLICT = 200, 404, 409
+_NOT_FOUND, _CONFLICT = 404, 409
 _AT_ONCE = 50
 
 
@@ -165,12 +165,20 @@ async def _channel(engine: AsteriskEngine, channel: str, waiting: Watcher) -> Ch
         engine.unwatch(channel)
     if engine.watcher(channel) is None:
         engine.watch(channel, waiting)
-    source = quote(f"channel:{channel}")
-    await engine.ask("POST", f"applications/{engine.app}/subscription?eventSource={source}")
+    if not await _subscribed(engine, channel):
+        return None
     reply = await engine.ask("GET", f"channels/{quote(channel)}")
     if reply.status == _NOT_FOUND:
         return None
     return msgspec.convert(reply.json(), Channel)
+
+
+async def _subscribed(engine: AsteriskEngine, channel: str) -> bool:
+    """Hear its events, if it is there. Asterisk warns of one that is not."""
+    if (await engine.ask("GET", f"channels/{quote(channel)}")).status == _NOT_FOUND:
+        return False
+    source = quote(f"channel:{channel}")
+    return (await engine.ask("POST", f"applications/{engine.app}/subscription?eventSource={source}")).ok
 
 
 def _is_tombstone(channel: Channel) -> bool:
@@ -219,9 +227,7 @@ async def _facts(engine: AsteriskEngine, journal: Journal, channel: Channel, wai
         if (await engine.ask("GET", f"recordings/live/{recording_name(journal.leg_id, recording_id)}")).ok:
             recordings.add(recording_id)
     for phone in journal.transfer.limits if journal.transfer is not None else ():
-        source = quote(f"channel:{channel_of(phone)}")
-        await engine.ask("POST", f"applications/{engine.app}/subscription?eventSource={source}")
-        if (await engine.ask("GET", f"channels/{channel_of(phone)}")).ok:
+        if await _subscribed(engine, channel_of(phone)):
             phones.add(phone)
     heard_by = None
     in_application = channel.dialplan is not None and channel.dialplan.app_name == "Stasis"

@@ -15,7 +15,8 @@ What the engine and these files agree on:
   `<epoch with milliseconds>|<Q.850 cause>|<SIP status or nothing>|<STASISSTATUS, nothing when nobody
   answered>|<TDLOG>`, and each further part of the log under
   `<leg id>.<n>` from the variable `TDLOG<n>`, 1 to `LOG_PARTS`, up to the first that is empty. The leg is
-  `TDLEG`, or else what follows `td-` in the channel's id.
+  `TDLEG`, or else what follows `td-` in the channel's id. Where a client has set a variable of the channel, this
+  needs `live_dangerously = yes` in asterisk.conf.
 - `td-amd,s,1`: listens whether a person or a machine has answered, then enters the application that `TDAPP`
   names with `amd`, status and cause. `TDAMD` may hold arguments of AMD.
 - `td-purge,<YYYYMMDD>,1`: forgets the ends of that day. Reached as `Local/<YYYYMMDD>@td-purge`; rings
@@ -293,6 +294,9 @@ def _asterisk(instance: Instance) -> str:
     directories = "".join(f"{name} => {place}\n" for name, place in places.items())
     # A call takes several files (sound, its control, timers); how many calls there are is the cap's matter.
     options = "nocolor = yes\nmaxfiles = 65536\nhideconnect = yes\n"
+    # A channel on which a client has set a variable may not write AstDB otherwise, and the ends of calls would
+    # be lost. What else this opens to clients are functions of modules that are not loaded here.
+    options += "live_dangerously = yes\n"
     return f"[directories]\n{directories}[options]\n{options}"
 
 
