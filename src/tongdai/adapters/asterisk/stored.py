@@ -30,7 +30,7 @@ class StoredRecordings:
         runs."""
         self._base = f"{node.url.rstrip('/')}/ari/recordings"
         self._session = aiohttp.ClientSession(
-            auth=aiohttp.BasicAuth(node.username, node.password, encoding="utf-8"),
+            headers={"Authorization": aiohttp.encode_basic_auth(node.username, node.password)},
             timeout=aiohttp.ClientTimeout(
                 total=None, sock_connect=answer_timeout_s, sock_read=answer_timeout_s
             ),
