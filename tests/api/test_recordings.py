@@ -97,6 +97,19 @@ async def test_recordings_are_listed_by_campaign_and_state_in_pages(
     assert await listed(cursor=first["next"]) == [two]
 
 
+async def test_the_metrics_tell_how_many_wait_for_their_nodes(
+    owner: Api, services: Services, clock: FakeClock
+) -> None:
+    assert owner.person is not None
+    await with_recording(services, owner.person.account_id, await build(owner), stored=False)
+    clock.advance(timedelta(seconds=40))
+
+    metrics = (await owner.http.get("/metrics")).text
+
+    assert "\ntongdai_recordings_waiting 1.0\n" in metrics
+    assert "\ntongdai_recordings_waiting_seconds 40.0\n" in metrics
+
+
 # ---------------------------------------------------------------- links
 
 

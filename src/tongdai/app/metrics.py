@@ -22,6 +22,7 @@ from litestar.types import (
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from tongdai.app.recording_metrics import recording_metrics
 from tongdai.app.webhook_metrics import webhook_metrics
 from tongdai.ports.services import Services
 
@@ -91,5 +92,5 @@ def _counted(metrics: Metrics, scope: HTTPScope, send: Send) -> Send:
 async def show_metrics(
     metrics: NamedDependency[Metrics], services: NamedDependency[Services]
 ) -> Response[bytes]:
-    text = metrics.text() + await webhook_metrics(services)
+    text = metrics.text() + await webhook_metrics(services) + await recording_metrics(services)
     return Response(text, headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})
