@@ -15,7 +15,7 @@ import struct
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -150,11 +150,11 @@ class Link(asyncio.Protocol):
     # -------------------------------------------------------------- the connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are asyncio's in all but their class.
+        self._transport = cast(asyncio.Transport, transport)
         parts = urlsplit(self._node.url)
         target = f"{parts.path.rstrip('/')}/ari/events?app={quote(self.app)}"
-        transport.write(websocket.handshake(parts.netloc, target, authorization(self._node), self._key))
+        self._transport.write(websocket.handshake(parts.netloc, target, authorization(self._node), self._key))
 
     def data_received(self, data: bytes) -> None:
         self._heard_at = self._loop.time()
@@ -264,7 +264,7 @@ async def connect(node: AsteriskNode, app: str, *, answer_timeout_s: float) -> L
         async with asyncio.timeout(CONNECT_S):
             _, link = await loop.create_connection(
                 lambda: Link(node, app, answer_timeout_s=answer_timeout_s),
-                parts.hostname,
+                parts.hostname or "",
                 parts.port or (443 if secure else 80),
                 ssl=ssl.create_default_context() if secure else None,
             )
