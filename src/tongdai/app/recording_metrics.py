@@ -1,4 +1,4 @@
-"""How many recordings wait for their nodes, for Prometheus: read from the database, like webhooks' figures."""
+"""How many recordings wait for their nodes, for Prometheus: read from the database, as webhooks are."""
 
 from __future__ import annotations
 
