@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from urllib.parse import unquote
 
 from tongdai.domain.prompts.reading import group_digits, read_digits
 from tongdai.domain.prompts.spelling import spell_letters
@@ -17,6 +18,7 @@ _NAMES: Final = {"vn": "vê en", "gmail": "gờ meo", "www": "", "io": "i ô"}
 
 def read_address(address: str) -> str:
     """An e-mail address or a web address; what follows `?` or `#` is left out, as nobody writes it down."""
+    address = unquote(address) if "%" in address else address
     address = re.sub(r"^(?:https?://)?(?:www\.)?", "", address, flags=re.IGNORECASE)
     address = re.split(r"[?#]", address, maxsplit=1)[0].rstrip("/.")
     return " ".join(filter(None, map(_part_of_address, _PARTS.findall(address))))

@@ -16,7 +16,7 @@ _DATE_WORDS: Final = frozenset({
 })  # fmt: skip
 _AFTER_A_DAY = re.compile(r"\d/\d{1,2} ?(?:-|và|,|đến|hoặc|hay) ?$")
 _BARE: Final = frozenset({"mùng", "mồng", "đường", "phố", "cầu"})
-_PART_OF: Final = frozenset({"kỳ", "đợt", "trang", "bài", "tập", "điểm", "bước", "lượt"})
+_PART_OF: Final = frozenset({"kỳ", "đợt", "trang", "bài", "tập", "điểm", "bước", "lượt", "thứ"})
 _WEEKDAY = re.compile(r"thứ (?:hai|ba|tư|năm|sáu|bảy|[2-7]),? ?$")
 _NO_MINUTE_WORD = re.compile(r" ?(?:phút|')")
 _HALVES: Final = {"am": "sáng", "sa": "sáng", "pm": "", "ch": ""}

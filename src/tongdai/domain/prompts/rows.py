@@ -40,11 +40,15 @@ def read_plain(text: str, place: Place) -> str:
     return SIGN_WORDS[sign] + _read_row(first, place)
 
 
+_DATED: Final = frozenset({"ngày", "sale", "deal"})
+_WEEKDAYS_BEFORE = re.compile(r"thứ [2-7](?:(?:, ?| và |, và )[2-7])*(?:, ?| và |, và )$")
+
+
 def _read_marked(number: str, place: Place) -> str:
     """A number with points or commas: after `ngày` a day may be among these, after `phiên bản` no decimal."""
     first, *rest = re.split(r"[.]", number)
     if len(rest) == 1 and rest[0].isdecimal():
-        if place.last_word == "ngày" and _is_date_pair(first, rest[0]):
+        if place.last_word in _DATED and not place.is_money() and _is_date_pair(first, rest[0]):
             return day_and_month(int(first), int(rest[0]), place)
         if place.last_word in ("bản", "version"):
             return f"{read_whole(first)} chấm {read_whole(rest[0])}"
@@ -84,6 +88,8 @@ def _read_row(digits: str, place: Place) -> str:
         return read_whole(digits)
     if place.last_word in _CALENDAR and len(digits) <= 4:
         return _after_calendar_word(int(digits), place)
+    if len(digits) == 1 and _WEEKDAYS_BEFORE.search(place.before):
+        return read_ordinal(int(digits))
     kind = place.kind()
     if place.counts() and len(digits) <= (4 if kind in ("secret", "code") else 2 if digits[0] == "0" else 15):
         return read_whole(digits)

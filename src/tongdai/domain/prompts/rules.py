@@ -23,7 +23,7 @@ _D = r"\d{1,2}"
 _Y = r"(?:\d{4}|\d{2})"
 _WORD = rf"[{UPPER}{LOWER}]"
 _NOT_PLAIN = "|".join((*signs.SHORT, *signs.TITLES, "tx", "x")).replace(".", r"\.")
-_SHORT = "|".join(word for word in signs.SHORT if "." not in word)
+_SHORT = "|".join(word for word in signs.SHORT if word.isalpha())
 _TITLES = "|".join(signs.TITLES)
 
 _PLAIN: Final[tuple[Rule, ...]] = (
@@ -56,6 +56,7 @@ _NUMBERS: Final[tuple[Rule, ...]] = (
         rf"|{_D} ?/ ?{_D} ?/ ?{_Y}|{_D}-{_D}-{_Y}|{_D}\.{_D}\.\d{{4}}|{_D} - {_D} - \d{{4}})(?!\d|[/.]\d)",
         moments.read_date,
     ),
+    ("chain", r"(?<![\w.,-])\d{1,2}(?:-\d{1,2}){2,5}(?![\w-])", signs.read_weekdays),
     ("days", rf"(?<!\d){_D} ?- ?{_D}/{_D}(?:/\d{{4}})?(?!\d|/\d)", moments.read_days_of_month),
     ("phone", rf"(?<![\w.,/])(?:{phones.MOBILE}|{phones.FIXED}|{phones.SERVICE})", phones.read_phone),
     (
@@ -92,9 +93,10 @@ _LETTERS: Final[tuple[Rule, ...]] = (
         lambda text, place: read_decree(text),
     ),
     ("short_month", rf"(?<!\w)[Tt]{_D}/\d{{4}}(?!\d)", signs.read_short_month),
+    ("weekdays", r"(?<!\w)T[2-7](?:-T[2-7]){2,5}(?!\w)", signs.read_weekdays),
     ("weekday", r"(?<!\w)T[2-7](?!\w)", signs.read_weekday),
     ("quarter", r"(?<!\w)(?:I{1,3}|IV|Q[1-4])/\d{4}(?!\d)", signs.read_quarter),
-    ("et_cetera", r"(?<!\w)(?i:v\.v)\.?", lambda text, place: "vân vân"),
+    ("et_cetera", r"(?<!\w)(?i:v\.v|đ/c)(?!\w)\.?", signs.read_abbreviation),
     (
         "place",
         rf"(?<!\w)(?:(?i:tx|tt|tp|kp)\. ?(?=[{UPPER}]|\d)"
@@ -130,10 +132,12 @@ _BARE_NUMBERS: Final[tuple[Rule, ...]] = (
 )
 _WORDS: Final[tuple[Rule, ...]] = (
     ("capitals", rf"(?<!\w)[{UPPER}]+(?!\w)", signs.read_capitals_in_text),
+    ("masked", r"(?<!\w)[xX]{3,}\d{3,6}(?!\w)", signs.read_masked),
     ("mixed", r"[^\W\d_]+\d[^\W_]*", signs.read_mixed),
     ("word", r"[^\W\d_]+(?:'[^\W\d_]+)*", None),
 )
 _SIGNS: Final[tuple[Rule, ...]] = (
+    ("hidden", r"(?:\*{2,}|\.{3,})\d{3,6}(?![\w.,])", signs.read_masked),
     ("times", r"(?<=\d) ?[xX×] ?(?=\d)", signs.read_times),
     ("per_unit", rf"(?<=\w){amounts.PER_UNIT}", amounts.read_per_unit),
     ("dash", r"(?: (?!-\d))?-+ ?", signs.read_dash),
@@ -155,7 +159,7 @@ UNTOUCHED: Final = frozenset(name for name, _, read in _ALL if read is None)
 READERS: Final[dict[str, Read]] = {name: read for name, _, read in _ALL if read is not None}
 FINDER: Final = re.compile(
     "|".join((
-        _any(_SIGNS[:1], r"(?=[ xX×])"),
+        _any(_SIGNS[:2], r"(?=[ xX×*.])"),
         _any(_PLAIN, _LETTER),
         _any(_ADDRESSES, rf"(?=[{_A}])"),
         _any(_NUMBERS, _DIGIT_OR_SIGN),
@@ -163,6 +167,6 @@ FINDER: Final = re.compile(
         _any(_CODES, r"(?=[A-ZĐ0-9])"),
         _any(_BARE_NUMBERS, r"(?=[\d+-])"),
         _any(_WORDS, _LETTER),
-        _any(_SIGNS[1:], r"(?=[^\w\t\n.,;:!?]|_)"),
+        _any(_SIGNS[2:], r"(?=[^\w\t\n.,;:!?]|_)"),
     ))
 )  # fmt: skip

@@ -21,7 +21,7 @@ _PLACES: Final = {
 }  # fmt: skip
 SHORT: Final = {
     "cty": "công ty", "sđt": "số điện thoại", "đt": "điện thoại", "vd": "ví dụ", "stk": "số tài khoản",
-    "tphcm": "thành phố Hồ Chí Minh", "tp": "thành phố", "vv": "vân vân", "v.v": "vân vân",
+    "tphcm": "thành phố Hồ Chí Minh", "tp": "thành phố", "vv": "vân vân", "v.v": "vân vân", "đ/c": "địa chỉ",
 }  # fmt: skip
 _SYMBOLS: Final = {
     "&": "và", "@": "a còng", "+": "cộng", "=": "bằng", "%": "phần trăm", "‰": "phần nghìn", "<": "nhỏ hơn",
@@ -44,11 +44,26 @@ def read_sign(text: str, place: Place) -> str:
     return _SYMBOLS.get(sign, "")
 
 
+_TELEPHONE = re.compile(r"0\d{8}")
+_TIME = re.compile(r"(?:giây|phút|giờ|ngày|tuần|tháng|quý|năm|lần|người|lượt)(?!\w)")
+_MEASURED = re.compile(r"\d ?[a-z]{1,4}$")
+
+
 def read_slash(text: str, place: Place) -> str:
     """`anh/chị` is `anh chị`; after an amount, `/tháng` is `một tháng`."""
-    if place.after[:1].isdecimal():
-        return "trên"
-    return "một" if place.follows_money() else ""
+    before = place.text[place.start - 1 : place.start]
+    if not place.after[:1].isdecimal():
+        return "một" if place.follows_money() or before.isdecimal() or _is_rate(place) else ""
+    if before.isupper():
+        return ""
+    if _TELEPHONE.match(place.after):
+        return ","
+    return "cho" if place.follows_money() else "trên"
+
+
+def _is_rate(place: Place) -> bool:
+    """`200GB/tháng`."""
+    return _TIME.match(place.after) is not None and _MEASURED.search(place.before[-8:]) is not None
 
 
 _DASH_TO = re.compile(r"(?:(?!0\d+(?![\dhg:/.-]))\d|t[2-7]|\$|thứ |ngày |tháng |cn(?!\w))", re.IGNORECASE)
@@ -81,6 +96,18 @@ def read_abbreviation(text: str, place: Place) -> str:
 
 def read_weekday(text: str, place: Place) -> str:
     return f"thứ {read_ordinal(int(text[1:]))}"
+
+
+def read_weekdays(text: str, place: Place) -> str:
+    """`T2-T4-T6`, `2-4-6`: more than two are no period."""
+    return ", ".join(
+        read_whole(day) if "T" not in text else read_weekday(day, place) for day in text.split("-")
+    )
+
+
+def read_masked(text: str, place: Place) -> str:
+    """`****1234`: what is left of a card's number."""
+    return f", {read_digits(text)}"
 
 
 def read_short_month(text: str, place: Place) -> str:

@@ -12,9 +12,10 @@ from tongdai.domain.prompts.vocabulary import ACRONYMS, LETTERS, READ_AS_WORDS, 
 _ROMAN = re.compile(r"X{0,3}(?:IX|IV|V?I{0,3})")
 _ROMAN_VALUES: Final = {"I": 1, "V": 5, "X": 10}
 _ONSET = r"(?:ngh|ng|nh|ch|gh|kh|ph|th|tr|qu|gi|[bcdđghjklmnpqrstvwxz])"
-_VOWELS = r"(?:[aeiou]y?|[aeiou]{2,3}|y)"
+_VOWELS = r"[aeiouy]{1,3}"
+_END = r"(?:ng|nh|n|m)"
 # A Vietnamese syllable that ends in c, ch, p or t has a tone mark: without one, it is not among these.
-_TONELESS = re.compile(rf"{_ONSET}{_VOWELS}(?:ng|nh|n|m)?(?:{_ONSET}{_VOWELS}(?:ng|nh|n|m)?)*")
+_TONELESS = re.compile(rf"{_ONSET}{_VOWELS}{_END}?(?:{_ONSET}{_VOWELS}{_END}?)*|{_VOWELS}{_END}")
 _SYLLABLES = re.compile(rf"{_ONSET}?{_VOWELS}(?:ng|nh|ch|[nmcpt])?")
 _VOWEL = re.compile(r"[AEIOUY]")
 _CAPITAL_BEFORE = re.compile(rf"[{UPPER}]{{2,}}[ ,]+$")
@@ -24,7 +25,11 @@ _CONSONANTS: Final = frozenset("BCDĐFGHJKLMNPQRSTVWXZ")
 _SUM_BEFORE = re.compile(r"(?:[.,]\d{3}|\d{4}) $")
 _CODE_MARKS: Final = {"/": "trên", ".": ",", "-": ",", "_": ","}
 _ACTS: Final = {"NĐ": "nghị định", "NQ": "nghị quyết", "QĐ": "quyết định", "CT": "chỉ thị", "TT": "thông tư"}
-_BODIES: Final = {"CP": "chính phủ", "TTg": "thủ tướng", "BCT": "bộ công thương", "BTC": "bộ tài chính"}
+_BODIES: Final = {
+    "CP": "chính phủ", "TTg": "thủ tướng", "BCT": "bộ công thương", "BTC": "bộ tài chính",
+    "BTTTT": "bộ thông tin và truyền thông", "BKHCN": "bộ khoa học và công nghệ", "BYT": "bộ y tế",
+    "BCA": "bộ công an", "BGDĐT": "bộ giáo dục và đào tạo",
+}  # fmt: skip
 
 
 def spell_letters(word: str) -> str:
@@ -77,9 +82,11 @@ def _is_word(word: str, place: Place) -> bool:
 
 def _reads(bare: str) -> bool:
     """What the letters of a word without marks say: long with a vowel, or like a Vietnamese word."""
-    return _VOWEL.search(bare) is not None and (
-        len(bare) > _LONGEST_ACRONYM or _TONELESS.fullmatch(bare.lower()) is not None
-    )
+    if _VOWEL.search(bare) is None:
+        return False
+    # Unmarked names are written so: VIET, NGOC.
+    as_syllable = _SYLLABLES if len(bare) == _LONGEST_ACRONYM else _TONELESS
+    return len(bare) > _LONGEST_ACRONYM or any(p.fullmatch(bare.lower()) for p in (as_syllable, _TONELESS))
 
 
 def _among_capitals(place: Place) -> bool:
@@ -103,8 +110,8 @@ def read_code(code: str, *, in_full: bool) -> str:
 
 
 def _part_of_code(part: str, *, in_full: bool, as_number: bool) -> str:
-    words = []
-    for run in re.findall(r"\d+|\D+", part):
+    words = [read_int(roman_value(part))] if not in_full and len(part) > 1 and roman_value(part) else []
+    for run in re.findall(r"\d+|\D+", part) if not words else []:
         if not run.isdecimal():
             words.append(
                 run.capitalize()

@@ -41,22 +41,23 @@ UNITS: Final = {
     "Hz": "héc", "kHz": "ki lô héc", "MHz": "mê ga héc", "GHz": "gi ga héc", "W": "oát",
     "kW": "ki lô oát", "KW": "ki lô oát", "MW": "mê ga oát", "kWh": "ki lô oát giờ",
     "KWh": "ki lô oát giờ", "kwh": "ki lô oát giờ", "V": "vôn", "mAh": "mi li am pe giờ",
-    "mg/dL": "mi li gam trên đề xi lít", "mmol/L": "mi li mol trên lít", "°C": "độ xê", "°F": "độ ép",
-    "°": "độ", "km/h": "ki lô mét trên giờ", "m/s": "mét trên giây", "p": "phút", "ph": "phút",
-    "'": "phút", "s": "giây", "ms": "mi li giây", "%": "phần trăm", "‰": "phần nghìn",
+    "mg/dL": "mi li gam trên đề xi lít", "mmol/L": "mi li mol trên lít", "mmHg": "mi li mét thủy ngân",
+    "°C": "độ xê", "°F": "độ ép", "°": "độ", "km/h": "ki lô mét trên giờ", "m/s": "mét trên giây",
+    "p": "phút", "ph": "phút", "'": "phút", "s": "giây", "ms": "mi li giây", "%": "phần trăm",
+    "‰": "phần nghìn",
 }  # fmt: skip
 
 ACRONYMS: Final = {
     "AI": "ây ai", "API": "a pê i", "ATM": "a tê em", "BCH": "ban chấp hành",
     "BHTN": "bảo hiểm thất nghiệp", "BHXH": "bảo hiểm xã hội", "BHYT": "bảo hiểm y tế",
     "BIDV": "bê i đê vê", "BKS": "biển kiểm soát", "BQL": "ban quản lý", "BV": "bệnh viện",
-    "CCCD": "căn cước công dân", "CD": "xê đê", "CEO": "xi i âu", "CMND": "chứng minh nhân dân",
-    "CMT": "chứng minh thư", "CN": "chi nhánh", "CNTT": "công nghệ thông tin", "COD": "xê ô đê",
-    "CP": "cổ phần", "CSGT": "cảnh sát giao thông", "CSKH": "chăm sóc khách hàng",
-    "CTCP": "công ty cổ phần", "CTKM": "chương trình khuyến mãi", "CTV": "cộng tác viên",
-    "CTY": "công ty", "CĐ": "cao đẳng", "DN": "doanh nghiệp", "DV": "dịch vụ", "DVD": "đê vê đê",
-    "GD": "giao dịch", "GPLX": "giấy phép lái xe", "GTGT": "giá trị gia tăng", "GĐ": "giám đốc",
-    "HCM": "Hồ Chí Minh", "HDSD": "hướng dẫn sử dụng", "HN": "Hà Nội", "HS": "học sinh",
+    "CCCD": "căn cước công dân", "CD": "xê đê", "CEO": "xi i âu", "CKI": "chuyên khoa một",
+    "CKII": "chuyên khoa hai", "CMND": "chứng minh nhân dân", "CMT": "chứng minh thư", "CN": "chi nhánh",
+    "CNTT": "công nghệ thông tin", "COD": "xê ô đê", "CP": "cổ phần", "CSGT": "cảnh sát giao thông",
+    "CSKH": "chăm sóc khách hàng", "CTCP": "công ty cổ phần", "CTKM": "chương trình khuyến mãi",
+    "CTV": "cộng tác viên", "CTY": "công ty", "CĐ": "cao đẳng", "DN": "doanh nghiệp", "DV": "dịch vụ",
+    "DVD": "đê vê đê", "GD": "giao dịch", "GPLX": "giấy phép lái xe", "GTGT": "giá trị gia tăng",
+    "GĐ": "giám đốc", "HCM": "Hồ Chí Minh", "HDSD": "hướng dẫn sử dụng", "HN": "Hà Nội", "HS": "học sinh",
     "HSD": "hạn sử dụng", "HĐ": "hợp đồng", "HĐND": "hội đồng nhân dân", "ID": "ai đi", "IP": "ai pi",
     "IT": "ai ti", "KCN": "khu công nghiệp", "KH": "khách hàng", "KM": "khuyến mãi", "KTX": "ký túc xá",
     "KĐT": "khu đô thị", "LH": "liên hệ", "MST": "mã số thuế", "MTV": "một thành viên",
@@ -72,14 +73,14 @@ ACRONYMS: Final = {
     "TX": "thị xã", "UAE": "u a e", "UBND": "ủy ban nhân dân", "USA": "u ét a", "USB": "u ét bê",
     "USD": "đô la Mỹ", "VD": "ví dụ", "VIP": "víp", "VN": "Việt Nam", "VND": "Việt Nam đồng",
     "VNĐ": "Việt Nam đồng", "XNK": "xuất nhập khẩu", "ĐC": "địa chỉ", "ĐH": "đại học",
-    "ĐHQG": "đại học quốc gia", "ĐKKD": "đăng ký kinh doanh", "ĐT": "điện thoại",
+    "ĐHQG": "đại học quốc gia", "ĐK": "đăng ký", "ĐKKD": "đăng ký kinh doanh", "ĐT": "điện thoại",
     "ĐTDĐ": "điện thoại di động",
 }  # fmt: skip
 """Capitals that stand for words, or are spelled otherwise than by the names of their letters."""
 
 READ_AS_WORDS: Final = frozenset({
-    "APP", "BANK", "BLACK", "CALL", "CARD", "COMBO", "FAX", "FREE", "GAS", "GOLD", "GRAB", "LED", "LIVE",
-    "MALL", "PLUS", "SHOP", "SPA", "TOP", "WEB", "WIFI", "YES",
+    "APP", "BANK", "BLACK", "CALL", "CARD", "COMBO", "DAT", "DUC", "FAX", "FREE", "GAS", "GOLD", "GRAB",
+    "HOP", "LED", "LIVE", "LOC", "LUC", "MALL", "PLUS", "SHOP", "SPA", "TOP", "WEB", "WIFI", "YES",
 })  # fmt: skip
 """Capitals that would be spelled by the rule, but are said as words."""
 
