@@ -66,6 +66,7 @@ def dialer_config(settings: Settings) -> dialer.DialerConfig:
         rules=rules,
         max_calls=settings.dialer_max_calls,
         engine_timeout_s=settings.dialer_engine_timeout_s,
+        look_ahead=settings.speech_look_ahead,
     )
 
 

@@ -17,7 +17,7 @@ from tongdai.adapters.files import FileStorage
 from tongdai.domain import scripts
 from tongdai.domain.campaigns import CampaignConfig
 from tongdai.domain.dialer.model import Line, Plan
-from tongdai.domain.dialer.speaking import Speaking
+from tongdai.domain.dialer.speech import Speech as CampaignSpeech
 from tongdai.domain.prompts.preparing import FAILED, NOT_READY, Preparer
 from tongdai.domain.prompts.sounds import SoundBook
 from tongdai.kit.db import Database
@@ -186,24 +186,25 @@ async def test_a_campaign_that_cannot_be_read_holds_up_no_other(tmp_path: Path) 
 # ---------------------------------------------------------------- of real campaigns
 
 
-def plan_of(campaign_id: int, account_id: int, script_id: int, engine: str) -> Plan:
+def plan_of(campaign_id: int, account_id: int, *, node_limit: int | None) -> Plan:
     line = Line(
         hotline_id=1,
         trunk_id=1,
-        engine=engine,
+        engine="asterisk/7" if node_limit else "sandbox",
         number="842471000000",
         network=None,
         dial_format="national",
         presented_format="national",
         hotline_limit=1,
         trunk_limit=2,
+        node_limit=node_limit,
     )
     return Plan(
         campaign_id=campaign_id,
         account_id=account_id,
         user_id=1,
         is_otp=False,
-        script_id=script_id,
+        script_id=1,
         script_version=1,
         config=CampaignConfig(record_announcement=""),
         campaign_limit=3,
@@ -238,11 +239,11 @@ async def test_the_next_calls_of_a_campaign_are_spoken_before_they_are_due(
             (desk.owner.account_id, campaign, desk.owner.user.id),
         )
     async with booked(tmp_path, one=one) as book:
-        speaking = Speaking(db, book, load, engines=frozenset({"asterisk"}), look_ahead=5)
-        async with running(speaking.run):
-            plan = plan_of(campaign, desk.owner.account_id, 1, "asterisk/7")
-            assert speaking.reason(plan) == NOT_READY
-            await until(lambda: speaking.reason(plan) is None)
+        speech = CampaignSpeech(db, book, load, look_ahead=5)
+        async with running(speech.run):
+            plan = plan_of(campaign, desk.owner.account_id, node_limit=9)
+            assert speech.why_not(plan) == NOT_READY
+            await until(lambda: speech.why_not(plan) is None)
             await until(lambda: any("LanE" in text for _, text in one.asked))
     said = {text for _, text in one.asked}
     assert {"Chào", "mời", "nghe máy."} <= said
@@ -258,8 +259,8 @@ async def test_a_campaign_on_lines_that_play_no_files_waits_for_no_voice(
         raise AssertionError("nobody needs it")
 
     async with booked(tmp_path, one=one) as book:
-        speaking = Speaking(db, book, load, engines=frozenset({"asterisk"}))
-        assert speaking.reason(plan_of(1, desk.owner.account_id, 1, "sandbox")) is None
+        speech = CampaignSpeech(db, book, load)
+        assert speech.why_not(plan_of(1, desk.owner.account_id, node_limit=None)) is None
     assert one.asked == []
 
 

@@ -37,9 +37,14 @@ def test_what_was_kept_is_found_again_with_its_length(tmp_path: Path, now: FakeC
     assert cache_of(tmp_path, now).look_up(["ab/abc", "cd/cde"]) == {"ab/abc": Sound("ab/abc", 1.0)}
 
 
-def test_an_engine_of_another_user_can_read_it(tmp_path: Path, now: FakeClock) -> None:
-    cache_of(tmp_path / "s", now).keep("ab/abc", SECOND)
-    assert (tmp_path / "s/ab/abc.alaw").stat().st_mode & 0o777 == 0o644
+def test_an_engine_of_another_user_can_read_it_whatever_the_umask(tmp_path: Path, now: FakeClock) -> None:
+    before = os.umask(0o077)
+    try:
+        cache_of(tmp_path / "s", now).keep("ab/abc", SECOND)
+    finally:
+        os.umask(before)
+    modes = [(tmp_path / path).stat().st_mode & 0o777 for path in ("s", "s/ab", "s/ab/abc.alaw")]
+    assert modes == [0o755, 0o755, 0o644]
 
 
 def test_an_empty_file_is_none(tmp_path: Path, now: FakeClock) -> None:

@@ -45,6 +45,8 @@ class DialerConfig:
     rules: ClaimRules = field(default_factory=ClaimRules)
     max_calls: int = 1000
     """Calls that one process drives at once."""
+    look_ahead: int = 500
+    """Calls of each campaign whose contacts' own words are spoken before they are due."""
     refresh_s: float = 1.0
     """How often all running campaigns are looked at; a notification has one looked at at once."""
     pause_s: float = 0.02
@@ -90,7 +92,7 @@ class Dialer:
         self._ender = Ender(
             db, self._now, on_ended=self._on_ended, is_awaited=lambda: self._claiming.is_starved
         )
-        self._speech = None if sounds is None else _speech(db, sounds, self._script)
+        self._speech = None if sounds is None else _speech(db, sounds, self._script, self._config.look_ahead)
         self._fleet = Fleet(
             db,
             keyring,
@@ -249,11 +251,11 @@ class Dialer:
         self._claiming.hint(None)
 
 
-def _speech(db: Database, sounds: SoundBook, script: Script) -> Speech:
+def _speech(db: Database, sounds: SoundBook, script: Script, look_ahead: int) -> Speech:
     # Sound is worked on with a library that only processes in need of sound load.
     from tongdai.domain.dialer.speech import Speech
 
-    return Speech(db, sounds, script)
+    return Speech(db, sounds, script, look_ahead=look_ahead)
 
 
 SCRIPTS_KEPT = 1000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tongdai.domain import scripts
 from tongdai.domain.campaigns import CampaignConfig
@@ -21,7 +21,7 @@ from tongdai.ports.speech import SpeechFailedError
 
 log = logging.getLogger(__name__)
 
-LOOK_AHEAD = 200
+LOOK_AHEAD = 500
 """Calls of a campaign whose contacts' own words are spoken before they are due."""
 
 Script = Callable[[int, int, int], Awaitable[scripts.Script]]
@@ -36,13 +36,16 @@ class Spoken:
     campaign_id: int
     script_id: int
     script_version: int
-    announcement: str
+    announcement: str = field(repr=False)
 
 
 class Speech:
     """Asked by the claiming loop, which waits for nothing."""
 
-    def __init__(self, db: Database, book: SoundBook, script: Script) -> None:
+    def __init__(
+        self, db: Database, book: SoundBook, script: Script, *, look_ahead: int = LOOK_AHEAD
+    ) -> None:
+        self._look_ahead = look_ahead
         self._db = db
         self._book = book
         self._script = script
@@ -87,12 +90,12 @@ class Speech:
     async def _constant(self, spoken: Spoken) -> Prompts:
         return constant_items(await self._script_of(spoken), _texts(spoken.announcement))
 
-    async def _upcoming(self, spoken: Spoken) -> Sequence[tuple[int, Prompts]]:
+    async def _upcoming(self, spoken: Spoken) -> Sequence[tuple[int, Prompts]] | None:
         script = await self._script_of(spoken)
         if not says_fields(script):
-            return ()
+            return None
         async with self._db.transaction() as tx:
-            calls = await store.next_fields(tx, spoken.campaign_id, LOOK_AHEAD)
+            calls = await store.next_fields(tx, spoken.campaign_id, self._look_ahead)
         return [(call_id, spoken_items(script, fields)) for call_id, fields in calls]
 
     async def _script_of(self, spoken: Spoken) -> scripts.Script:

@@ -113,7 +113,8 @@ class SoundCache:
         return sound
 
     def _write(self, path: Path, data: bytes, now: float) -> None:
-        path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        self._make(self.folder)
+        self._make(path.parent)
         handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=SCRATCH)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -125,6 +126,13 @@ class SoundCache:
             with suppress(FileNotFoundError):
                 os.unlink(scratch)
             raise
+
+    @staticmethod
+    def _make(folder: Path) -> None:
+        """Whatever the umask: what an engine of another user cannot enter, it cannot play."""
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(FOLDER_MODE)
 
     def _count(self, size: int) -> None:
         self._bytes = self._used() if self._bytes is None else self._bytes + size
@@ -164,7 +172,7 @@ class SoundCache:
         return sum(size for _, size, _ in self._files())
 
     def _files(self) -> Iterator[tuple[float, int, Path]]:
-        """(last used, bytes, path) of each. What is left of a process that died while it wrote counts, too."""
+        """(last used, bytes, path) of each, with what a process left that died while it wrote."""
         for folder in self._folders():
             with suppress(OSError), os.scandir(folder) as entries:
                 for entry in entries:
@@ -185,7 +193,7 @@ class SoundCache:
 
     @contextmanager
     def _alone(self) -> Iterator[bool]:
-        self.folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        self._make(self.folder)
         with (self.folder / ".lock").open("wb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -40,6 +40,8 @@ PROMPTS_KNOWN: Final = 50_000
 SHORTEST_SYLLABLE_S: Final = 0.04
 """Sound that is shorter than so much for each word was cut off: a syllable takes four times as long."""
 LEVELLED_AT_ONCE: Final = 2
+NOTHING_S: Final = 0.1
+"""What is played for a text in which nothing has a sound."""
 
 
 @dataclass(slots=True)
@@ -189,6 +191,8 @@ class SoundBook:
             sounds: tuple[Sound, ...] = (await self._clip(item),)
         else:
             sounds = await self._pieces(instead or item.voice or self._voice, pieces_of_speech(item))
+            # An engine that is told to play nothing refuses; somebody wrote a text that has no sound.
+            sounds = sounds or (await self._once(_NOTHING, _moment),)
             if instead:
                 return sounds
         self._prompts[item] = _Known(sounds, self._cache.now() + NOTED_EVERY_S)
@@ -311,7 +315,14 @@ class SoundBook:
             raise SpeechFailedError(f"an audio file cannot be read: {error.strerror}", retry=True) from error
 
 
+async def _moment() -> bytes:
+    return levels.silence(NOTHING_S)
+
+
 def _key_of(what: bytes) -> str:
     """In 256 folders, none of which gets too full to be looked through."""
     digest = sha256(what).hexdigest()[:40]
     return f"{digest[:2]}/{digest}"
+
+
+_NOTHING: Final = _key_of(f"{VERSION}\0nothing".encode())
