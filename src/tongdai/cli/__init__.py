@@ -24,6 +24,7 @@ COMMANDS = {
     "sandbox-carrier": "tongdai.cli.serve",
     "zalo-emulator": "tongdai.cli.zalo_emulator",
     "admin": "tongdai.cli.admin",
+    "asterisk": "tongdai.cli.asterisk",
     "speech": "tongdai.cli.speech",
 }
 

@@ -88,21 +88,23 @@ class Admin:
 @click.pass_context
 def admin(context: click.Context, data: Path | None) -> None:
     """Accounts, users, keys and secrets."""
+    context.obj = open_admin(context.obj, data)
+
+
+def open_admin(config: Path | None, data: Path | None) -> Admin:
+    """The way to the database of a data folder, or of the settings."""
     key = data / "secret.key" if data else None
     if key is not None and key.exists():
         os.environ.pop("TONGDAI_SECRET_KEY", None)
         os.environ["TONGDAI_SECRET_KEY_FILE"] = str(key)
     # It would tell of each try to connect; one line of ours says it all.
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
-    settings = settings_module.load(context.obj)
+    settings = settings_module.load(config)
     if data is None and settings.database_url:
-        context.obj = Admin(settings, None, "The database that database_url names does not answer.")
-        return
+        return Admin(settings, None, "The database that database_url names does not answer.")
     folder = data or Path(settings.data_dir)
     settings = replace(settings, database_url=connection_url(folder))
-    context.obj = Admin(
-        settings, folder, f"No database runs over {folder}. {IS_IT_RUNNING if data else WHICH}"
-    )
+    return Admin(settings, folder, f"No database runs over {folder}. {IS_IT_RUNNING if data else WHICH}")
 
 
 @admin.command()
@@ -120,7 +122,7 @@ def create_account(self: Admin, name: str, max_channels: int | None, max_cps: fl
 @click.pass_obj
 def list_accounts(self: Admin) -> None:
     """All tenants: id and name."""
-    _table([(one.id, one.name) for one in self.run(_all_accounts)])
+    table([(one.id, one.name) for one in self.run(_all_accounts)])
 
 
 @admin.command()
@@ -165,7 +167,7 @@ def revoke_key(self: Admin, account_id: int, key_id: int) -> None:
 def list_keys(self: Admin, account_id: int) -> None:
     """An account's API keys: id, first characters, name, when it was revoked."""
     keys = self.run(lambda tx: accounts.list_api_keys(tx, account_id))
-    _table([(one.id, one.hint, one.name, one.revoked_at or "") for one in keys])
+    table([(one.id, one.hint, one.name, one.revoked_at or "") for one in keys])
 
 
 @admin.command()
@@ -201,7 +203,7 @@ def secret(self: Admin, action: str, account_id: int, user_id: int, kind: str) -
 def list_trunks(self: Admin, account_id: int) -> None:
     """An account's trunks: id, name, engine."""
     trunks = self.run(lambda tx: routing.list_trunks(tx, account_id, limit=1000))
-    _table([(one.id, one.name, one.engine) for one in trunks])
+    table([(one.id, one.name, one.engine) for one in trunks])
 
 
 @admin.command()
@@ -210,7 +212,7 @@ def list_trunks(self: Admin, account_id: int) -> None:
 def list_hotlines(self: Admin, account_id: int) -> None:
     """An account's hotlines: id, number, network, trunk."""
     hotlines = self.run(lambda tx: routing.list_hotlines(tx, account_id, limit=1000))
-    _table([(one.id, one.number, one.network or "any", one.trunk_id) for one in hotlines])
+    table([(one.id, one.number, one.network or "any", one.trunk_id) for one in hotlines])
 
 
 @admin.command()
@@ -235,7 +237,7 @@ def check_ledger(self: Admin, account_ids: tuple[int, ...]) -> None:
     Prints account, balance, lines, and ok or what is wrong; fails when anything is.
     """
     audits = self.run_over(lambda db: _audits(db, account_ids))
-    _table([(one.account_id, int(one.balance), one.lines, ", ".join(_faults(one)) or "ok") for one in audits])
+    table([(one.account_id, int(one.balance), one.lines, ", ".join(_faults(one)) or "ok") for one in audits])
     wrong = sum(not one.agrees for one in audits)
     if wrong:
         raise click.ClickException(f"{wrong} of {len(audits)} wallets do not agree.")
@@ -276,6 +278,7 @@ async def _all_accounts(tx: Tx) -> list[accounts.Account]:
     return found
 
 
-def _table(rows: Sequence[Sequence[object]]) -> None:
+def table(rows: Sequence[Sequence[object]]) -> None:
+    """Prints them, tabs between the cells."""
     for row in rows:
         click.echo("\t".join(str(cell) for cell in row))
