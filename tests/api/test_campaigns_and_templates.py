@@ -87,6 +87,44 @@ async def test_a_configuration_that_could_be_misread_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("kind", "config", "path"),
+    [
+        ("otp", {"record": True}, "record"),
+        ("otp", {"voicemail_action": "leave_message"}, "voicemail_action"),
+        ("voice", {"voicemail_action": "retry", "detect_voicemail": False}, "voicemail_action"),
+        ("voice", {"voicemail_action": "leave_message", "detect_voicemail": False}, "voicemail_action"),
+        (
+            "voice",
+            {"voicemail_action": "retry", "retries": {"voicemail": {"times": 0, "after_seconds": 60}}},
+            "retries.voicemail",
+        ),
+        ("voice", {"record": True, "record_announcement": "   "}, "record_announcement"),
+        ("voice", {"record": True, "record_announcement": "Xin chào {ten"}, "record_announcement"),
+    ],
+)
+async def test_what_a_campaign_cannot_do_on_a_call_is_refused_wherever_it_is_given(
+    owner: Api, world: World, kind: str, config: dict[str, Any], path: str
+) -> None:
+    body = campaign_body(world.script_id, world.hotline_id) | {"config": config, "kind": kind}
+    if kind == "otp":
+        body["purpose"] = "otp"
+    answers = [await owner.post("/campaigns", body), await owner.post("/templates", body)]
+    if kind == "voice":
+        answers.append(await owner.send("PATCH", f"/campaigns/{world.campaign_id}", {"config": config}))
+    for answer in answers:
+        assert answer.status_code == 400
+        assert [error["path"] for error in answer.json()["errors"]] == [f"config.{path}"]
+
+
+async def test_a_campaign_says_whether_and_how_it_records(owner: Api, world: World) -> None:
+    quiet = {"record": True, "record_announcement": ""}
+    made = await owner.made("/campaigns", campaign_body(world.script_id, world.hotline_id, config=quiet))
+    assert made["config"].items() >= quiet.items()
+    plain = await owner.made("/campaigns", campaign_body(world.script_id, world.hotline_id))
+    assert (plain["config"]["record"], plain["config"]["record_announcement"]) == (False, None)
+
+
+@pytest.mark.parametrize(
     ("schedule", "path"),
     [
         ({"windows": [{"weekdays": [1], "start": "20:00", "end": "08:00"}]}, "windows[0].end"),

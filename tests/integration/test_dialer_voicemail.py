@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from tests.desk import Desk
-from tests.fakes.dialling import dialing, until
+from tests.fakes.dialling import dialing, eventually, until
 from tests.fakes.engine import PlayedEngine
 
 from tongdai.domain import campaigns
 from tongdai.domain.campaigns import CampaignConfig, RetryRule
+from tongdai.kit.clock import SystemClock
 from tongdai.ports.telephony import (
     Answered,
     AnsweredBy,
     DialRequest,
     EndCause,
     Ended,
+    HangUp,
     Play,
     Ringing,
     SpokenCode,
@@ -56,6 +60,24 @@ async def test_a_voicemail_is_counted_as_one_and_tried_again_by_its_own_rule(des
     async with desk.db.transaction() as tx:
         progress = await campaigns.progress(tx, desk.owner.account_id, campaign)
     assert dict(progress.outcomes) == {"voicemail": 1}
+
+
+async def test_a_machine_is_hung_up_on_and_tried_again_where_the_campaign_retries(desk: Desk) -> None:
+    campaign = await desk.campaign(config=CampaignConfig(voicemail_action="retry", record=True))
+    engine = answered_by(AnsweredBy.MACHINE)
+    async with dialing(desk.db, desk.keyring, {"sandbox": engine}):
+        (call,) = await desk.give(campaign, "0912345678")
+        await until(engine.hung_up)
+        hang_up(engine, engine.dialled[-1])
+
+        async def tried_again_later() -> object:
+            found = await desk.call(call)
+            return found if found["state"] == "queued" and found["attempts"] == 1 else None
+
+        found = await eventually(tried_again_later)
+    assert found["outcome"] == "voicemail"
+    assert found["due_at"] > SystemClock().now() + timedelta(minutes=59)
+    assert [type(command) for _, _, command in engine.commanded] == [HangUp]
 
 
 async def test_a_machine_never_hears_a_code_that_a_person_would_have_heard(desk: Desk) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tongdai.domain.calls.model import NEVER_RETRIED, REFUSALS, RETRIED_ON_REQUEST, Outcome
 from tongdai.domain.campaigns.model import (
     LOST_RULE,
+    VOICEMAIL_RULE,
     CampaignConfig,
     Final,
     RetryAt,
@@ -54,6 +55,19 @@ def test_a_form_cannot_ask_for_a_retry_after_a_final_outcome(outcome: Outcome) -
 @pytest.mark.parametrize("outcome", sorted(RETRIED_ON_REQUEST))
 def test_nothing_is_redialled_without_a_rule_for_it(outcome: Outcome) -> None:
     assert step(outcome, CampaignConfig()) == Final()
+
+
+def test_a_voicemail_is_tried_again_once_where_the_form_says_so_without_a_rule() -> None:
+    config = CampaignConfig(voicemail_action="retry")
+    assert step(Outcome.VOICEMAIL, config) == RetryAt(NOW + timedelta(seconds=VOICEMAIL_RULE.after_seconds))
+    assert step(Outcome.VOICEMAIL, config, attempts=2, times=2) == Final()
+    assert step(Outcome.NO_ANSWER, config) == Final()
+
+
+def test_a_rule_for_voicemail_counts_instead_of_the_usual_one() -> None:
+    config = CampaignConfig(voicemail_action="retry", retries={"voicemail": RetryRule(2, 60)})
+    assert step(Outcome.VOICEMAIL, config, attempts=2, times=2) == RetryAt(NOW + timedelta(seconds=60))
+    assert step(Outcome.VOICEMAIL, config, attempts=3, times=3) == Final()
 
 
 @pytest.mark.parametrize("outcome", sorted(RETRIED_ON_REQUEST - {Outcome.LOST}))

@@ -47,6 +47,11 @@ class Commands:
         """A transfer is over: what it held is freed while the call goes on."""
         self._begin(self._transfers.over(leg_id, told))
 
+    def ended(self, leg_id: int) -> None:
+        """What still waits is of no use any more."""
+        if leg_id in self._waiting:
+            self._waiting[leg_id].clear()
+
     async def close(self) -> None:
         await cancel_all(self._tasks)
 

@@ -159,7 +159,8 @@ async def take(
     if not await store.decide(tx, leg_id, transfer.id):
         return None
     if not phones:
-        log.info("a transfer rings nobody", extra={"leg": leg_id, "why": "room" if room is None else "money"})
+        why = "money or time" if room is not None else "room" if targets else "trunk"
+        log.info("a transfer rings nobody", extra={"leg": leg_id, "why": why})
         return None
     await billing.hold(tx, tills.values())
     room = find_slot(caps, len(phones), now)
