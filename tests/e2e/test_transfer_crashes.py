@@ -19,7 +19,7 @@ from tongdai.adapters.sandbox.log import invited_more_than_once, most_channels, 
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
 
-CALLS = 150
+CALLS = 100
 CHANNELS = 40
 OF_CAMPAIGN = 20
 KILLS = 8
