@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import boto3
+import boto3  # type: ignore[import-untyped]  # it has no types
 
 from tongdai.adapters.s3 import S3Bucket
 

@@ -128,7 +128,8 @@ class FailingStorage(FileStorage):
 
 def frames(data: bytes) -> bytes:
     with wave.open(io.BytesIO(data)) as opened:
-        return opened.readframes(opened.getnframes())
+        sampled: bytes = opened.readframes(opened.getnframes())
+        return sampled
 
 
 # ---------------------------------------------------------------- fetching
