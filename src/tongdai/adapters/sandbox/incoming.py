@@ -58,9 +58,9 @@ class IncomingLeg(Leg):
         self._recorder.log(self, "ANSWER")
         self._tell("answered", seconds=self.now, text=AnsweredBy.UNKNOWN)
 
-    def _phone(self, order: int, leg_id: int) -> None:
+    def step(self) -> None:
         """The first phone of a transfer that answers has the caller picked up."""
-        super()._phone(order, leg_id)
+        super().step()
         phones = self._phones
         if phones is not None and phones.connected is not None and self.answered_at is None:
             self._answer(0, 0)

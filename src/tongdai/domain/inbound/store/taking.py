@@ -42,10 +42,10 @@ TAKEN_BEFORE: Final[Sql] = """
      WHERE engine = %s AND kind = 'inbound' AND state <> 'ended' AND channel = %s
     RETURNING id"""
 
-# The caps, locked in id order like everybody locks them, and those of them that are full.
+# The caps, locked in id order like everybody locks them. What is full is looked for outside: a condition here
+# would be asked before the lock, and leave out of it whatever has room.
 LOCK_LIMITS: Final[Sql] = """
-    SELECT id FROM (SELECT * FROM limits WHERE id = ANY(%s) ORDER BY id FOR UPDATE) AS l
-     WHERE live >= max_channels"""
+    SELECT live >= max_channels FROM limits WHERE id = ANY(%s) ORDER BY id FOR UPDATE"""
 TAKE: Final[Sql] = "UPDATE limits SET live = live + 1 WHERE id = ANY(%s)"
 
 NOW: Final[Sql] = "SELECT clock_timestamp()"
@@ -104,7 +104,8 @@ async def taken_before(tx: Tx, engine: str, channel: str, keeper_id: int) -> int
 
 async def take_channels(tx: Tx, limit_ids: Sequence[int]) -> bool:
     """One of each; False: at least one has none left, and none is taken."""
-    if await (await tx.execute(LOCK_LIMITS, [sorted(limit_ids)])).fetchone() is not None:
+    cursor = await tx.execute(LOCK_LIMITS, [sorted(limit_ids)])
+    if any(full for (full,) in await cursor.fetchall()):
         return False
     await tx.execute(TAKE, [sorted(limit_ids)])
     return True
