@@ -117,11 +117,11 @@ class Incoming:
     async def _keep_trunks(self) -> None:
         engine = self._engine
         self._purge()
-        try:
-            await engine.provisioner.keep(engine.node.id)
-        except EngineUnreachableError:
-            # The engine's connection is gone, and with it this.
-            return
+        while True:
+            # For as long as the engine's connection lives; the next one begins with a provisioner of its own.
+            with suppress(EngineUnreachableError):
+                await engine.provisioner.keep(engine.node.id)
+            await asyncio.sleep(RECONNECT_S)
 
     def _purge(self) -> None:
         """Forget the ends of calls that nobody will ask for any more."""

@@ -154,6 +154,8 @@ class Provisioner:
                 await self.keep_once(node_id)
             except TRANSIENT_ERRORS:
                 logger.warning("trunks cannot be read; what is on the node stays", extra={"node": node_id})
+            except msgspec.MsgspecError:
+                logger.warning("a node's answer about trunks makes no sense", extra={"node": node_id})
             await asyncio.sleep(LOOK_S)
 
     async def keep_once(self, node_id: int) -> None:
