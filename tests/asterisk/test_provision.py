@@ -179,6 +179,45 @@ async def test_a_call_goes_by_the_settings_of_the_last_change(client: Client, bo
     assert "RTP/AVP 9 8\r" in after.body
 
 
+async def test_a_call_goes_by_way_of_the_carriers_proxy(client: Client, book: Book, peer: Peer) -> None:
+    proxy = f"sip:{peer.host}:{peer.port}"
+    book.set(SipTrunk(trunk_id=6, revision=0, host="ims.carrier.example", outbound_proxy=proxy))
+
+    await client.dial(6, "0912345678", "out-6")
+    await client.event("ChannelDestroyed")
+
+    [invite] = peer.requests("INVITE")
+    assert invite.uri == "sip:0912345678@ims.carrier.example:5060"
+    assert invite.headers["route"] == f"<{proxy};lr>"
+
+
+async def test_a_call_goes_over_tcp_where_the_carrier_wants_it(client: Client, book: Book) -> None:
+    asked: asyncio.Queue[str] = asyncio.Queue()
+
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.put_nowait((await reader.readuntil(b"\r\n")).decode())
+        writer.close()
+
+    async with await asyncio.start_server(hear, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        book.set(SipTrunk(trunk_id=7, revision=0, host="127.0.0.1", port=port, transport="tcp"))
+        await client.dial(7, "0912345678", "out-7")
+
+        async with asyncio.timeout(WAIT_S):
+            first = await asked.get()
+    assert first == f"INVITE sip:0912345678@127.0.0.1:{port};transport=tcp SIP/2.0\r\n"
+    await client.link.ask("DELETE", "channels/out-7")
+
+
+async def test_a_call_rings_a_sip_address_over_the_trunk(client: Client, book: Book, peer: Peer) -> None:
+    book.set(SipTrunk(trunk_id=8, revision=0, host="127.0.0.1", port=9))
+
+    await client.dial(8, f"sip:le-tan@{peer.host}:{peer.port}", "out-8")
+    await client.event("ChannelDestroyed")
+
+    assert [one.uri for one in peer.requests("INVITE")] == [f"sip:le-tan@{peer.host}:{peer.port}"]
+
+
 async def test_a_trunk_that_has_not_changed_costs_no_request(client: Client, book: Book, peer: Peer) -> None:
     asked = 0
 
@@ -413,6 +452,21 @@ async def test_a_trunk_registers_at_once_and_its_calls_are_known_by_to(
         assert started.channel is not None
         await client.link.ask("DELETE", f"channels/{started.channel.id}")
         await calling.status()
+
+
+async def test_the_account_is_from_user_where_the_name_for_digest_is_an_address(
+    client: Client, book: Book
+) -> None:
+    name = "+842473001234@ims.vn"
+    async with sip_peer(name, PASSWORD) as peer:
+        more = {"from_user": "+842473001234", "from_domain": "ims.vn"}
+        book.set(trunk_to(peer, 28, username=name, password=PASSWORD, register=True, **more))
+        await client.pushing.keep_once(NODE)
+
+        await peer.until(lambda: peer.registered)
+
+        assert "<sip:+842473001234@ims.vn>" in peer.requests("REGISTER")[-1].headers["to"]
+        assert "sip:+842473001234@127.0.0.1" in next(iter(peer.registered))
 
 
 async def test_two_accounts_of_one_carrier_are_told_apart_by_their_registrations(

@@ -66,7 +66,7 @@ def endpoint(trunk: SipTrunk) -> Fields:
         "outgoing_call_offer_pref": "local_merge",
         "dtmf_mode": _DTMF[trunk.dtmf],
         "outbound_auth": object_id(trunk.trunk_id) if trunk.username else "",
-        "outbound_proxy": trunk.outbound_proxy,
+        "outbound_proxy": _proxy(trunk),
         "from_user": trunk.from_user,
         "from_domain": trunk.from_domain,
         # Which number is shown: carriers read it in P-Asserted-Identity where From names the account.
@@ -91,14 +91,16 @@ def identify(trunk: SipTrunk, networks: Iterable[str]) -> Fields:
 
 def registration(trunk: SipTrunk) -> Fields:
     """The number in `To` of a call is what was called: the address of the request names the account."""
-    domain = trunk.from_domain or _bracketed(trunk.host)
+    # A name for digest may be an address itself; the account is `from_user` then.
+    user = trunk.from_user or trunk.username
+    domain = trunk.from_domain or trunk.host
     return {
         "transport": f"td-{trunk.transport}",
         "server_uri": f"sip:{_place(trunk)}",
-        "client_uri": f"sip:{trunk.username}@{domain}",
-        "contact_user": trunk.username,
+        "client_uri": f"sip:{user}@{_bracketed(domain)}",
+        "contact_user": user,
         "outbound_auth": object_id(trunk.trunk_id),
-        "outbound_proxy": trunk.outbound_proxy,
+        "outbound_proxy": _proxy(trunk),
         "expiration": str(EXPIRY_S),
         "retry_interval": str(RETRY_S),
         "forbidden_retry_interval": str(RETRY_S),
@@ -122,6 +124,12 @@ def matched(networks: Iterable[str]) -> list[str]:
 def _place(trunk: SipTrunk) -> str:
     way = "" if trunk.transport == "udp" else f";transport={trunk.transport}"
     return f"{_bracketed(trunk.host)}:{trunk.port}{way}"
+
+
+def _proxy(trunk: SipTrunk) -> str:
+    """As a route that keeps the request's own address (RFC 3261, 16.4): without `lr` it is rewritten."""
+    proxy = trunk.outbound_proxy
+    return proxy if not proxy or "lr" in proxy.split(";") else f"{proxy};lr"
 
 
 def _bracketed(host: str) -> str:
