@@ -54,6 +54,16 @@ def test_text_is_read_as_a_vietnamese_speaker_reads_it(written: str, said: str) 
     assert speakable(written) == said
 
 
+def test_the_reference_says_what_is_said() -> None:
+    reference = (Path(__file__).parents[2] / "docs/reference/speech.md").read_text(encoding="utf-8")
+    tables = reference[reference.index("## How text is read") : reference.index("### Sentences in pieces")]
+    rows = re.findall(r"^\| `([^`]+)`.*? \| (.+) \|$", tables, re.MULTILINE)
+    # What these rows say is a rule, without the words of their first example.
+    rules = {"1.500.000đ", "5/12", "11/21/2026", "11/2026", "(miễn phí)"}
+    assert len(rows) > 30
+    assert {written for written, said in rows if speakable(written) not in said} == rules
+
+
 @pytest.mark.parametrize("written", [written for written, _ in CASES])
 def test_text_in_decomposed_letters_is_read_like_composed(written: str) -> None:
     assert speakable(unicodedata.normalize("NFD", written)) == speakable(written)
