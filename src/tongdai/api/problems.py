@@ -90,6 +90,7 @@ _NAMES: dict[int, tuple[str, str]] = {
     408: ("timeout", "The request did not arrive in time"),
     409: ("conflict", "The state does not allow this"),
     413: ("too-large", "The request is too large"),
+    416: ("no-such-part", "The file has no such part"),
     500: ("internal", "Something went wrong on our side"),
     502: ("bad-answer", "Zalo's answer makes no sense"),
     503: ("unavailable", "The platform cannot answer right now"),

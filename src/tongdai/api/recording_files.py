@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final
 
 from litestar import Request, Response, get
 from litestar.datastructures import ResponseHeader
+from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 from litestar.response import Stream
@@ -51,7 +52,7 @@ class RecordingOnItsWayError(RecordingNotFoundError):
     tags=["Recordings"],
     media_type=TYPES["wav"],
     responses={
-        **public_answers(404),
+        **public_answers(404, 416),
         206: ResponseSpec(bytes, description="The part that was asked for", media_type=TYPES["wav"]),
     },
     response_headers=[
@@ -107,8 +108,10 @@ async def _sound(
     }
     part = _part_of(request, size, headers["ETag"])
     if part is None:
-        headers["Content-Range"] = f"bytes */{size}"
-        return Response(b"", status_code=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers=headers)
+        raise HTTPException(
+            status_code=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+            headers={"Content-Range": f"bytes */{size}"},
+        )
     headers["Content-Length"] = str(part.length)
     status = HTTPStatus.OK
     if part.length < size:
