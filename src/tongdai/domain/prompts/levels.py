@@ -40,6 +40,9 @@ SILENCE_DBOV: Final = -50.0
 """A frame that is quieter is silence, however loud the rest."""
 ACTIVE_RANGE_DB: Final = 30.0
 """A frame that is quieter by so much than the loudest is a pause between words."""
+HEARD_RANGE_DB: Final = 42.0
+"""And by so much: nothing of it is heard. Between the two are the consonants that words begin and end
+with."""
 
 _FRAME: Final = LINE_RATE // 50
 """20 ms."""
@@ -102,17 +105,16 @@ def prepared(samples: Samples, rate: int, *, kept_silence_s: float = 0.0) -> Sam
     """At 8 kHz, filtered, trimmed, levelled and limited. Raises SilentError."""
     narrow = to_line_rate(samples, rate)
     levels = _levels(narrow)
-    active = levels > max(SILENCE_DBOV, float(levels.max(initial=-200.0)) - ACTIVE_RANGE_DB)
-    if not active.any():
-        # Perhaps it is only very quiet: judged again by its own loudest moment.
-        active = levels > max(
-            SILENCE_DBOV - MOST_GAIN_DB, float(levels.max(initial=-200.0)) - ACTIVE_RANGE_DB
-        )
-    if not active.any():
+    loudest = float(levels.max(initial=-200.0))
+    # What is only very quiet is judged by its own loudest moment.
+    floor = SILENCE_DBOV if loudest > SILENCE_DBOV else SILENCE_DBOV - MOST_GAIN_DB
+    if loudest <= floor:
         raise SilentError("there is no sound in it")
-    level = 10 * np.log10(np.mean(10 ** (levels[active] / 10)))
-    gain = 10 ** (min(TARGET_DBOV - float(level), MOST_GAIN_DB) / 20)
-    return _faded(limited(_trimmed(narrow, active, kept_silence_s) * np.float32(gain)))
+    active = levels[levels > max(floor, loudest - ACTIVE_RANGE_DB)]
+    level = 10 * float(np.log10(np.mean(10 ** (active / 10))))
+    gain = 10 ** (min(TARGET_DBOV - level, MOST_GAIN_DB) / 20)
+    heard = levels > max(floor, loudest - HEARD_RANGE_DB)
+    return _faded(limited(_trimmed(narrow, heard, kept_silence_s) * np.float32(gain)))
 
 
 def speech_level(samples: Samples) -> float:
@@ -191,8 +193,8 @@ def _levels(samples: Samples) -> Samples:
     return levels
 
 
-def _trimmed(samples: Samples, active: NDArray[np.bool_], kept_silence_s: float) -> Samples:
-    spoken = np.flatnonzero(active)
+def _trimmed(samples: Samples, heard: NDArray[np.bool_], kept_silence_s: float) -> Samples:
+    spoken = np.flatnonzero(heard)
     kept = int(kept_silence_s * LINE_RATE)
     first = max(0, (int(spoken[0]) - _LEAD_FRAMES) * _FRAME - kept)
     return samples[first : (int(spoken[-1]) + 1 + _TAIL_FRAMES) * _FRAME + kept]

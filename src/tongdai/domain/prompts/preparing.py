@@ -31,6 +31,8 @@ AT_ONCE: Final = 8
 PATIENCE_S: Final = 0.5
 """What the next calls may take to prepare before the campaign waits for it."""
 PAUSE_S: Final = 1.0
+IDLE_PAUSES: Final = 5
+"""So many times longer is not looked at a campaign with nobody new to call: each look is a query."""
 CONSTANT_PAUSE_S: Final = 60.0
 """Between two looks at a campaign that says the same to everybody: its sounds are kept from being removed."""
 RETRY_S: Final = 5.0
@@ -104,9 +106,12 @@ class Preparer(Generic[Campaign]):
         """Keep one campaign prepared for as long as somebody asks about it."""
         seen: OrderedDict[int, float] = OrderedDict()
         loop = asyncio.get_running_loop()
+        idle_s = self._pause_s
         while loop.time() - state.asked_at < FORGOTTEN_AFTER_S:
             try:
                 pause_s = await self._pass(campaign, state, seen)
+                idle_s = min(2 * idle_s, IDLE_PAUSES * self._pause_s) if pause_s is None else self._pause_s
+                pause_s = idle_s if pause_s is None else pause_s
             except SpeechFailedError as error:
                 state.reason, pause_s = FAILED, self._retry_s
                 log.error(
@@ -121,10 +126,11 @@ class Preparer(Generic[Campaign]):
             await asyncio.sleep(pause_s)
         del self._states[campaign]
 
-    async def _pass(self, campaign: Campaign, state: _State, seen: OrderedDict[int, float]) -> float:
-        """Prepare once; returns how long to wait. Raises SpeechFailedError when the voice is away.
+    async def _pass(self, campaign: Campaign, state: _State, seen: OrderedDict[int, float]) -> float | None:
+        """Prepare once; returns how long to wait, None when nobody was new.
 
-        `seen`: until when each call that was prepared counts as such.
+        `seen`: until when each call that was prepared counts as such. Raises SpeechFailedError when the voice
+        is away.
         """
         await self._book.prepare(await self._constant(campaign))
         calls = await self._upcoming(campaign)
@@ -143,7 +149,7 @@ class Preparer(Generic[Campaign]):
         seen.update(dict.fromkeys((id_ for id_, _ in new), now + REMEMBERED_S))
         while len(seen) > CALLS_REMEMBERED:
             seen.popitem(last=False)
-        return self._pause_s
+        return self._pause_s if new else None
 
     async def _patiently(self, state: _State, calls: Sequence[tuple[int, Prompts]]) -> None:
         """The campaign goes on dialling, unless this takes long."""

@@ -111,10 +111,6 @@ class SoundBook:
         for speaker in self._speakers.values():
             await speaker.stop()
 
-    def check_voice(self, voice: str) -> None:
-        """Raises SpeechFailedError when no provider of ours speaks it."""
-        self._speaker(voice or self._voice)
-
     async def sounds(self, items: Sequence[PromptItem]) -> Sequence[Sound]:
         """Raises SpeechFailedError; then nothing was said."""
         known = self.known(items)
