@@ -14,11 +14,11 @@ from tongdai.ports.telephony import (
     EndCause,
     Ended,
     EngineBack,
+    EngineEvent,
     EngineGone,
     EngineRefusedError,
     EngineUnreachableError,
     HangUp,
-    LegEvent,
     LegKnowledge,
     LegRef,
     Ringing,
@@ -67,7 +67,7 @@ class PlayedEngine:
         self.adopted: list[int] = []
         self.knows = LegKnowledge.FORGOTTEN
         self.reachable = True
-        self._told: asyncio.Queue[LegEvent | EngineGone | EngineBack] = asyncio.Queue()
+        self._told: asyncio.Queue[EngineEvent] = asyncio.Queue()
 
     async def start(self) -> None:
         self.tell(EngineBack())
@@ -75,10 +75,10 @@ class PlayedEngine:
     async def stop(self) -> None:
         pass
 
-    def tell(self, event: LegEvent | EngineGone | EngineBack) -> None:
+    def tell(self, event: EngineEvent) -> None:
         self._told.put_nowait(event)
 
-    async def events(self) -> AsyncIterator[LegEvent | EngineGone | EngineBack]:
+    async def events(self) -> AsyncIterator[EngineEvent]:
         while True:
             yield await self._told.get()
 

@@ -102,7 +102,7 @@ def test_a_script_that_hangs_up_at_once_never_picks_up() -> None:
 
 
 def test_whoever_begins_anew_comes_to_the_same_commands_with_the_same_numbers() -> None:
-    events = [answered(1, 0.4), Digit(7, 2, 3.0, "2"), ended(3, 3.1, 0.4)]
+    events: list[LegEvent] = [answered(1, 0.4), Digit(7, 2, 3.0, "2"), ended(3, 3.1, 0.4)]
     first, again = session(MENU), session(MENU)
     begun = [*first.begin(), *(one for event in events for one in first.on(event)[0])]
     # Nobody asks the second one to begin: its first event does.

@@ -22,6 +22,7 @@ COMMANDS = {
     "migrate": "tongdai.cli.serve",
     "upgrade-db": "tongdai.cli.upgrade",
     "sandbox-carrier": "tongdai.cli.serve",
+    "sandbox-call": "tongdai.cli.sandbox_call",
     "zalo-emulator": "tongdai.cli.zalo_emulator",
     "admin": "tongdai.cli.admin",
     "asterisk": "tongdai.cli.asterisk",
