@@ -10,14 +10,30 @@ from base64 import b64encode
 from collections.abc import Callable
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 from tests.fakes.asterisk import AsteriskInstance
+from tests.fakes.handset import Handset, Plan, Press
 from tests.fakes.sipp import SippPhone
-from tests.fakes.sipp_scenarios import PASSWORD, USERNAME
+from tests.fakes.sipp_scenarios import PASSWORD, USERNAME, kind_of
+from tests.fakes.sound import (
+    find,
+    from_alaw,
+    gaps,
+    rms,
+    save_alaw,
+    save_wav,
+    silence,
+    similarity_by_part,
+    speech,
+    to_alaw,
+    tone,
+    tone_lasts,
+)
 
 from tongdai.ports.sip import AsteriskNode
 
-pytestmark = pytest.mark.asterisk
+pytestmark = [pytest.mark.anyio, pytest.mark.asterisk]
 
 
 def _ask(
@@ -167,7 +183,7 @@ def trunk(asterisk: AsteriskInstance) -> str:
 
 
 def test_every_number_of_the_far_end_does_what_it_says(asterisk: AsteriskInstance, trunk: str) -> None:
-    with SippPhone() as far_end:
+    with SippPhone(kinds=tuple({kind_of(digits) for digits in OUTCOMES | ANSWERED})) as far_end:
         for digits in OUTCOMES | ANSWERED:
             _call(asterisk, trunk, far_end.host, far_end.port, f"0912345{digits}", ring_s=3)
         for digits, events in (OUTCOMES | ANSWERED).items():
@@ -208,6 +224,103 @@ def test_two_calls_at_once_are_two_channels_and_two_in_a_second(
 
         assert far_end.most_channels() == 2
         assert far_end.most_in_any_second() == 2
+
+
+# ------------------------------------------------------------------ a telephone
+
+
+def test_a_telephone_hears_what_an_asterisk_plays_frame_by_frame(
+    asterisk: AsteriskInstance, trunk: str
+) -> None:
+    said = speech(2.0)
+    save_alaw(asterisk.sounds / "said.alaw", [silence(0.3), said, tone(1_000, 1.0)])
+    with Handset() as phone:
+        target = f"PJSIP/{trunk}/sip:0912345678@{phone.host}:{phone.port}"
+        order = (
+            f"Channel: {target}\nCallerID: 0281234567\nApplication: Playback\nData: {asterisk.sounds}/said\n"
+        )
+        (asterisk.folder / "spool" / "tmp" / "one").write_text(order)
+        (asterisk.folder / "spool" / "tmp" / "one").rename(asterisk.folder / "spool" / "outgoing" / "one")
+        call = phone.wait("incoming").call
+
+        heard = phone.heard(call)
+
+        assert phone.seen("ended", call=call)[0].status == 200
+    match = find(said, heard)
+    assert match.similarity > 0.99
+    assert match.gain == pytest.approx(1.0, abs=0.05)
+    assert min(similarity_by_part(said, heard)) > 0.99
+    assert tone_lasts(heard, 1_000) == pytest.approx(1.0, abs=0.12)
+    assert gaps(heard) == []
+
+
+def test_a_telephone_answers_presses_speaks_and_hangs_up_by_plan() -> None:
+    with Handset() as caller, Handset(host="127.0.0.2") as phone:
+        said = speech(1.0)
+        save_wav(phone.folder / "said.wav", [said])
+        presses = (Press(1.2, "12*#"), Press(2.2, "7", how="info"))
+        phone.does(Plan(speaks=str(phone.folder / "said.wav"), presses=presses, hangs_up_after_s=2.6))
+        phone.does(Plan(status=486, rings=False), ends="003")
+
+        call = caller.call(f"sip:0912345001@{phone.host}:{phone.port}", caller="0281234567")
+        refused = caller.call(f"sip:0912345003@{phone.host}:{phone.port}", caller="0281234567")
+
+        assert caller.wait("ended", call=refused).status == 486
+        assert caller.wait("ended", call=call).status == 200
+        assert "".join(one.digit for one in caller.seen("digit", call=call)) == "12*#7"
+        assert find(said, caller.heard(call)).similarity > 0.95
+        incoming = phone.wait("incoming")
+        assert (incoming.number, incoming.caller) == ("0912345001", "0281234567")
+        assert phone.seen("wrong") == caller.seen("wrong") == []
+
+
+async def test_a_telephone_obeys_while_it_is_called() -> None:
+    with Handset() as caller, Handset(host="127.0.0.2") as phone:
+        phone.does(Plan(ring_s=60.0))
+        call = caller.call(f"sip:0912345001@{phone.host}:{phone.port}", caller="0281234567")
+        theirs = (await phone.until("incoming")).call
+
+        phone.answer(theirs)
+        await caller.until("answered", call=call)
+        caller.press(call, "5", duration_ms=400)
+        assert (await phone.until("digit")).digit == "5"
+        caller.hang_up(call)
+
+        assert (await phone.until("ended")).status == 200
+
+
+# ------------------------------------------------------------------ sounds
+
+
+def test_a_sound_is_found_where_it_is_and_not_where_it_is_not() -> None:
+    said, other = speech(1.0), speech(1.0, seed=2)
+    heard = np.concatenate([silence(0.25), said // 2, silence(0.5), tone(440, 0.5)])
+
+    match = find(said, heard)
+
+    assert (match.lag_s, match.similarity, match.gain) == pytest.approx((0.25, 1.0, 0.5), abs=0.01)
+    assert find(other, heard).similarity < 0.2
+    assert gaps(heard) == [pytest.approx((1.24, 0.5), abs=0.04)]
+    assert tone_lasts(heard, 440) == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_lost_packet_shows() -> None:
+    said = speech(1.0)
+    heard = np.concatenate([said[:4_000], silence(0.02), said[4_160:]])
+
+    assert find(said, heard).similarity > 0.9
+    assert min(similarity_by_part(said, heard)) < 0.99
+    assert len(gaps(heard)) == 1
+
+
+def test_a_law_loses_little() -> None:
+    said = speech(1.0)
+
+    back = from_alaw(to_alaw(said))
+
+    assert rms(back - said) < rms(said) / 40
+    assert to_alaw(back) == to_alaw(said)
+    assert to_alaw(silence(0.01)) == b"\xd5" * 80
 
 
 def _push(node: AsteriskNode, kind: str, name: str, **fields: str) -> None:

@@ -1,8 +1,7 @@
 """The door of a far end: a UDP port that passes every SIP message on to the sipp that plays its number.
 
-It changes no message and answers none, either way. What passes is logged before it goes on, one JSON object
-a line, in the form of the sandbox carrier's log: the witness of what a trunk was asked for, which knows nothing
-of our tables.
+It changes no message and answers none. What passes is logged before it goes on, one JSON object a line, in
+the form of the sandbox carrier's log. It is the witness of what a trunk was asked for, and knows nothing of ours.
 Run as a process: python -m tests.fakes.sipp_relay --folder … ; it prints its port.
 """
 
@@ -48,6 +47,37 @@ _MEDIA = re.compile(rb"^c=IN IP4 (\S+)[\s\S]*?^m=audio (\d+)", re.MULTILINE)
 _EVENTS = {**{str(digit): digit for digit in range(10)}, "*": 10, "#": 11}
 
 
+class Player:
+    """The sipp that plays a kind of number. What comes before it listens waits for it, once."""
+
+    def __init__(
+        self, kind: str, place: Path, process: subprocess.Popen[bytes], send: Callable[[bytes], object]
+    ):
+        self.kind = kind
+        self._place = place
+        self._process = process
+        self._send = send
+        self._waits: list[bytes] | None = []
+        self._deadline = time.monotonic() + READY_S
+
+    def take(self, data: bytes) -> None:
+        if self._waits is None:
+            self._send(data)
+        elif data not in self._waits:
+            self._waits.append(data)
+
+    def is_ready(self, ports: str, port: int) -> bool:
+        if f":{port:04X} 00000000:0000" not in ports:
+            if self._process.poll() is not None or time.monotonic() > self._deadline:
+                said = (self._place / "screen").read_text(errors="replace")
+                raise RuntimeError(f"sipp {self.kind}: {said[-1_000:]}")
+            return False
+        waited, self._waits = self._waits or [], None
+        for data in waited:
+            self._send(data)
+        return True
+
+
 @dataclass
 class Call:
     leg: int
@@ -55,8 +85,7 @@ class Call:
     caller: str
     near: Address
     """Who called."""
-    far: Address
-    """The sipp that plays the number."""
+    player: Player
     sound_at: Address | None
     said: set[str] = field(default_factory=set)
     """Events that are in the log."""
@@ -73,7 +102,8 @@ class Door:
         self._ear = _udp(host)
         self.port: int = self._front.getsockname()[1]
         self._ear_port: int = ear or self._ear.getsockname()[1]
-        self._players: dict[str, Address] = {}
+        self._players: dict[str, Player] = {}
+        self._starting: dict[str, int] = {}
         self._calls: dict[bytes, Call] = {}
         self._numbers = count(1)
         self._due: list[tuple[float, int, Callable[[], object]]] = []
@@ -81,8 +111,12 @@ class Door:
         self._timestamp = count(1)
 
     def prepare(self, kinds: list[str]) -> None:
+        """Returns once their sipps listen."""
         for kind in kinds:
             self._player(kind)
+        while self._starting:
+            time.sleep(0.002)
+            self._look_for_the_ready()
 
     def serve(self) -> None:
         self._log.write("BOOT")
@@ -91,8 +125,11 @@ class Door:
         ready.register(self._back, selectors.EVENT_READ, self._from_player)
         while True:
             wait = max(0.0, self._due[0][0] - time.monotonic()) if self._due else None
+            if self._starting:
+                wait = 0.005
             for key, _ in ready.select(wait):
                 self._drain(key.fileobj, key.data)
+            self._look_for_the_ready()
             while self._due and self._due[0][0] <= time.monotonic():
                 heapq.heappop(self._due)[2]()
 
@@ -121,12 +158,13 @@ class Door:
         elif data.startswith(b"BYE "):
             self._once(call, "BYE", by="caller", ends=True)
         call.near = address
-        self._back.sendto(data, call.far)
+        call.player.take(data)
 
     def _begin(self, call_id: bytes, data: bytes, address: Address) -> Call | None:
         user = _USER.match(data)
         if data.startswith(b"REGISTER "):
-            return self._keep(call_id, Call(0, "", "", address, self._player(REGISTRAR), None))
+            self._calls[call_id] = Call(0, "", "", address, self._player(REGISTRAR), None)
+            return self._calls[call_id]
         if not data.startswith(b"INVITE ") or user is None or _TO_TAG.search(data):
             return None
         number, caller, media = user[1].decode(), _FROM.search(data), _MEDIA.search(data)
@@ -135,21 +173,17 @@ class Door:
             number,
             caller[1].decode() if caller else "",
             address,
-            ("", 0),
+            self._player(kind_of(number)),
             (media[1].decode(), int(media[2])) if media else None,
         )
         self._once(call, "INVITE")
-        call.far = self._player(kind_of(number))
         self._after(TIMER_B_S, lambda: self._give_up(call))
-        return self._keep(call_id, call)
+        self._calls[call_id] = call
+        return call
 
     def _give_up(self, call: Call) -> None:
         if call.said == {"INVITE"}:
             self._once(call, "REJECT", ends=True)
-
-    def _keep(self, call_id: bytes, call: Call) -> Call:
-        self._calls[call_id] = call
-        return call
 
     def _from_player(self, data: bytes, address: Address) -> None:
         found, cseq = _CALL_ID.search(data), _CSEQ.search(data)
@@ -202,13 +236,13 @@ class Door:
 
     # ------------------------------------------------------------------ sipp
 
-    def _player(self, kind: str) -> Address:
+    def _player(self, kind: str) -> Player:
         """The sipp for a kind of number, which is started with the first call to one."""
         if kind not in self._players:
-            self._players[kind] = (self._host, self._start(kind))
+            self._players[kind] = self._start(kind)
         return self._players[kind]
 
-    def _start(self, kind: str) -> int:
+    def _start(self, kind: str) -> Player:
         with _udp(self._host) as probe:
             port: int = probe.getsockname()[1]
         place = self._folder / kind
@@ -222,12 +256,16 @@ class Door:
             process = subprocess.Popen(
                 command, cwd=place, stdin=subprocess.DEVNULL, stdout=screen, stderr=subprocess.STDOUT
             )
-        deadline = time.monotonic() + READY_S
-        while not _is_bound(port):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"sipp {kind}: {(place / 'screen').read_text(errors='replace')[-1_000:]}")
-            time.sleep(0.002)
-        return port
+        self._starting[kind] = port
+        address = (self._host, port)
+        return Player(kind, place, process, lambda data: self._back.sendto(data, address))
+
+    def _look_for_the_ready(self) -> None:
+        if self._starting:
+            ports = Path("/proc/net/udp").read_text()
+            for kind, port in list(self._starting.items()):
+                if self._players[kind].is_ready(ports, port):
+                    del self._starting[kind]
 
 
 def _udp(host: str) -> socket.socket:
@@ -236,10 +274,6 @@ def _udp(host: str) -> socket.socket:
     door.bind((host, 0))
     door.setblocking(False)
     return door
-
-
-def _is_bound(port: int) -> bool:
-    return f":{port:04X} 00000000:0000" in Path("/proc/net/udp").read_text()
 
 
 def main() -> None:

@@ -63,7 +63,7 @@ _BETWEEN = (ALAW[_ORDER][1:].astype(np.int32) + ALAW[_ORDER][:-1]) / 2
 
 
 def to_alaw(samples: Samples) -> bytes:
-    nearest = np.searchsorted(_BETWEEN, samples)
+    nearest = np.searchsorted(_BETWEEN, samples, side="right")
     return _ORDER[nearest].astype(np.uint8).tobytes()
 
 
@@ -177,10 +177,10 @@ def share_of_tone(samples: Samples, hertz: float) -> float:
 
 
 def tone_lasts(samples: Samples, hertz: float, *, share: float = 0.8) -> float:
-    """For how many seconds a tone of that frequency is heard, in steps of 20 ms."""
+    """For how many seconds a tone of that frequency is heard in all, to some 60 ms."""
     window = 4 * FRAME
     heard = [
         rms(samples[at : at + window]) > QUIET and share_of_tone(samples[at : at + window], hertz) >= share
         for at in range(0, samples.size - window + 1, FRAME)
     ]
-    return sum(heard) * 0.02
+    return (sum(heard) + 3) * 0.02 if any(heard) else 0.0
