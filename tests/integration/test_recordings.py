@@ -402,6 +402,30 @@ async def test_recordings_of_ends_that_nobody_heard_are_taken_in(room: Room) -> 
     assert [name for (name,) in stored] == ["td-5-0", "td-5-3", "td-8-0"]
 
 
+async def test_what_was_recorded_of_a_call_that_came_in_is_that_calls(room: Room) -> None:
+    await ended_leg(room, 5)
+    line = await factories.hotline(room.db, room.owner.account_id)
+    [(incoming_id,)] = await rows(
+        room.db,
+        """WITH leg AS (UPDATE legs SET kind = 'inbound', call_id = NULL, attempt_id = NULL WHERE id = 5)
+           INSERT INTO inbound_calls (account_id, hotline_id, trunk_id, leg_id, caller, caller_given,
+                                      called_given, state, kind, came_at, ended_at)
+           VALUES (%s, %s, %s, 5, '', '', '', 'ended', 'CALLIN', %s, %s) RETURNING id""",
+        room.owner.account_id,
+        line.id,
+        line.trunk_id,
+        *[room.clock.now()] * 2,
+    )
+    room.nodes[NODE] = Shelf({"td-5-0": sound()})
+    room.clock.advance(timedelta(minutes=2))
+
+    assert await room.fetcher().find_unknown() == 1
+
+    async with room.db.transaction() as tx:
+        [found] = await recordings.of_incoming_calls(tx, room.owner.account_id, [incoming_id])
+    assert (found.kind, found.call_id, found.leg_id) == ("inbound", None, 5)
+
+
 async def test_a_file_is_taken_in_once_by_however_many_workers(room: Room) -> None:
     for leg in range(1, 21):
         await ended_leg(room, leg)

@@ -69,18 +69,23 @@ NOTE: Sql = f"""
 HOLD_ENGINE: Sql = "SELECT pg_advisory_xact_lock(hashtextextended(%(engine)s, 7344))"
 
 # Files that an engine holds and no row knows, of legs of its that ended a while ago: the end that would have
-# written them down was not heard. The command that records the whole call has the id 0. Index recordings_leg
-# and the primary key of legs.
+# written them down was not heard. The command that records the whole call has the id 0. The leg of a call
+# that came in begins when that came. Indexes recordings_leg and inbound_calls_by_time, primary key of legs.
 TAKE_IN: Sql = f"""
     WITH held AS MATERIALIZED (
         SELECT * FROM unnest(%(names)s::text[], %(leg_ids)s::bigint[]) AS t (name, leg_id)
     ), input AS MATERIALIZED (
         SELECT nextval('recording_ids') AS id, l.account_id, l.id AS leg_id, l.call_id, l.attempt_id,
-               l.campaign_id, NULL::bigint AS incoming_call_id,
+               l.campaign_id, i.id AS incoming_call_id,
                CASE WHEN l.kind = 'inbound' THEN 'inbound' WHEN held.name LIKE '%%-0' THEN 'call'
                     ELSE 'step' END AS kind, NULL::text AS step_id,
                l.engine, held.name, 0::real AS seconds, l.ended_at AS created_at
           FROM held JOIN legs AS l ON l.id = held.leg_id
+          LEFT JOIN LATERAL (
+               SELECT id FROM inbound_calls
+                WHERE l.kind = 'inbound' AND inbound_calls.account_id = l.account_id AND leg_id = l.id
+                  AND came_at BETWEEN l.dial_at - interval '1 second' AND l.dial_at + interval '1 second'
+          ) AS i ON true
          WHERE l.engine = %(engine)s AND l.state = 'ended' AND l.ended_at < %(before)s
            AND NOT EXISTS (SELECT FROM recordings AS r WHERE r.leg_id = l.id AND r.name = held.name)
     ), written AS ({_INSERT})
