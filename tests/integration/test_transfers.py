@@ -15,6 +15,7 @@ from tests.integration.test_dialer_money import prepaid, wallet
 
 from tongdai.domain import contacts, live, scripts
 from tongdai.domain.campaigns import CampaignConfig
+from tongdai.domain.dialer.upkeep import recount_limits
 from tongdai.ports.telephony import (
     Answered,
     AnsweredBy,
@@ -150,6 +151,7 @@ async def test_each_phone_holds_a_channel_of_trunk_and_account_until_the_transfe
         call = await office.give()
         transfer = await office.transfer()
         held = [await office.live(scope) for scope in ("trunk", "account", "campaign")]
+        assert await recount_limits(office.desk.db) == 0, "the caps count what the open legs hold"
         office.talked(8.0)
         await office.trunk_live(1)
         assert await office.phones() == [
