@@ -18,8 +18,10 @@ from tests.fakes.shelf import sound
 
 from tongdai.adapters.asterisk.stored import StoredRecordings
 from tongdai.adapters.files import FileStorage
-from tongdai.domain import recordings
+from tongdai.bootstrap import NodeRecordings
+from tongdai.domain import recordings, routing
 from tongdai.domain.recordings import Fetcher, NewRecording
+from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
 from tongdai.ports.telephony import EngineRefusedError, EngineUnreachableError, RecordingStore
 
@@ -132,3 +134,43 @@ async def test_recordings_survive_a_node_that_is_killed_while_they_are_fetched(
         data = await storage.get(f"recordings/{owner.account_id}/2026/11/{recording_id}.wav")
         assert data == sound(10.0 + leg)
     assert await stored.names() == []
+
+
+async def test_a_worker_follows_the_nodes_as_they_are_added_changed_and_removed(
+    asterisk: AsteriskInstance, stored: StoredRecordings, db: Database, keyring: Keyring
+) -> None:
+    put(asterisk, "td-5-0", sound(1.0))
+    node = asterisk.node
+    worker = NodeRecordings(db, keyring)
+
+    async def names() -> dict[str, object]:
+        found: dict[str, object] = {}
+        for engine, store in (await worker.stores()).items():
+            try:
+                found[engine] = await store.names()
+            except EngineUnreachableError:
+                found[engine] = "unreachable"
+        return found
+
+    try:
+        assert await names() == {}
+        async with db.transaction() as tx:
+            made = await routing.add_node(
+                tx,
+                keyring,
+                name="one",
+                url=node.url,
+                username=node.username,
+                password="wrong",
+                sounds_path=node.sounds_path,
+            )
+        engine = f"asterisk/{made.id}"
+        assert await names() == {engine: "unreachable"}
+        async with db.transaction() as tx:
+            await routing.update_node(tx, keyring, made.id, password=node.password)
+        assert await names() == {engine: ["td-5-0"]}
+        async with db.transaction() as tx:
+            await routing.remove_node(tx, made.id)
+        assert await names() == {}
+    finally:
+        await worker.close()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,3 +84,42 @@ def test_sounds_are_kept_beside_the_other_data_unless_told_otherwise(tmp_path: P
 
 def test_the_key_of_a_voice_is_not_printed() -> None:
     assert "s3cret" not in repr(voiced(httptts_key="s3cret"))
+
+
+KEYS = {"s3_bucket": "recordings", "s3_access_key": "who", "s3_secret_key": "shown to nobody"}
+
+
+def test_recordings_go_where_the_settings_say() -> None:
+    nowhere = Settings(database_url="postgresql://nowhere", secret_key=bytes(range(32)).hex())
+    on_disk = build(nowhere).services
+    assert on_disk.recorded is on_disk.storage
+    in_bucket = build(dataclasses.replace(nowhere, recordings_storage="s3", **KEYS)).services
+    assert in_bucket.recorded is not in_bucket.storage
+    assert in_bucket.recorded.path("a/b") is None
+
+
+@pytest.mark.parametrize("missing", KEYS)
+def test_a_bucket_without_its_name_or_keys_stops_the_start(missing: str) -> None:
+    settings = Settings(
+        database_url="postgresql://nowhere",
+        secret_key=bytes(range(32)).hex(),
+        recordings_storage="s3",
+        **{**KEYS, missing: ""},
+    )
+    with pytest.raises(SettingsError, match="s3_bucket"):
+        build(settings)
+    assert "shown to nobody" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({"public_url": "https://tongdai.example.vn/"}, "https://tongdai.example.vn"),
+        ({"host": "127.0.0.1", "port": 8081}, "http://127.0.0.1:8081"),
+        ({"host": "::1", "port": 8081}, "http://[::1]:8081"),
+        ({"port": 0}, ""),
+    ],
+)
+def test_links_lead_to_the_public_url_or_to_where_the_server_listens(given: dict[str, Any], url: str) -> None:
+    settings = Settings(database_url="postgresql://nowhere", secret_key=bytes(range(32)).hex(), **given)
+    assert build(settings).services.recordings.public_url == url
