@@ -86,7 +86,7 @@ def test_the_key_of_a_voice_is_not_printed() -> None:
     assert "s3cret" not in repr(voiced(httptts_key="s3cret"))
 
 
-KEYS = {"s3_bucket": "recordings", "s3_access_key": "who", "s3_secret_key": "shown to nobody"}
+KEYS: dict[str, Any] = {"s3_bucket": "recordings", "s3_access_key": "who", "s3_secret_key": "shown to nobody"}
 
 
 def test_recordings_go_where_the_settings_say() -> None:
