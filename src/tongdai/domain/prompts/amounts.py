@@ -16,7 +16,7 @@ NUMBER: Final = rf"(?:{GROUPED}|\d+(?:[.,]\d+)?(?![.,]?\d))"
 _WORDS: Final = {"đồng", "triệu", "nghìn", "ngàn", "tỷ", "tỉ"}
 _SIGNS: Final = {
     **UNITS,
-    **{unit.upper(): said for unit, said in UNITS.items() if unit in ("km", "cm", "mm", "kg", "mb", "gb")},
+    **{unit.upper(): said for unit, said in UNITS.items() if unit in ("km", "cm", "mm", "kg", "km/h")},
     **{form: said for unit, said in CURRENCIES.items() for form in (unit, unit.upper())},
     **{form: said for unit, said in MULTIPLES.items() for form in (unit, unit.upper(), unit.capitalize())},
     "h": "giờ", "H": "giờ",
@@ -38,7 +38,7 @@ PREFIX: Final = r"(?:(?:US|us)?\$|[€£¥₫]) ?"
 SIGN: Final = r"(?:(?<![\w.,)%])(?<![\d%đkKh₫] )[-+])?"
 QUANTITY: Final = (
     rf"(?<!\d[.,]){SIGN}(?:{PREFIX}{NUMBER}(?:{SUFFIX})?(?: ?- ?(?:{PREFIX})?{NUMBER}(?:{SUFFIX})?)?"
-    rf"|{NUMBER}(?: ?- ?{NUMBER})?{SUFFIX}|\d+(?:[.,]\d+)?(?:tr|Tr|TR|k|m)\d{{1,3}}(?!\w))"
+    rf"|{NUMBER}(?: ?- ?{NUMBER})?{SUFFIX}|\d+(?:[.,]\d+)?(?:tr|Tr|TR|k|m)(?:\d{{1,3}}|\d{{3}}k)(?!\w))"
 )
 PER_UNIT: Final = rf" ?/ ?(?:{_one_of([*UNITS, 'h'])})(?!\w)"
 IN_SPACED_GROUPS: Final = rf"\d{{1,3}}(?: \d{{3}})+{SUFFIX}"
@@ -47,7 +47,7 @@ _QUANTITY = re.compile(
     rf"(?P<sign>[-+]?)(?P<before>(?:{PREFIX})?)(?P<first>{NUMBER})(?P<unit>(?:{SUFFIX})?)"
     rf"(?: ?- ?(?:{PREFIX})?(?P<second>{NUMBER})(?P<second_unit>(?:{SUFFIX})?))?"
 )
-_MIXED = re.compile(r"(\d+(?:[.,]\d+)?)(tr|k|m)(\d{1,3})", re.IGNORECASE)
+_MIXED = re.compile(r"(\d+(?:[.,]\d+)?)(tr|k|m)(\d{1,3})k?", re.IGNORECASE)
 SIGN_WORDS: Final = {"-": "âm ", "+": "cộng ", "": ""}
 
 

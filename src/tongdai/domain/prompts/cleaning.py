@@ -16,12 +16,13 @@ _SUPERSCRIPT = re.compile(r"(?<=m)([²³])")
 _VULGAR = re.compile(r"(?<=\d)(?=[½¼¾⅐-⅞])")
 _FOREIGN_DIGIT = re.compile(r"[^\D0-9]")
 # Letters, digits, space and ASCII need no look. What is not in here is looked at one by one.
+_ARROW = re.compile(r"[<>]=|[-=]{1,8}>|<-{1,8}")
 _ODD = re.compile(r"[^\w\s!-~…–—“”‘’«»₫€£¥°×÷±≤≥≈→•·²³µ‰−]|_")
 _KEPT: Final = frozenset("_")
 _SAID: Final = str.maketrans({
     "–": "-", "—": "-", "−": "-", "‐": "-", "‑": "-", "‒": "-", "―": "-", "…": "...", "’": "'", "‘": "'",
     "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "⁄": "/", "∕": "/", "·": ",", "•": ",", "●": ",",
-    "。": ".", "、": ",", "′": "'", "º": "°", "→": ",", "\u00ad": "",
+    "。": ".", "、": ",", "′": "'", "º": "°", "№": "số ", "→": ",", "\u00ad": "",
 })  # fmt: skip
 
 
@@ -36,6 +37,8 @@ def cleaned(text: str) -> str:
         text = _TAG.sub(" ", html.unescape(text))
     if not text.isascii():
         text = _composed(text)
+    if ">" in text or "<" in text:
+        text = _ARROW.sub(lambda m: {">=": "≥", "<=": "≤"}.get(m[0], ","), text)
     text = _ODD.sub(_sounding, text)
     return _SPACE.sub(" ", _one_line(text) if "\n" in text or "\r" in text else text)
 

@@ -17,9 +17,10 @@ _NOUNS: Final[dict[Kind, str]] = {
         r"mã|stk|(?:số )?cuối|đuôi|tận cùng|kết thúc bằng|số (?:tài khoản|tk|thẻ|cccd|cmnd|cmt|xe|seri|serial"
         r"|hợp đồng|hđ|h[oó]á? đơn|đơn|đơn hàng|tham chiếu|hồ sơ|vé|phiếu|hiệu|căn cước|hộ chiếu|định danh"
         r"|khung|bảo hiểm|bhxh|sổ|vận đơn|lô)|cmnd|cccd|cmt|căn cước(?: công dân)?"
-        r"|chứng minh (?:nhân dân|thư)|hộ chiếu|biển (?:số|kiểm soát)|bks|mst|imei|serial|seri|vận đơn"
+        r"|chứng minh (?:nhân dân|thư)|hộ chiếu|biển (?:số|kiểm soát)|bks|mst|bsx|sbd|mssv"
+        r"|số báo danh|imei|serial|seri|vận đơn"
         r"|(?:hợp đồng|h[oó]á? đơn|đơn|đơn hàng|phiếu|hồ sơ|tài khoản|thẻ) số"
-        r"|voucher|coupon|id|gplx|chuyến bay|phiên bản"
+        r"|voucher|coupon|id|gplx|chuyến bay"
     ),
     "phone": (
         r"(?:số )?điện thoại|sđt|sdt|đt|đtdđ|tel|số máy|hotline|tổng đài|đường dây nóng|đầu số|fax|zalo"
@@ -35,7 +36,7 @@ _VERBS: Final[dict[Kind, str]] = {
     "amount": r"thanh toán|nạp|rút|hoàn|thu|chi|trả|đóng|giảm|tăng|chuyển khoản|chuyển|còn(?: lại)?|trừ|cộng",
     "item": (
         r"đơn(?: hàng)?|hợp đồng|h[oó]á? đơn|tài khoản|thẻ|vé|hồ sơ|phiếu|lô|kiện|bưu kiện|giao dịch"
-        r"|khách hàng"
+        r"|khách hàng|kh"
     ),
 }
 

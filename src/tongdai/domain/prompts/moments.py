@@ -15,8 +15,11 @@ _DATE_WORDS: Final = frozenset({
     "trước", "sau", "hạn", "vào", "nhật", "nghỉ", "tết", "qua", "khánh",
 })  # fmt: skip
 _AFTER_A_DAY = re.compile(r"\d/\d{1,2} ?(?:-|và|,|đến|hoặc|hay) ?$")
+_OF_A_YEAR: Final = frozenset({"quý", "lần", "đợt", "số", "khóa", "khoá"})
 _BARE: Final = frozenset({"mùng", "mồng", "đường", "phố", "cầu"})
-_PART_OF: Final = frozenset({"kỳ", "đợt", "trang", "bài", "tập", "điểm", "bước", "lượt", "thứ"})
+_PART_OF: Final = frozenset({
+    "kỳ", "đợt", "trang", "bài", "tập", "điểm", "bước", "lượt", "thứ", "số", "nhà", "ngõ", "hẻm", "ngách",
+})  # fmt: skip
 _WEEKDAY = re.compile(r"thứ (?:hai|ba|tư|năm|sáu|bảy|[2-7]),? ?$")
 _NO_MINUTE_WORD = re.compile(r" ?(?:phút|')")
 _HALVES: Final = {"am": "sáng", "sa": "sáng", "pm": "", "ch": ""}
@@ -42,7 +45,8 @@ def read_date(text: str, place: Place) -> str:
     if not is_day(day, month) and is_day(month, day):
         day, month = month, day
     if not is_day(day, month):
-        return " trên ".join(read_whole(number) for number in _NUMBERS.findall(text)[:3])
+        apart = " trên " if "/" in text else ", "
+        return apart.join(read_whole(number) for number in _NUMBERS.findall(text)[:3])
     return f"{day_and_month(day, month, place)} năm {read_int(full_year(third))}"
 
 
@@ -70,12 +74,21 @@ def read_days_of_month(text: str, place: Place) -> str:
 def read_month_of_year(text: str, place: Place) -> str:
     """`11/2026`; what is no month is a ratio (`91/2020`)."""
     month, year = _NUMBERS.findall(text)
+    if place.last_word in _OF_A_YEAR and place.after[:1] != "/":
+        return f"{read_whole(month)} năm {read_int(int(year))}"
     if not 1 <= int(month) <= 12:
         return f"{read_whole(month)} trên {read_whole(year)}"
-    if place.last_word == "quý" and int(month) <= 4:
-        return f"{read_int(int(month))} năm {read_int(int(year))}"
     before = "" if place.last_word in ("tháng", "t") else "tháng "
     return f"{before}{read_month(int(month))} năm {read_int(int(year))}"
+
+
+def read_months_of_year(text: str, place: Place) -> str:
+    """`01-04/2026`."""
+    first, second, year = _NUMBERS.findall(text)
+    if not 1 <= int(first) < int(second) <= 12:
+        return f"{read_whole(first)}, {read_whole(second)} trên {read_whole(year)}"
+    before = "" if place.last_word == "tháng" else "tháng "
+    return f"{before}{read_month(int(first))} đến tháng {read_month(int(second))} năm {read_int(int(year))}"
 
 
 def read_date_or_ratio(text: str, place: Place) -> str:

@@ -41,7 +41,7 @@ def read_plain(text: str, place: Place) -> str:
 
 
 _DATED: Final = frozenset({"ngày", "sale", "deal"})
-_WEEKDAYS_BEFORE = re.compile(r"thứ [2-7](?:(?:, ?| và |, và )[2-7])*(?:, ?| và |, và )$")
+_OF_A_LIST = re.compile(r"(?:thứ|tháng) [0-9]{1,2}(?:(?:, ?| và |, và )[0-9]{1,2}){0,6}(?:, ?| và |, và )$")
 
 
 def _read_marked(number: str, place: Place) -> str:
@@ -88,8 +88,8 @@ def _read_row(digits: str, place: Place) -> str:
         return read_whole(digits)
     if place.last_word in _CALENDAR and len(digits) <= 4:
         return _after_calendar_word(int(digits), place)
-    if len(digits) == 1 and _WEEKDAYS_BEFORE.search(place.before):
-        return read_ordinal(int(digits))
+    if digits == "4" and _OF_A_LIST.search(place.before[-32:]):
+        return "tư"
     kind = place.kind()
     if place.counts() and len(digits) <= (4 if kind in ("secret", "code") else 2 if digits[0] == "0" else 15):
         return read_whole(digits)
@@ -106,7 +106,7 @@ def _is_code(digits: str, kind: Kind, place: Place) -> bool:
     if kind == "phone":
         return len(digits) >= 3
     if kind == "item" or place.last_word == "số":
-        return len(digits) >= 5
+        return len(digits) >= 5 and not digits.endswith("000")
     return len(digits) >= 6 and not digits.endswith("00")
 
 
@@ -121,11 +121,17 @@ def _after_calendar_word(number: int, place: Place) -> str:
     return read_int(number)
 
 
+_END_OF_A_DAY = re.compile(r" ?(?:tháng|này|âm lịch|hàng tháng|(?:và|đến|hoặc|hay) \d|[.,;!?)]|$)")
+
+
 def _names_a_day(place: Place) -> bool:
     """`ngày 5 tháng 11`, `vào ngày 5.`; not `mỗi ngày 5 lần`."""
     if re.search(r"(?:mỗi|một|hai|ba|\d|hàng|hằng) ngày ?$", place.before):
         return False
-    return re.match(r" ?(?:tháng|này|âm lịch|hàng tháng|[.,;!?)]|$)", place.after) is not None
+    return (
+        re.match(r" ?(?:tháng|này|âm lịch|hàng tháng|(?:và|đến|hoặc|hay) \d|[.,;!?)]|$)", place.after)
+        is not None
+    )
 
 
 def read_spaced(text: str, place: Place) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 from tongdai.domain.prompts import amounts, moments, phones, rows, signs
 from tongdai.domain.prompts.addresses import read_address
 from tongdai.domain.prompts.context import Place
-from tongdai.domain.prompts.spelling import read_decree
+from tongdai.domain.prompts.spelling import read_code, read_decree
 from tongdai.domain.prompts.vocabulary import LOWER, UPPER
 
 Read = Callable[[str, Place], str]
@@ -22,7 +22,7 @@ _REST = r"[^\s<>\"']{0,200}[^\s<>\"'.,;:!?)]"
 _D = r"\d{1,2}"
 _Y = r"(?:\d{4}|\d{2})"
 _WORD = rf"[{UPPER}{LOWER}]"
-_NOT_PLAIN = "|".join((*signs.SHORT, *signs.TITLES, "tx", "x")).replace(".", r"\.")
+_NOT_PLAIN = "|".join((*signs.SHORT, *signs.TITLES, "tx", "x", "đ", "no")).replace(".", r"\.")
 _SHORT = "|".join(word for word in signs.SHORT if word.isalpha())
 _TITLES = "|".join(signs.TITLES)
 
@@ -58,6 +58,7 @@ _NUMBERS: Final[tuple[Rule, ...]] = (
     ),
     ("chain", r"(?<![\w.,-])\d{1,2}(?:-\d{1,2}){2,5}(?![\w-])", signs.read_weekdays),
     ("days", rf"(?<!\d){_D} ?- ?{_D}/{_D}(?:/\d{{4}})?(?!\d|/\d)", moments.read_days_of_month),
+    ("months", rf"(?<!\d){_D} ?- ?{_D}/\d{{4}}(?!\d|/\d)", moments.read_months_of_year),
     ("phone", rf"(?<![\w.,/])(?:{phones.MOBILE}|{phones.FIXED}|{phones.SERVICE})", phones.read_phone),
     (
         "clock",
@@ -74,11 +75,13 @@ _NUMBERS: Final[tuple[Rule, ...]] = (
         r"(?<!\w)\d{1,4}/(?:\d{4}/)?(?:NĐ|NQ|QĐ|CT|TT)-(?:TTg|[A-ZĐ]{2,6})(?!\w)",
         lambda text, place: read_decree(text),
     ),
-    ("month", rf"(?<!\d){_D} ?[/-] ?\d{{4}}(?!\d|[/-]\d)", moments.read_month_of_year),
+    ("month", rf"(?<!\d){_D} ?[/-] ?\d{{4}}(?!\d|/\d)", moments.read_month_of_year),
     ("day", rf"(?<![\d/]){_D} ?/ ?{_D}[hH]?(?!\w| ?/ ?\d)", signs.read_day_or_ratio),
     ("money", rf"(?<![\w.,]){amounts.IN_SPACED_GROUPS}", amounts.read_money_in_spaced_groups),
     ("quantity", amounts.QUANTITY, amounts.read_quantity),
     ("ratio", r"\d{1,12}(?: ?/ ?\d{1,12}){1,8}[hH]?(?![\w/])", signs.read_ratio),
+    ("proportion", r"(?<![\d:])\d{1,4}:\d{1,4}(?![\d:])", signs.read_ratio),
+    ("hyphened", r"(?<![\w.,-])\d{3,6}(?:-\d{2,6}){2,6}(?![\w-])", signs.read_hyphened),
     ("network", r"(?<!\w)[2-6]G(?!\w)", signs.read_network),
 )
 _LETTERS: Final[tuple[Rule, ...]] = (
@@ -87,6 +90,7 @@ _LETTERS: Final[tuple[Rule, ...]] = (
         r"(?<=\d)T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?(?!\w)",
         signs.read_iso_time,
     ),
+    ("dong", r"(?<= )đ(?!\w)", signs.read_dong),
     (
         "act",
         r"(?<!\w)(?:NĐ|NQ|QĐ|CT|TT)-(?:CP|TTg)(?!\w)",
@@ -102,7 +106,7 @@ _LETTERS: Final[tuple[Rule, ...]] = (
         rf"(?<!\w)(?:(?i:tx|tt|tp|kp)\. ?(?=[{UPPER}]|\d)"
         rf"|(?i:[qphxđ])(?:\.(?=[{UPPER}])|\. ?(?=\d))"
         rf"|(?:(?<=[,(\d] )|(?<=ở )|(?<=tại )|(?<=thuộc )|(?<![\w ]))(?i:[qphxđ])\. (?=[{UPPER}])"
-        r"|[QP](?=\d{1,2}(?!\w)))",
+        r"|[QP](?=\d{1,2}(?!\w))|[QT]L ?(?=\d)|(?i:no)\. ?(?=\d))",
         signs.read_abbreviation,
     ),
     (
@@ -117,6 +121,11 @@ _LETTERS: Final[tuple[Rule, ...]] = (
     ),
 )
 _CODES: Final[tuple[Rule, ...]] = (
+    (
+        "plate",
+        r"(?<!\w)\d{2}[A-ZĐ]{1,2}\d?[ -]\d{3}\.\d{2}(?![\w.])",
+        lambda text, place: read_code(text.replace(" ", "-"), in_full=True),
+    ),
     (
         "code",
         r"(?<!\w)(?=[A-ZĐ0-9./_-]{0,40}[A-ZĐ])(?=[A-ZĐ./_-]{0,40}\d)"
@@ -137,8 +146,8 @@ _WORDS: Final[tuple[Rule, ...]] = (
     ("word", r"[^\W\d_]+(?:'[^\W\d_]+)*", None),
 )
 _SIGNS: Final[tuple[Rule, ...]] = (
-    ("hidden", r"(?:\*{2,}|\.{3,})\d{3,6}(?![\w.,])", signs.read_masked),
-    ("times", r"(?<=\d) ?[xX×] ?(?=\d)", signs.read_times),
+    ("hidden", r"(?:(?:\*{2,8} ?){1,4}|\.{3,})\d{3,6}(?![\w.,])", signs.read_masked),
+    ("times", r"(?<=\d) ?[xX×] ?(?=\d)|(?<=\w )[xX×] (?=\d)", signs.read_times),
     ("per_unit", rf"(?<=\w){amounts.PER_UNIT}", amounts.read_per_unit),
     ("dash", r"(?: (?!-\d))?-+ ?", signs.read_dash),
     ("slash", r" ?/ ?", signs.read_slash),

@@ -7,7 +7,7 @@ from typing import Final
 
 from tongdai.domain.prompts import moments, rows
 from tongdai.domain.prompts.context import Place
-from tongdai.domain.prompts.reading import read_digits, read_int, read_ordinal, read_whole
+from tongdai.domain.prompts.reading import group_digits, read_digits, read_int, read_ordinal, read_whole
 from tongdai.domain.prompts.spelling import read_capitals, read_code, roman_value, spell_letters
 from tongdai.domain.prompts.vocabulary import CURRENCIES
 
@@ -17,7 +17,7 @@ TITLES: Final = {
 }  # fmt: skip
 _PLACES: Final = {
     "q": "quận", "p": "phường", "h": "huyện", "x": "xã", "tx": "thị xã", "tt": "thị trấn", "đ": "đường",
-    "tp": "thành phố", "kp": "khu phố",
+    "tp": "thành phố", "kp": "khu phố", "ql": "quốc lộ", "tl": "tỉnh lộ", "no": "số",
 }  # fmt: skip
 SHORT: Final = {
     "cty": "công ty", "sđt": "số điện thoại", "đt": "điện thoại", "vd": "ví dụ", "stk": "số tài khoản",
@@ -46,14 +46,15 @@ def read_sign(text: str, place: Place) -> str:
 
 _TELEPHONE = re.compile(r"0\d{8}")
 _TIME = re.compile(r"(?:giây|phút|giờ|ngày|tuần|tháng|quý|năm|lần|người|lượt)(?!\w)")
-_MEASURED = re.compile(r"\d ?[a-z]{1,4}$")
+_MEASURED = re.compile(r"\d ?\w{1,8}$")
 
 
 def read_slash(text: str, place: Place) -> str:
     """`anh/chị` is `anh chị`; after an amount, `/tháng` is `một tháng`."""
     before = place.text[place.start - 1 : place.start]
     if not place.after[:1].isdecimal():
-        return "một" if place.follows_money() or before.isdecimal() or _is_rate(place) else ""
+        per_one = before.isdecimal() and place.after[:1].islower()
+        return "một" if per_one or place.follows_money() or _is_rate(place) else ""
     if before.isupper():
         return ""
     if _TELEPHONE.match(place.after):
@@ -63,19 +64,19 @@ def read_slash(text: str, place: Place) -> str:
 
 def _is_rate(place: Place) -> bool:
     """`200GB/tháng`."""
-    return _TIME.match(place.after) is not None and _MEASURED.search(place.before[-8:]) is not None
+    return _TIME.match(place.after) is not None and _MEASURED.search(place.before[-10:]) is not None
 
 
 _DASH_TO = re.compile(r"(?:(?!0\d+(?![\dhg:/.-]))\d|t[2-7]|\$|thứ |ngày |tháng |cn(?!\w))", re.IGNORECASE)
 _DASH_FROM = re.compile(
-    r"(?:\d ?(?:h|p|k|tr|đ|₫|%|vnđ|vnd|usd|\$|am|pm|sa|ch)?|thứ \w{1,7}"
+    r"(?:\d ?(?:h|p|k|tr|đ|₫|%|vnđ|vnd|usd|\$|am|pm|sa|ch)?|thứ \w{1,7}|sáng|trưa|chiều|tối|đêm"
     r"|\d ?(?:triệu|nghìn|ngàn|tỷ|tỉ|đồng|ngày|tháng|năm|tuổi|phút|giờ))$"
 )
 
 
 def read_dash(text: str, place: Place) -> str:
     """`từ … đến`, a pause between words, nothing within a word."""
-    if _DASH_TO.match(place.after) and _DASH_FROM.search(place.before[-16:]):
+    if _DASH_TO.match(place.after) and _DASH_FROM.search(place.before[-16:].rstrip()):
         return "đến"
     between_digits = place.before[-1:].isdecimal() and place.after[:1].isdecimal()
     return "," if len(text) > 1 or between_digits else ""
@@ -96,6 +97,16 @@ def read_abbreviation(text: str, place: Place) -> str:
 
 def read_weekday(text: str, place: Place) -> str:
     return f"thứ {read_ordinal(int(text[1:]))}"
+
+
+def read_hyphened(text: str, place: Place) -> str:
+    """`1234-5678-9012`: rows of digits."""
+    return ", ".join(group_digits(part) for part in re.findall(r"\d+", text))
+
+
+def read_dong(text: str, place: Place) -> str:
+    """`100 ngàn đ`."""
+    return "đồng" if place.follows_money() else text
 
 
 def read_weekdays(text: str, place: Place) -> str:
@@ -139,6 +150,10 @@ def read_day_or_ratio(text: str, place: Place) -> str:
 
 
 def read_dotted(text: str, place: Place) -> str:
+    """`1.2.3`; an account number with points is a row of digits."""
+    parts = text.split(".")
+    if place.kind() in ("code", "secret", "item") or any(len(part) > 1 and part[0] == "0" for part in parts):
+        return read_hyphened(text, place)
     return " chấm ".join(read_whole(number) for number in text.split("."))
 
 
@@ -158,7 +173,11 @@ def read_times(text: str, place: Place) -> str:
     return "nhân"
 
 
+_WEEKDAY_BEFORE = re.compile(r"(?:thứ \w{2,4}|t[2-7])(?: |,|và|&|-){0,4}$")
+_DAY_AFTER = re.compile(r",? ?\(?(?:ngày )?\d{1,2}/\d")
+
+
 def read_capitals_in_text(text: str, place: Place) -> str:
-    if text == "CN" and re.search(r"(?:thứ \w+|t[2-7])[ ,và&-]*$", place.before):
+    if text == "CN" and (_WEEKDAY_BEFORE.search(place.before[-16:]) or _DAY_AFTER.match(place.after)):
         return "chủ nhật"
     return read_capitals(text, place)
