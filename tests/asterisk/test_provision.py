@@ -430,6 +430,12 @@ async def test_a_call_that_is_up_ends_as_it_should_though_its_trunk_is_gone(
 # --------------------------------------------------------------------------- registrations
 
 
+async def _registered(peer: Peer, asterisk: AsteriskInstance) -> None:
+    """The carrier has said so, and the node has heard it."""
+    await peer.until(lambda: peer.registered)
+    await _until(lambda: "Registered" in asterisk.cli("pjsip show registrations"))
+
+
 async def test_a_trunk_registers_at_once_and_its_calls_are_known_by_to(
     client: Client, book: Book, asterisk: AsteriskInstance
 ) -> None:
@@ -509,7 +515,7 @@ async def test_a_new_keeper_leaves_a_registration_that_stands_alone(
     async with sip_peer("khach", PASSWORD) as peer:
         trunk = book.set(trunk_to(peer, 22, username="khach", password=PASSWORD, register=True))
         await client.pushing.keep_once(NODE)
-        await peer.until(lambda: peer.registered)
+        await _registered(peer, asterisk)
         asked = len(peer.requests("REGISTER"))
 
         later = Provisioner(client.link.ask, book)
@@ -525,11 +531,13 @@ async def test_a_new_keeper_leaves_a_registration_that_stands_alone(
         assert "td22" not in asterisk.cli("pjsip show registrations")
 
 
-async def test_a_registration_moves_away_when_it_is_another_nodes(client: Client, book: Book) -> None:
+async def test_a_registration_moves_away_when_it_is_another_nodes(
+    client: Client, book: Book, asterisk: AsteriskInstance
+) -> None:
     async with sip_peer("khach", PASSWORD) as peer:
         book.set(trunk_to(peer, 23, username="khach", password=PASSWORD, register=True))
         await client.pushing.keep_once(NODE)
-        await peer.until(lambda: peer.registered)
+        await _registered(peer, asterisk)
 
         book.registering.clear()
         await client.pushing.keep_once(NODE)
@@ -537,16 +545,37 @@ async def test_a_registration_moves_away_when_it_is_another_nodes(client: Client
         await peer.until(lambda: not peer.registered)
 
 
-async def test_a_removed_trunk_leaves_the_carrier_in_good_order(client: Client, book: Book) -> None:
+async def test_a_removed_trunk_leaves_the_carrier_in_good_order(
+    client: Client, book: Book, asterisk: AsteriskInstance
+) -> None:
     async with sip_peer("khach", PASSWORD) as peer:
         book.set(trunk_to(peer, 24, username="khach", password=PASSWORD, register=True))
         await client.pushing.keep_once(NODE)
-        await peer.until(lambda: peer.registered)
+        await _registered(peer, asterisk)
 
         book.remove(24)
         await client.pushing.keep_once(NODE)
 
         await peer.until(lambda: not peer.registered)
+
+
+async def test_after_a_restart_of_the_node_everything_is_there_again(
+    asterisk: AsteriskInstance, book: Book
+) -> None:
+    async with sip_peer("khach", PASSWORD) as peer:
+        book.set(trunk_to(peer, 29, username="khach", password=PASSWORD, register=True))
+        for _ in range(2):
+            peer.registered.clear()
+            link = await connect(asterisk.direct, "td-in", answer_timeout_s=WAIT_S)
+            assert link is not None
+            client = Client(link, book)
+            await client.pushing.keep_once(NODE)
+            await peer.until(lambda: peer.registered)
+            await client.dial(29, "0912345678", "out-29")
+            assert (await client.event("ChannelDestroyed")).tech_cause == 486
+            link.abort()
+            asterisk.kill()
+            asterisk.start()
 
 
 async def test_a_keeper_follows_changes_until_it_is_told_to_stop(
