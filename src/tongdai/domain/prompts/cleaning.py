@@ -7,6 +7,7 @@ import re
 import unicodedata
 from typing import Final
 
+from tongdai.domain.prompts.vocabulary import LOWER, UPPER
 from tongdai.kit.text import composed
 
 _BREAK = re.compile(r"<\s{0,3}(?:br|/?p|/?div|/?li|/?tr|/?h[1-6])\b[^<>]{0,200}>", re.IGNORECASE)
@@ -15,10 +16,11 @@ _SPACE = re.compile(r"\s+")
 _SUPERSCRIPT = re.compile(r"(?<=m)([²³])")
 _VULGAR = re.compile(r"(?<=\d)(?=[½¼¾⅐-⅞])")
 _FOREIGN_DIGIT = re.compile(r"[^\D0-9]")
-# Letters, digits, space and ASCII need no look. What is not in here is looked at one by one.
 _ARROW = re.compile(r"[<>]=|[-=]{1,8}>|<-{1,8}")
-_ODD = re.compile(r"[^\w\s!-~…–—“”‘’«»₫€£¥°×÷±≤≥≈→•·²³µ‰−]|_")
-_KEPT: Final = frozenset("_")
+# Most texts have nothing else, and are as clean as can be.
+_USUAL = re.compile(rf"[ -~{LOWER}{UPPER}]*")
+# What is not in here is looked at one by one.
+_ODD = re.compile(r"[^\w\s!-~₫€£¥°×÷±≤≥≈‰]")
 _SAID: Final = str.maketrans({
     "–": "-", "—": "-", "−": "-", "‐": "-", "‑": "-", "‒": "-", "―": "-", "…": "...", "’": "'", "‘": "'",
     "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "⁄": "/", "∕": "/", "·": ",", "•": ",", "●": ",",
@@ -35,11 +37,11 @@ def cleaned(text: str) -> str:
         text = _TAG.sub(" ", _BREAK.sub("\n", text))
     if "&" in text:
         text = _TAG.sub(" ", html.unescape(text))
-    if not text.isascii():
-        text = _composed(text)
     if ">" in text or "<" in text:
         text = _ARROW.sub(lambda m: {">=": "≥", "<=": "≤"}.get(m[0], ","), text)
-    text = _ODD.sub(_sounding, text)
+    if _USUAL.fullmatch(text):
+        return _SPACE.sub(" ", text) if "  " in text else text
+    text = _ODD.sub(_sounding, _composed(text))
     return _SPACE.sub(" ", _one_line(text) if "\n" in text or "\r" in text else text)
 
 
@@ -55,8 +57,6 @@ def _composed(text: str) -> str:
 def _sounding(odd: re.Match[str]) -> str:
     """Marks and letters of any script stay; pictures become a space; what joins or hides leaves nothing."""
     character = odd[0]
-    if character in _KEPT:
-        return character
     category = unicodedata.category(character)
     if category in ("Cf", "Me") or "\ufe00" <= character <= "\ufe0f":
         return ""
