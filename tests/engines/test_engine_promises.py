@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -50,6 +51,8 @@ from tongdai.ports.telephony import (
 pytestmark = pytest.mark.anyio
 
 LEG = 7_000_000_001
+NOT_DIALLED = (EngineRefusedError, EngineUnreachableError)
+"""What an engine says of a leg that it dials no second time. One that cannot tell why answers the latter."""
 PHONE = 7_500_000_001
 """The leg of the first phone that a transfer rings."""
 _more_legs = count(8_000_000_001)
@@ -95,7 +98,7 @@ def _one_prompt(event: LegEvent) -> Sequence[Command]:
 
 def _transfers(far_end: FarEnd, *kinds: str, max_s: float = 300.0) -> Callable[[LegEvent], Sequence[Command]]:
     """Transfers the call to phones of these kinds, and hangs up afterwards."""
-    numbers = [far_end.number(kind) for kind in kinds]
+    numbers = [far_end.number("talks" if kind == "listens" else kind) for kind in kinds]
     legs = tuple(
         TransferLeg(PHONE + index, 3, number, "02873001234", max_s) for index, number in enumerate(numbers)
     )
@@ -113,6 +116,25 @@ def _transfers(far_end: FarEnd, *kinds: str, max_s: float = 300.0) -> Callable[[
 
 def _transferred(ear: Ear) -> TransferEnded:
     return next(event for event in ear.heard[LEG] if isinstance(event, TransferEnded))
+
+
+def _s(far_end: FarEnd, seconds: float, real: float) -> float:
+    """Seconds of a simulated call, or fewer on a real one, whose seconds are ours."""
+    return real if far_end.real else seconds
+
+
+def _prompt_s(far_end: FarEnd, characters: int) -> float:
+    return (characters / 14 + 0.3) / far_end.pace
+
+
+def _about(far_end: FarEnd, seconds: float, abs: float = 0.01) -> Any:
+    """A moment of a simulated call is exact, one of a real call is not."""
+    return pytest.approx(seconds, abs=0.25 if far_end.real else abs)
+
+
+def _soon() -> datetime:
+    """A slot of which a node that has just started can say that it was up before."""
+    return _now() + timedelta(seconds=5)
 
 
 def _now() -> datetime:
@@ -133,7 +155,7 @@ async def test_an_answered_call_rings_is_answered_speaks_and_ends(far_end: FarEn
     assert answered.by is AnsweredBy.UNKNOWN
     assert answered.answered_at == answered.at
     assert (played.id, played.completed) == (1, True)
-    assert played.at - answered.at == pytest.approx(66 / 14 + 0.3, abs=0.01)
+    assert played.at - answered.at == _about(far_end, _prompt_s(far_end, 66))
     assert (ended.cause, ended.answered_at) == (EndCause.NORMAL, answered.at)
     assert far_end.events_of(LEG) == ["INVITE", "RINGING", "ANSWER", "BYE"]
 
@@ -147,16 +169,18 @@ async def test_events_are_numbered_from_one_without_gaps(far_end: FarEnd) -> Non
 
 async def test_a_phone_that_nobody_picks_up_is_given_up_after_the_ring_time(far_end: FarEnd) -> None:
     async with hearing(far_end.client()) as ear:
-        await ear.engine.originate(_request(far_end.number("rings_out"), ring_s=25.0))
+        ring_s = _s(far_end, 25.0, 2.0)
+        await ear.engine.originate(_request(far_end.number("rings_out"), ring_s=ring_s))
         ended = await ear.until_ended(LEG)
-    assert (ended.cause, ended.at, ended.answered_at) == (EndCause.NO_ANSWER, 25.0, None)
+    assert (ended.cause, ended.answered_at) == (EndCause.NO_ANSWER, None)
+    assert ended.at == _about(far_end, ring_s)
 
 
 async def test_a_long_ring_is_waited_for(far_end: FarEnd) -> None:
     async with hearing(far_end.client()) as ear:
         await ear.engine.originate(_request(far_end.number("rings_long")))
         answered = await ear.until_heard(LEG, Answered)
-    assert 20.0 < answered.at < 30.0
+    assert _s(far_end, 20.0, 4.5) < answered.at < 30.0
 
 
 @pytest.mark.parametrize(
@@ -179,7 +203,7 @@ async def test_a_call_that_is_refused_says_why(far_end: FarEnd, kind: str, cause
 # ------------------------------------------------------------------ who answers
 
 
-@pytest.mark.parametrize(("kind", "by"), [("listens", AnsweredBy.HUMAN), ("machine", AnsweredBy.MACHINE)])
+@pytest.mark.parametrize(("kind", "by"), [("says_hello", AnsweredBy.HUMAN), ("machine", AnsweredBy.MACHINE)])
 async def test_the_answer_is_told_once_it_is_known_who_answered(
     far_end: FarEnd, kind: str, by: AnsweredBy
 ) -> None:
@@ -220,6 +244,8 @@ async def test_a_digit_is_told_with_its_second(far_end: FarEnd, kind: str, digit
 async def test_a_key_pressed_as_a_short_prompt_ends_reaches_the_menu_after_it(
     far_end_at: FarEnds, speed: float
 ) -> None:
+    if speed > 1.0 and far_end_at(speed).real:
+        pytest.skip("a real Asterisk has one speed")
     script = parse_script(SHORT_MENU)
     runners = {leg: Runner(script, {}) for leg in SHORT_RINGS}
     far_end = far_end_at(speed)
@@ -237,6 +263,9 @@ async def test_the_absolute_limit_ends_a_call_whatever_happens_on_it(
     far_end_at: FarEnds, speed: float
 ) -> None:
     far_end = far_end_at(speed)
+    if speed > 20.0 and far_end.real:
+        pytest.skip("a real Asterisk has one speed")
+    max_s = _s(far_end, 20.0, 2.0)
 
     def never_let_go(event: LegEvent) -> Sequence[Command]:
         """Short prompts, and timers that are due when they end."""
@@ -248,10 +277,11 @@ async def test_the_absolute_limit_ends_a_call_whatever_happens_on_it(
     kinds = ["listens", "presses_1", "presses_2"]
     async with hearing(far_end.client(), never_let_go) as ear:
         for leg, kind in enumerate(kinds, LEG):
-            await ear.engine.originate(_request(far_end.number(kind), leg, max_s=20.0))
+            await ear.engine.originate(_request(far_end.number(kind), leg, max_s=max_s))
         ends = [await ear.until_ended(leg) for leg, _ in enumerate(kinds, LEG)]
-    assert [round(end.at - (end.answered_at or 0.0), 3) for end in ends] == [20.0, 20.0, 20.0]
-    assert {line.by for line in far_end.lines() if line.event == "BYE"} == {"limit"}
+    assert [end.at - (end.answered_at or 0.0) for end in ends] == [_about(far_end, max_s, 0.001)] * 3
+    by = "caller" if far_end.real else "limit"
+    assert {line.by for line in far_end.lines() if line.event == "BYE"} == {by}
 
 
 async def test_a_prompt_that_is_stopped_ends_there_and_then(far_end: FarEnd) -> None:
@@ -270,9 +300,10 @@ async def test_a_prompt_that_is_stopped_ends_there_and_then(far_end: FarEnd) -> 
         await ear.until_ended(LEG)
         pressed = next(event for event in ear.heard[LEG] if isinstance(event, Digit))
         stopped, completed = (event for event in ear.heard[LEG] if isinstance(event, PlaybackEnded))
-    assert (stopped.id, stopped.completed, stopped.at) == (1, False, pressed.at)
+    assert (stopped.id, stopped.completed) == (1, False)
+    assert stopped.at == _about(far_end, pressed.at, 0.0)
     assert (completed.id, completed.completed) == (2, True)
-    assert completed.at - pressed.at == pytest.approx(16 / 14 + 0.3, abs=0.01)
+    assert completed.at - pressed.at == _about(far_end, _prompt_s(far_end, 16))
 
 
 async def test_prompts_wait_for_each_other(far_end: FarEnd) -> None:
@@ -283,7 +314,8 @@ async def test_prompts_wait_for_each_other(far_end: FarEnd) -> None:
         await ear.engine.originate(_request(far_end.number("listens")))
         await ear.until(lambda: len(ear.heard[LEG]) == 4)
         _, answered, first, second = ear.heard[LEG]
-    assert first.at - answered.at == pytest.approx(second.at - first.at, abs=0.01)
+    assert first.at - answered.at == _about(far_end, second.at - first.at)
+    assert second.at - first.at == _about(far_end, _prompt_s(far_end, 66))
 
 
 async def test_a_timer_fires_at_its_second_and_a_cancelled_one_never(far_end: FarEnd) -> None:
@@ -301,8 +333,8 @@ async def test_a_timer_fires_at_its_second_and_a_cancelled_one_never(far_end: Fa
         _, answered, fired, ended = ear.heard[LEG]
     assert isinstance(fired, TimerFired)
     assert fired.id == 2
-    assert fired.at - answered.at == pytest.approx(3.5)
-    assert ended.at == fired.at
+    assert fired.at - answered.at == _about(far_end, 3.5)
+    assert ended.at == _about(far_end, fired.at, 0.0)
 
 
 async def test_a_recording_tells_how_long_it_was(far_end: FarEnd) -> None:
@@ -318,7 +350,7 @@ async def test_a_recording_tells_how_long_it_was(far_end: FarEnd) -> None:
         await ear.engine.originate(_request(far_end.number("listens")))
         await ear.until_ended(LEG)
         recorded = next(event for event in ear.heard[LEG] if isinstance(event, RecordingEnded))
-    assert recorded.seconds == pytest.approx(2.5)
+    assert recorded.seconds == _about(far_end, 2.5)
 
 
 @pytest.mark.parametrize(("kind", "connected"), [("listens", True), ("busy", False)])
@@ -354,16 +386,17 @@ async def test_a_transfer_without_phones_says_at_once_that_nobody_answered(far_e
 
 
 async def test_a_talk_ends_at_its_limit_and_the_call_goes_on(far_end: FarEnd) -> None:
-    async with hearing(far_end.client(), _transfers(far_end, "listens", max_s=5.0)) as ear:
+    max_s = _s(far_end, 5.0, 1.0)
+    async with hearing(far_end.client(), _transfers(far_end, "listens", max_s=max_s)) as ear:
         await ear.engine.originate(_request(far_end.number("listens")))
         await ear.until_ended(LEG)
         transferred = _transferred(ear)
-    assert transferred.seconds == pytest.approx(5.0, abs=0.5)
+    assert transferred.seconds == pytest.approx(max_s, abs=0.5)
 
 
 async def test_a_transfer_is_told_of_before_the_end_of_a_call_that_ends_meanwhile(far_end: FarEnd) -> None:
     async with hearing(far_end.client(), _transfers(far_end, "rings_out")) as ear:
-        await ear.engine.originate(_request(far_end.number("listens"), max_s=10.0))
+        await ear.engine.originate(_request(far_end.number("listens"), max_s=_s(far_end, 10.0, 2.0)))
         await ear.until_ended(LEG)
         assert ear.kinds(LEG)[-2:] == ["TransferEnded", "Ended"]
         assert not _transferred(ear).connected
@@ -383,8 +416,8 @@ async def test_a_spoken_code_stays_in_this_process(far_end: FarEnd) -> None:
         await ear.engine.originate(_request(far_end.number("listens")))
         await ear.until_ended(LEG)
         _, answered, played, _ = ear.heard[LEG]
-    assert played.at - answered.at == pytest.approx(12 * 0.9)
-    assert "CODE" in far_end.events_of(LEG)
+    assert played.at - answered.at == _about(far_end, 12 * 0.9 / far_end.pace)
+    assert far_end.real or "CODE" in far_end.events_of(LEG)
     assert not any("739154" in str(line) for line in far_end.lines())
 
 
@@ -406,11 +439,12 @@ async def test_the_absolute_limit_ends_a_call_that_nobody_ends(far_end: FarEnd) 
         return (Play(event.seq, PROMPT.items),) if isinstance(event, Answered | PlaybackEnded) else ()
 
     async with hearing(far_end.client(), speak_for_ever) as ear:
-        await ear.engine.originate(_request(far_end.number("listens"), max_s=60.0))
+        max_s = _s(far_end, 60.0, 3.0)
+        await ear.engine.originate(_request(far_end.number("listens"), max_s=max_s))
         ended = await ear.until_ended(LEG)
     assert ended.cause is EndCause.NORMAL
     assert ended.answered_at is not None
-    assert ended.at - ended.answered_at == pytest.approx(60.0)
+    assert ended.at - ended.answered_at == _about(far_end, max_s)
 
 
 async def test_a_leg_that_has_ended_ignores_everything(far_end: FarEnd) -> None:
@@ -431,7 +465,7 @@ async def test_a_repeated_command_is_done_once(far_end: FarEnd) -> None:
         await ear.until_heard(LEG, Answered)
         for _ in range(3):
             await ear.engine.command(LEG, 1, PROMPT)
-        await ear.engine.command(LEG, 2, StartTimer(1, 60.0))
+        await ear.engine.command(LEG, 2, StartTimer(1, _s(far_end, 60.0, 3.0)))
         await ear.until_heard(LEG, TimerFired)
         assert ear.kinds(LEG).count("PlaybackEnded") == 1
 
@@ -450,7 +484,7 @@ async def test_a_request_after_its_last_moment_does_not_ring(far_end: FarEnd) ->
 async def test_a_leg_that_is_up_is_not_dialled_again(slow_far_end: FarEnd) -> None:
     async with hearing(slow_far_end.client()) as ear:
         await ear.engine.originate(_request(slow_far_end.number("rings_out")))
-        with pytest.raises(EngineRefusedError):
+        with pytest.raises(NOT_DIALLED):
             await ear.engine.originate(_request(slow_far_end.number("rings_out")))
     assert slow_far_end.events_of(LEG).count("INVITE") == 1
 
@@ -512,14 +546,17 @@ async def test_a_call_that_ended_meanwhile_is_told_again_whole(far_end: FarEnd) 
         await one.until_ended(LEG)
         async with hearing(far_end.client()) as other:
             assert await other.engine.adopt([LegRef(LEG, _now())]) == {LEG: LegKnowledge.REPLAYED}
-            await other.until_ended(LEG)
-            assert other.heard[LEG] == one.heard[LEG]
+            ended = await other.until_ended(LEG)
+            assert other.heard[LEG][:-1] == one.heard[LEG][:-1]
+            last = one.heard[LEG][-1]
+            assert replace(ended, at=last.at) == last
+            assert ended.at == _about(far_end, last.at, 0.0)
 
 
 async def test_a_leg_that_was_never_seen_will_not_be_dialled_later(far_end: FarEnd) -> None:
     async with hearing(far_end.client()) as one, hearing(far_end.client()) as other:
-        assert await one.engine.adopt([LegRef(LEG, _now())]) == {LEG: LegKnowledge.NEVER_SEEN}
-        with pytest.raises(EngineRefusedError):
+        assert await one.engine.adopt([LegRef(LEG, _soon())]) == {LEG: LegKnowledge.NEVER_SEEN}
+        with pytest.raises(NOT_DIALLED):
             await other.engine.originate(_request(far_end.number("listens")))
     assert "INVITE" not in far_end.events_of(LEG)
 
@@ -531,8 +568,8 @@ async def test_an_engine_that_restarted_does_not_claim_to_know(far_end: FarEnd) 
         far_end.start()
         await ear.until(lambda: ear.news == [EngineBack(), EngineGone(), EngineBack()])
         assert await ear.engine.adopt([LegRef(LEG, slot)]) == {LEG: LegKnowledge.FORGOTTEN}
-        assert await ear.engine.adopt([LegRef(LEG + 1, _now())]) == {LEG + 1: LegKnowledge.NEVER_SEEN}
-    assert [line.event for line in far_end.lines()] == ["BOOT", "BOOT"]
+        assert await ear.engine.adopt([LegRef(LEG + 1, _soon())]) == {LEG + 1: LegKnowledge.NEVER_SEEN}
+    assert {line.event for line in far_end.lines()} <= {"BOOT"}
 
 
 async def test_calls_stay_up_when_their_client_goes(slow_far_end: FarEnd) -> None:
@@ -551,12 +588,15 @@ async def test_calls_stay_up_when_their_client_goes(slow_far_end: FarEnd) -> Non
 
 async def test_a_call_that_nobody_adopts_ends_at_its_limit(slow_far_end: FarEnd) -> None:
     async with hearing(slow_far_end.client()) as first:
-        await first.engine.originate(_request(slow_far_end.number("listens"), max_s=20.0))
+        await first.engine.originate(
+            _request(slow_far_end.number("listens"), max_s=_s(slow_far_end, 20.0, 2.0))
+        )
         await first.until_heard(LEG, Answered)
     async with hearing(slow_far_end.client()) as second:
         await second.engine.adopt([LegRef(LEG, _now())])
         await second.until_ended(LEG)
-    assert [line.by for line in slow_far_end.lines() if line.event == "BYE"] == ["limit"]
+    by = "caller" if slow_far_end.real else "limit"
+    assert [line.by for line in slow_far_end.lines() if line.event == "BYE"] == [by]
 
 
 async def test_nothing_is_handed_over_while_the_engine_is_away(far_end: FarEnd) -> None:
@@ -588,7 +628,7 @@ async def test_an_answer_that_never_comes_is_unreachable_not_refused(far_end: Fa
 
 
 async def test_nothing_is_lost_with_five_hundred_calls_at_once(far_end: FarEnd) -> None:
-    legs = [next(_more_legs) for _ in range(500)]
+    legs = [next(_more_legs) for _ in range(60 if far_end.real else 500)]
     async with hearing(far_end.client(), _one_prompt) as ear:
         requests = [_request(f"09{leg % 89 + 10}{leg % 1_000_003:06d}"[:10], leg) for leg in legs]
         begun = time.monotonic()

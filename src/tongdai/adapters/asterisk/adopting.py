@@ -20,6 +20,7 @@ import msgspec
 from tongdai.adapters.asterisk.dialplan import INCOMING_APP, READ_CONTEXT
 from tongdai.adapters.asterisk.heard import Channel, Heard
 from tongdai.adapters.asterisk.journal import (
+    FIRST_VARIABLE,
     MOST_PIECES,
     Journal,
     JournalError,
@@ -28,6 +29,7 @@ from tongdai.adapters.asterisk.journal import (
     variable,
 )
 from tongdai.adapters.asterisk.leg import Leg
+from tongdai.adapters.asterisk.link import Reply
 from tongdai.adapters.asterisk.recording import recording_name
 from tongdai.adapters.asterisk.resuming import Facts, replay_end, resume
 from tongdai.adapters.asterisk.wire import Watcher, channel_of, leg_of
@@ -98,14 +100,11 @@ async def has_calls(engine: AsteriskEngine, app: str) -> bool:
 async def look_after(engine: AsteriskEngine, leg: Leg) -> None:
     """A leg of ours of which Asterisk ought to have said something. Raises EngineUnreachableError."""
     reply = await engine.ask("GET", f"channels/{quote(leg.channel)}")
-    if leg.ended:
-        return
     if reply.ok:
         leg.insist()
         return
+    # One that has ended meanwhile ignores what follows.
     end, _ = await _read_end(engine, leg.leg_id)
-    if leg.ended:
-        return
     if end is None:
         leg.end(leg.at(), EndCause.FAILURE if leg.journal.answered_at is None else EndCause.NORMAL)
     else:
@@ -190,7 +189,7 @@ async def _resume(engine: AsteriskEngine, leg_id: int, channel: Channel, waiting
         # A phone that a leg of this engine rings: that leg drives it.
         return LegKnowledge.REPLAYED
     try:
-        journal = decode(leg_id, await _journal_text(engine, channel.id))
+        journal = decode(leg_id, await _journal_text(engine, leg_id, channel.id))
     except JournalError:
         engine.unwatch(channel.id)
         engine.send("DELETE", f"channels/{quote(channel.id)}")
@@ -206,13 +205,14 @@ async def _resume(engine: AsteriskEngine, leg_id: int, channel: Channel, waiting
     return LegKnowledge.REPLAYED
 
 
-async def _journal_text(engine: AsteriskEngine, channel: str) -> str:
+async def _journal_text(engine: AsteriskEngine, leg_id: int, channel: str) -> str:
     text = ""
     for number in range(MOST_PIECES):
-        text += await _variable(engine, channel, variable(number))
-        if is_whole(text):
+        reply = await engine.ask("GET", f"asterisk/variable?variable={variable(leg_id, number)}")
+        text += _value(reply)
+        if not text or is_whole(text):
             break
-    return text
+    return text or await _variable(engine, channel, FIRST_VARIABLE)
 
 
 async def _facts(engine: AsteriskEngine, journal: Journal, channel: Channel, waiting: _Waiting) -> Facts:
@@ -246,11 +246,11 @@ async def _facts(engine: AsteriskEngine, journal: Journal, channel: Channel, wai
 
 async def _variable(engine: AsteriskEngine, channel: str, name: str) -> str:
     """ "" when it is not set."""
-    reply = await engine.ask("GET", f"channels/{quote(channel)}/variable?variable={name}")
-    if not reply.ok:
-        return ""
-    value: Any = reply.json().get("value", "")
-    return str(value)
+    return _value(await engine.ask("GET", f"channels/{quote(channel)}/variable?variable={name}"))
+
+
+def _value(reply: Reply) -> str:
+    return str(reply.json().get("value", "")) if reply.ok else ""
 
 
 # ------------------------------------------------------------------ a leg that is not

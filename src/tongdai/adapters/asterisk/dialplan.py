@@ -13,10 +13,10 @@ What the engine and these files agree on:
 - `td-end,s,1`: the hangup handler of a leg. It writes what became of the leg into AstDB: under the family
   `td<YYYYMMDD>` (the day of the end in UTC) and the key `<leg id>` the line
   `<epoch with milliseconds>|<Q.850 cause>|<SIP status or nothing>|<STASISSTATUS, nothing when nobody
-  answered>|<TDLOG>`, and each further part of the log under
-  `<leg id>.<n>` from the variable `TDLOG<n>`, 1 to `LOG_PARTS`, up to the first that is empty. The leg is
-  `TDLEG`, or else what follows `td-` in the channel's id. Where a client has set a variable of the channel, this
-  needs `live_dangerously = yes` in asterisk.conf.
+  answered>|<log>`, and each further part of the log under `<leg id>.<n>`, 1 to `LOG_PARTS`, up to the first that
+  is empty. The leg is `TDLEG`, or else what follows `td-` in the channel's id. The log is the global variable
+  `TDL<leg id>`, its further parts `TDL<leg id>_<n>`; without one, it is `TDLOG` of the channel. Where a client
+  has set a variable of the channel, this needs `live_dangerously = yes` in asterisk.conf.
 - `td-amd,s,1`: listens whether a person or a machine has answered, then enters the application that `TDAPP`
   names with `amd`, status and cause. `TDAMD` may hold arguments of AMD.
 - `td-purge,<YYYYMMDD>,1`: forgets the ends of that day. Reached as `Local/<YYYYMMDD>@td-purge`; rings
@@ -225,8 +225,8 @@ exten => s,1,Set(TIMEOUT(absolute)={INCOMING_LIMIT_S})
 
 def _end() -> str:
     parts = "".join(
-        f' same => n,GotoIf($["${{LEN(${{TDLOG{n}}})}}" = "0"]?done)\n'
-        f" same => n,Set(DB(${{TDKEY}}.{n})=${{TDLOG{n}}})\n"
+        f' same => n,GotoIf($["${{LEN(${{TDL${{TDOF}}_{n}}})}}" = "0"]?done)\n'
+        f" same => n,Set(DB(${{TDKEY}}.{n})=${{TDL${{TDOF}}_{n}}})\n"
         for n in range(1, LOG_PARTS + 1)
     )
     return f"""[td-end]
@@ -234,7 +234,9 @@ exten => s,1,Set(TDOF=${{IF($["${{TDLEG}}" = ""]?${{CHANNEL(uniqueid):3}}:${{TDL
  same => n,Set(TDKEY=td${{STRFTIME(${{EPOCH}},UTC,%Y%m%d)}}/${{TDOF}})
  same => n,Set(TDSIP=${{HANGUPCAUSE(${{CHANNEL(name)}},tech)}})
  same => n,Set(TDEND=${{STRFTIME(,UTC,%s.%3q)}}|${{HANGUPCAUSE}}|${{TDSIP:4:3}}|${{STASISSTATUS}})
- same => n,Set(DB(${{TDKEY}})=${{TDEND}}|${{TDLOG}})
+ same => n,GotoIf($["${{LEN(${{TDL${{TDOF}}}})}}" = "0"]?write)
+ same => n,Set(TDLOG=${{TDL${{TDOF}}}})
+ same => n(write),Set(DB(${{TDKEY}})=${{TDEND}}|${{TDLOG}})
 {parts} same => n(done),Return()
 
 """

@@ -22,7 +22,7 @@ from tongdai.adapters.asterisk import adopting, pjsip
 from tongdai.adapters.asterisk.dialplan import END_HANDLER
 from tongdai.adapters.asterisk.heard import EVENTS, Heard
 from tongdai.adapters.asterisk.incoming import Incoming
-from tongdai.adapters.asterisk.journal import VARIABLE, Journal
+from tongdai.adapters.asterisk.journal import FIRST_VARIABLE, Journal
 from tongdai.adapters.asterisk.leg import Leg
 from tongdai.adapters.asterisk.link import Body, Link, Reply, connect
 from tongdai.adapters.asterisk.provision import Provisioner
@@ -56,6 +56,8 @@ IN_FLIGHT = 64
 waits here can still be given back when its time passes."""
 WRITE_WITHIN_S = 0.01
 """A journal waits so long for the commands that an event brings about."""
+LAST_WORK_S = 1.0
+"""How long prompts that were asked for may still be prepared when the engine is stopped."""
 SLACK_S = 10.0
 """Beyond ringing and talk, until Asterisk ends by itself a call that nobody ends."""
 _CONFLICT = 409
@@ -90,6 +92,7 @@ class AsteriskEngine:
         self._arrival: asyncio.Future[None] | None = None
         self._stopped = False
         self._work: set[asyncio.Task[None]] = set()
+        self._keepers: set[asyncio.Task[None]] = set()
         self._dirty: dict[Leg, None] = {}
         self._writing: asyncio.TimerHandle | None = None
         self._places = asyncio.Semaphore(IN_FLIGHT)
@@ -114,6 +117,8 @@ class AsteriskEngine:
     async def stop(self) -> None:
         """Disconnect. Calls that are up stay up, and `events()` ends once its queue is empty."""
         self._stopped = True
+        if self._work:
+            await asyncio.wait(self._work, timeout=LAST_WORK_S)
         if self._keeper is not None:
             self._keeper.cancel()
             with suppress(asyncio.CancelledError):
@@ -214,7 +219,7 @@ class AsteriskEngine:
         variables = {
             "TDLEG": str(request.leg_id),
             "TDAPP": self.app,
-            VARIABLE: leg.journal.encode(),
+            FIRST_VARIABLE: leg.journal.encode(),
             "CHANNEL(hangup_handler_push)": END_HANDLER,
             "TIMEOUT(absolute)": f"{request.ring_s + request.max_s + SLACK_S:.3f}",
         }
@@ -352,7 +357,9 @@ class AsteriskEngine:
             raise EngineUnreachableError("Asterisk is not connected")
         link.on_heard = self._on_taken_heard
         self._taken[app] = link
-        self.spawn(self._keep_taken(app, link))
+        keeper = asyncio.get_running_loop().create_task(self._keep_taken(app, link))
+        self._keepers.add(keeper)
+        keeper.add_done_callback(self._keepers.discard)
 
     def _on_taken_heard(self, heard: Heard) -> None:
         if heard.type == "StasisStart":
@@ -424,8 +431,8 @@ class AsteriskEngine:
         self._watchers.clear()
         for task in list(self._work):
             task.cancel()
-        for taken in list(self._taken.values()):
-            taken.abort()
+        for keeper in list(self._keepers):
+            keeper.cancel()
         if self._replaced:
             self.app = new_app()
         self.tell(EngineGone())

@@ -1,6 +1,6 @@
-"""What a leg's channel carries about the leg, so that another process can go on with it. Pure.
+"""What a node keeps about a leg, so that another process can go on with it. Pure.
 
-The text lies in channel variables and, after the end, in AstDB, so it has only characters that neither an
+The text lies in global variables of Asterisk and, after the end, in AstDB, so it has only characters that neither an
 address nor Asterisk's dialplan reads as its own. Parts are joined by `!`, the fields of a part by `/`; the first
 letter of a part says what it is. Times are seconds since the start with three decimals, as in the events themselves.
 What does not change any more comes first, so that of a long text only the last piece is written anew.
@@ -24,7 +24,8 @@ from tongdai.ports.telephony import (
     TransferEnded,
 )
 
-VARIABLE = "TDLOG"
+FIRST_VARIABLE = "TDLOG"
+"""Of the channel: the journal at the originate."""
 PIECE = 3000
 """Characters in one variable: Asterisk's dialplan has room for 4,096, and writes some words beside them."""
 MOST_PIECES = 13
@@ -138,9 +139,13 @@ def pieces(text: str) -> list[str]:
     return [text[start : start + PIECE] for start in range(0, len(text), PIECE)]
 
 
-def variable(piece: int) -> str:
-    """Name of the variable with that piece, from 0."""
-    return VARIABLE if piece == 0 else f"{VARIABLE}{piece}"
+def variable(leg_id: int, piece: int) -> str:
+    """Name of the global variable with that piece, from 0.
+
+    A variable of the channel is set by the channel's own thread, and whoever asks waits until a prompt that is
+    being played has ended.
+    """
+    return f"TDL{leg_id}" if piece == 0 else f"TDL{leg_id}_{piece}"
 
 
 def is_whole(text: str) -> bool:

@@ -251,6 +251,8 @@ class Leg:
 
     def insist(self) -> None:
         """It is still there, though it ought not to be, or nothing was heard of it."""
+        if self.ended:
+            return
         if self.journal.ending:
             self._wire.send("DELETE", f"channels/{self.channel}")
         self.guard_for(0.0)
@@ -281,6 +283,7 @@ class Leg:
         event = Ended(self.leg_id, self.journal.next_seq, self._last, cause, answered_at)
         self.journal.add(event)
         self._wire.tell(event)
+        self.erase_journal()
         self.forget()
         self._wire.ended(self)
 
@@ -365,11 +368,18 @@ class Leg:
         self._work()
 
     def _stop_play(self, _: int, command: StopPlay) -> None:
-        ordinal = self.journal.plays.get(command.id)
+        self._stop(command.id)
+
+    def stop_plays(self) -> None:
+        for play_id in list(self.journal.plays):
+            self._stop(play_id)
+
+    def _stop(self, play_id: int) -> None:
+        ordinal = self.journal.plays.get(play_id)
         if ordinal is not None:
             self._wire.send("DELETE", f"playbacks/{self.name}-{ordinal}")
             self._wire.unwatch(f"{self.name}-{ordinal}")
-            self.play_over(command.id, completed=False)
+            self.play_over(play_id, completed=False)
 
     def _start_timer(self, _: int, command: StartTimer) -> None:
         self.start_timer(command.id, round(self.at() + command.seconds, 3), command.seconds)
@@ -448,15 +458,18 @@ class Leg:
         """The journal has changed."""
         self._wire.write_now(self)
 
+    def erase_journal(self) -> None:
+        """Asterisk has noted the end, and with it the journal."""
+        for number in range(max(1, len(self._written))):
+            self._wire.send("POST", f"asterisk/variable?variable={journals.variable(self.leg_id, number)}")
+
     def write_journal(self) -> None:
-        """Onto the channel; only what has changed."""
+        """To the node; only what has changed."""
         pieces = journals.pieces(self.journal.encode())[: journals.MOST_PIECES]
         for number, piece in enumerate(pieces):
             if number >= len(self._written) or self._written[number] != piece:
-                self._wire.send(
-                    "POST",
-                    f"channels/{self.channel}/variable?variable={journals.variable(number)}&value={piece}",
-                )
+                name = journals.variable(self.leg_id, number)
+                self._wire.send("POST", f"asterisk/variable?variable={name}&value={piece}")
         self._written = pieces
 
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from tongdai.adapters.asterisk.dialplan import END_HANDLER
 from tongdai.adapters.asterisk.heard import Heard
-from tongdai.adapters.asterisk.journal import VARIABLE, Connection, Journal
+from tongdai.adapters.asterisk.journal import FIRST_VARIABLE, Connection, Journal
 from tongdai.adapters.asterisk.wire import Wire, channel_of, leg_of
 from tongdai.ports.sip import UnknownTrunkError
 from tongdai.ports.telephony import EngineRefusedError, EngineUnreachableError, Transfer, TransferLeg
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-RINGBACK = "tone:425/1000,0/4000"
-"""What the person hears while the phones ring: ITU-T E.180, Viet Nam."""
+RINGBACK = "tone:ring"
+"""What the person hears while the phones ring: the node's own tone (indications.conf)."""
 SLACK_S = 10.0
 
 
@@ -50,9 +50,7 @@ class Switch:
         if leg.journal.answered_at is None:
             self._wire.send("POST", f"channels/{leg.channel}/ring")
         else:
-            # In the body: in an address the comma would part two sounds.
-            uri = f"channels/{leg.channel}/play/{self._ringback()}"
-            self._wire.send("POST", uri, {"media": [RINGBACK]})
+            self._wire.send("POST", f"channels/{leg.channel}/play/{self._ringback()}?media={RINGBACK}")
         for phone in command.legs:
             self._wire.watch(channel_of(phone.leg_id), self)
             self._wire.spawn(self._ring(phone, command.ring_s))
@@ -84,7 +82,7 @@ class Switch:
         journal = Journal(phone.leg_id, round(time.time(), 3), phone.trunk_id, ring_s, phone.max_s)
         return {
             "TDLEG": str(phone.leg_id),
-            VARIABLE: journal.encode(),
+            FIRST_VARIABLE: journal.encode(),
             "CHANNEL(hangup_handler_push)": END_HANDLER,
             "TIMEOUT(absolute)": f"{ring_s + phone.max_s + SLACK_S:.3f}",
         }
@@ -125,6 +123,8 @@ class Switch:
 
     def _join(self, leg_id: int, max_s: float) -> None:
         phone, bridge = channel_of(leg_id), self._bridge()
+        # Asterisk would wait for the end of a prompt, and do nothing else for us meanwhile.
+        self._leg.stop_plays()
         self._wire.send("POST", f"channels/{phone}/variable?variable=TIMEOUT(absolute)&value={max_s:.3f}")
         # With digits: what the person presses is still told.
         self._wire.send("POST", f"bridges/{bridge}?type=mixing,dtmf_events")
