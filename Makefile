@@ -6,27 +6,39 @@ PORT ?= 8080
 PYTHON ?=
 # What else to tell pytest, for instance: make test PYTEST_ARGS="-k dialer".
 PYTEST_ARGS ?=
-# Tests at a time; those that start whole processes run one by one afterwards.
+# Tests at a time. Those of real calls, and those that start whole processes, mostly wait: more of them at once.
 WORKERS ?= 2
+CALLING_WORKERS ?= 4
+E2E_WORKERS ?= 2
 # pytest ends with 5 where it was told to run nothing.
 NONE_IS_FINE := || [ $$? -eq 5 ]
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo test pytest lint types format bench lock install clean
+.PHONY: help demo asterisk asterisk-stop test pytest lint types format bench lock install clean
 
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 demo: $(INSTALLED) ## Run the whole platform with a demo tenant on PORT (8080).
 	@$(BIN)/tongdai demo --port $(PORT)
 
+asterisk: $(INSTALLED) ## Fetch an Asterisk and start it on this machine, for real calls.
+	@$(BIN)/python scripts/asterisk/instance.py
+
+asterisk-stop: ## Stop that Asterisk.
+	@$(BIN)/python scripts/asterisk/instance.py stop
+
 test: lint types pytest ## Check format, lint, types and imports, then run all tests.
 
 pytest: $(INSTALLED) ## Run the tests alone.
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not e2e" $(PYTEST_ARGS) $(NONE_IS_FINE)
-	$(BIN)/pytest -m e2e $(PYTEST_ARGS) $(NONE_IS_FINE)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not e2e and not asterisk" $(PYTEST_ARGS) $(NONE_IS_FINE)
+	@if scripts/asterisk/fetch.sh; then \
+	    $(BIN)/pytest -n $(CALLING_WORKERS) --dist loadfile -m asterisk $(PYTEST_ARGS) $(NONE_IS_FINE); \
+	elif [ "$$TONGDAI_TEST_ASTERISK" = required ]; then exit 1; \
+	else echo "THE TESTS OF REAL CALLS DID NOT RUN: no Asterisk could be fetched (see above)."; fi
+	$(BIN)/pytest -n $(E2E_WORKERS) --dist loadfile -m "e2e and not asterisk" $(PYTEST_ARGS) $(NONE_IS_FINE)
 
 lint: $(INSTALLED) ## Check format, lint and the import rules.
 	$(BIN)/ruff format --check
@@ -52,5 +64,5 @@ $(INSTALLED): requirements/dev.lock requirements/build.lock requirements/tools.l
 	@PYTHON="$(PYTHON)" scripts/bootstrap.sh
 
 clean: ## Remove what was fetched and built here (not the demo's data).
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf .venv .tools .asterisk/tree .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,8 +1,8 @@
 """A telephone that is not ours: a process with the SIP stack pjsua2.
 
 It rings, answers or refuses, hears into a wav file, presses keys by RFC 4733 and by SIP INFO, speaks a wav
-file, hangs up, and calls by itself. The stack is GPL: only that process imports it. It takes four calls at once
-and refuses a fifth as busy.
+file, hangs up, and calls by itself. The stack is GPL: only that process imports it. It takes four calls at
+once and refuses a fifth as busy.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The door of a far end: a UDP port that passes every SIP message on to the sipp that plays its number.
 
 It changes no message and answers none. What passes is logged before it goes on, one JSON object a line, in
-the form of the sandbox carrier's log. It is the witness of what a trunk was asked for, and knows nothing of ours.
+the form of the sandbox carrier's log: the witness of what a trunk was asked for, who knows nothing of ours.
 Run as a process: python -m tests.fakes.sipp_relay --folder … ; it prints its port.
 """
 
