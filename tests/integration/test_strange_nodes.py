@@ -55,7 +55,7 @@ async def test_what_is_still_being_recorded_is_not_taken_for_finished() -> None:
     async with node_that(live) as stored:
         with pytest.raises(EngineUnreachableError):
             await read(stored)
-    assert asked == ["/ari/recordings/live/td-5-0"]
+    assert asked == ["/ari/recordings/stored/td-5-0/file", "/ari/recordings/live/td-5-0"]
 
 
 async def test_a_file_that_breaks_off_is_not_taken_for_whole() -> None:

@@ -49,10 +49,11 @@ class StoredRecordings:
 
     async def fetch(self, name: str) -> AsyncIterator[bytes]:
         try:
-            if await self._is_live(name):
-                # Asterisk would give out what there is so far.
-                raise EngineUnreachableError("it is still being recorded")
             answer = await self._session.get(f"{self._base}/stored/{name}/file")
+            if answer.status == HTTPStatus.OK and await self._is_live(name):
+                # Asterisk gives out what there is so far.
+                answer.close()
+                raise EngineUnreachableError("it is still being recorded")
         except _UNREACHABLE as error:
             raise EngineUnreachableError(type(error).__name__) from None
         if answer.status == HTTPStatus.OK:
