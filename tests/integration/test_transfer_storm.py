@@ -53,7 +53,7 @@ async def test_simultaneous_transfers_of_three_dialers_keep_within_every_cap_and
             await office.freed()
         lines = carrier.lines()
     assert invited_more_than_once(lines) == {}
-    assert most_channels(lines)[office.trunk_id] == CHANNELS
+    assert OF_CAMPAIGN < most_channels(lines)[office.trunk_id] <= CHANNELS
     assert busiest_second(lines)[office.trunk_id] <= CPS
     phones = await office.phones()
     assert {outcome for _, _, outcome, _ in phones} == {"answered", "no_answer"}

@@ -10,6 +10,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from enum import IntEnum
+from functools import partial
 from typing import Protocol
 
 from tongdai.adapters.sandbox.behaviour import Plan, Press, plan_call
@@ -214,14 +215,13 @@ class Leg:
         self._recorder.log(self, "TRANSFER")
         if self._phones is not None:
             return
-        self._phones = phones = Phones(command, self.dial.trunk, self._seed)
+        self._phones = phones = Phones(
+            command, self.dial.trunk, self._seed, partial(self._recorder.log, self)
+        )
         self.silence_at = math.inf
-        for dial in phones.ringing.values():
-            self._recorder.log(self, "INVITE", phone=dial)
-            for after, event in phones.steps(dial):
-                order = self._at(self.now + after, Due.PHONE, dial.leg)
-                self._extra[order] = event
-        if not phones.ringing:
+        for after, event, leg_id in phones.ring():
+            self._extra[self._at(self.now + after, Due.PHONE, leg_id)] = event
+        if phones.nobody:
             self._transfer_over("network")
 
     # -------------------------------------------------------------- what falls due
@@ -271,20 +271,13 @@ class Leg:
 
     def _phone(self, order: int, leg_id: int) -> None:
         event, phones = self._extra.pop(order), self._phones
-        if phones is None or leg_id not in phones.ringing or isinstance(event, Press):
+        if phones is None or not isinstance(event, PhoneStep):
             return
-        dial = phones.ringing[leg_id]
-        if event is PhoneStep.RINGING:
-            self._recorder.log(self, "RINGING", phone=dial)
-        elif event is PhoneStep.ANSWER:
-            self._recorder.log(self, "ANSWER", phone=dial)
-            phones.answer(leg_id, self.now)
-            self._let_go(phones, "caller")
-            self._at(self.now + phones.talk_s(dial), Due.TRANSFER_END)
-        else:
-            self._recorder.log(self, event.value, phone=phones.ringing.pop(leg_id), by="network")
-            if not phones.ringing:
-                self._transfer_over("network")
+        talk_s = phones.step(leg_id, event, self.now)
+        if talk_s is not None:
+            self._at(self.now + talk_s, Due.TRANSFER_END)
+        elif phones.nobody:
+            self._transfer_over("network")
 
     def _transfer_end(self, _order: int, _id: int) -> None:
         self._transfer_over("callee")
@@ -293,25 +286,10 @@ class Leg:
         """Tells how the transfer ended; whoever still rings or talks is let go."""
         phones, self._phones = self._phones, None
         assert phones is not None
-        self._let_go(phones, by)
-        talked, connected = 0.0, phones.connected
-        if connected is not None:
-            self._recorder.log(self, "BYE", phone=connected, by=by)
-            talked = round(self.now - phones.connected_at, 3)
+        connected, seconds = phones.over(by, self.now)
         self._cancel(Due.TRANSFER_END, 0)
         self.silence_at = self.now + self.patience
-        self._tell(
-            "transferred",
-            id=phones.id,
-            flag=connected is not None,
-            seconds=talked,
-            text="" if connected is None else str(connected.leg),
-        )
-
-    def _let_go(self, phones: Phones, by: str) -> None:
-        for dial in phones.ringing.values():
-            self._recorder.log(self, "CANCEL", phone=dial, by=by)
-        phones.ringing.clear()
+        self._tell("transferred", phones.id, seconds, connected is not None, str(connected or ""))
 
     # -------------------------------------------------------------- helpers
 
