@@ -62,6 +62,7 @@ class TrunkBookOfDatabase:
         self._nodes: Mapping[int, bool] = {}
         self._kept_at: dict[int, float] = {}
         self._read_at: float | None = None
+        self._nodes_read_at: float | None = None
         self._reading = asyncio.Lock()
 
     async def trunk(self, trunk_id: int) -> SipTrunk:
@@ -74,7 +75,7 @@ class TrunkBookOfDatabase:
 
     async def trunks_of(self, node_id: int) -> list[SipTrunk]:
         """Every enabled trunk that calls may come in on over this node, by id. None over a disabled one."""
-        await self._be_fresh()
+        await self._be_fresh(of_nodes=True)
         if node_id not in self._nodes:
             return []
         return [
@@ -85,7 +86,7 @@ class TrunkBookOfDatabase:
 
     async def registers_on(self, node_id: int) -> frozenset[int]:
         """Trunks whose registration this node keeps up."""
-        await self._be_fresh()
+        await self._be_fresh(of_nodes=True)
         return frozenset(
             trunk_id
             for trunk_id, entry in self._entries.items()
@@ -100,30 +101,32 @@ class TrunkBookOfDatabase:
 
     # -------------------------------------------------------------- reading
 
-    async def _be_fresh(self) -> None:
-        if self._is_fresh():
+    async def _be_fresh(self, *, of_nodes: bool = False) -> None:
+        """Of nodes too: who has a keeper costs about as much as all the rest, and a call need not know."""
+        if self._is_fresh(of_nodes=of_nodes):
             return
         async with self._reading:
-            if self._is_fresh():
+            if self._is_fresh(of_nodes=of_nodes):
                 return
+            known = self._nodes_read_at if of_nodes else self._read_at
             try:
-                async with asyncio.timeout(None if self._read_at is None else PATIENCE_S):
-                    await self._read()
+                async with asyncio.timeout(None if known is None else PATIENCE_S):
+                    await self._read(of_nodes=of_nodes)
             except (*TRANSIENT_ERRORS, TimeoutError):
-                if self._read_at is None:
+                if known is None:
                     raise
-                logger.warning(
-                    "the trunks cannot be read; those that were read before are told", exc_info=True
-                )
+                logger.warning("trunks cannot be read; those that were before are told", exc_info=True)
             self._read_at = self._steady()
+            self._nodes_read_at = self._read_at if of_nodes else self._nodes_read_at
 
-    def _is_fresh(self) -> bool:
-        return self._read_at is not None and self._steady() < self._read_at + FRESH_S
+    def _is_fresh(self, *, of_nodes: bool) -> bool:
+        read_at = self._nodes_read_at if of_nodes else self._read_at
+        return read_at is not None and self._steady() < read_at + FRESH_S
 
-    async def _read(self) -> None:
+    async def _read(self, *, of_nodes: bool) -> None:
         async with self._db.autocommit() as tx:
+            nodes = await store.nodes(tx) if of_nodes else None
             revisions = await store.revisions(tx)
-            nodes = await store.nodes(tx)
             changed = [one for one, revision in revisions.items() if self._revisions.get(one) != revision]
             rows = await store.trunks(tx, changed) if changed else []
         for row in rows:
@@ -133,6 +136,10 @@ class TrunkBookOfDatabase:
         for trunk_id in self._revisions.keys() - revisions.keys():
             del self._revisions[trunk_id]
             self._entries.pop(trunk_id, None)
+        if nodes is not None:
+            self._see_keepers(nodes)
+
+    def _see_keepers(self, nodes: Mapping[int, bool]) -> None:
         self._nodes = nodes
         now = self._steady()
         self._kept_at = {one: now if kept else self._kept_at.get(one, now) for one, kept in nodes.items()}
