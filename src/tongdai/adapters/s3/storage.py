@@ -6,13 +6,16 @@ store's own. See docs/decisions/0018-recordings.md for the library.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import obstore
+from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from tongdai.ports.storage import StoredFileMissingError, checked_key
@@ -26,6 +29,8 @@ _PARTS_AT_ONCE: Final = 2
 """Per file, which bounds the memory that it takes."""
 _PIECE_BYTES: Final = 256 * 1024
 _RETRIES: Final = 2
+_STATUS: Final = re.compile(r"status code: ([0-9]{3})")
+_CODE: Final = re.compile(r"<Code>([A-Za-z]{1,60})</Code>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +47,14 @@ class S3Bucket:
     """True: the bucket stands in the path. False: before the host's name."""
 
 
+class BucketError(OSError):
+    """The store cannot be reached, or refuses. Says why, without the keys that its own words may hold."""
+
+
 class S3Storage:
     """Keeps the file of key `a/b` as the object `a/b`.
 
-    Every method raises an error of `obstore`'s own while the store cannot be reached, or refuses.
+    Every method raises BucketError.
     """
 
     def __init__(self, bucket: S3Bucket, *, timeout_s: float = 30.0) -> None:
@@ -75,7 +84,8 @@ class S3Storage:
         return None
 
     async def put(self, key: str, data: bytes) -> None:
-        await obstore.put_async(self._store, checked_key(key), data, use_multipart=False)
+        with _told_plainly():
+            await obstore.put_async(self._store, checked_key(key), data, use_multipart=False)
 
     async def put_stream(self, key: str, chunks: AsyncIterator[bytes]) -> int:
         size = 0
@@ -87,13 +97,14 @@ class S3Storage:
                 yield chunk
 
         # What `chunks` raises comes out of it, and what was sent until then is given up.
-        await obstore.put_async(
-            self._store,
-            checked_key(key),
-            counted(),
-            chunk_size=PART_BYTES,
-            max_concurrency=_PARTS_AT_ONCE,
-        )
+        with _told_plainly():
+            await obstore.put_async(
+                self._store,
+                checked_key(key),
+                counted(),
+                chunk_size=PART_BYTES,
+                max_concurrency=_PARTS_AT_ONCE,
+            )
         return size
 
     async def get(self, key: str) -> bytes:
@@ -105,23 +116,37 @@ class S3Storage:
             options = {"range": (start, start + length)}
         elif start:
             options = {"range": {"offset": start}}
-        try:
-            found = await obstore.get_async(self._store, checked_key(key), options=options)
-        except FileNotFoundError:
-            raise StoredFileMissingError(key) from None
-        async for piece in found.stream(min_chunk_size=_PIECE_BYTES):
-            yield bytes(piece)
+        with _told_plainly():
+            try:
+                found = await obstore.get_async(self._store, checked_key(key), options=options)
+            except FileNotFoundError:
+                raise StoredFileMissingError(key) from None
+            async for piece in found.stream(min_chunk_size=_PIECE_BYTES):
+                yield bytes(piece)
 
     async def delete(self, key: str) -> None:
-        try:
+        # Some stores say that there is none, where S3 does not.
+        with _told_plainly(), suppress(FileNotFoundError):
             await obstore.delete_async(self._store, checked_key(key))
-        except FileNotFoundError:
-            # Some stores say so, where S3 does not.
-            return
 
     async def exists(self, key: str) -> bool:
-        try:
+        with _told_plainly(), suppress(FileNotFoundError):
             await obstore.head_async(self._store, checked_key(key))
-        except FileNotFoundError:
-            return False
-        return True
+            return True
+        return False
+
+
+@contextmanager
+def _told_plainly() -> Iterator[None]:
+    try:
+        yield
+    except BaseError as error:
+        raise BucketError(_reason(error)) from None
+
+
+def _reason(error: BaseError) -> str:
+    """What happened, and what the store said of it: its status and its code."""
+    text = str(error)
+    said = [found[1] for found in (_STATUS.search(text), _CODE.search(text)) if found]
+    what = text.partition("\n")[0].rpartition(" - ")[2][:200]
+    return ", ".join([type(error).__name__, *(said or [what])])
