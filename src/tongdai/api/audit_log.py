@@ -24,9 +24,10 @@ class AuditEntry(msgspec.Struct, frozen=True):
     """Who; null: the platform itself."""
     action: audit.Action
     """`campaign.attested`: a campaign was made on the word of an attestation. `campaign.changed`: its
-    purpose, advertiser or attestation was."""
+    purpose, advertiser or attestation was. `recording_rule.changed`: how long recordings are kept."""
     subject_id: int
-    """The campaign's or template's."""
+    """The campaign's, template's or recording's; of a rule for recordings its campaign's, 0 of the account's
+    own."""
     before: dict[str, Any] | None
     """What was changed, as it was; of a template everything."""
     after: dict[str, Any] | None
