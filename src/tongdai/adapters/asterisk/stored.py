@@ -26,15 +26,14 @@ class StoredRecordings:
     """Satisfies `ports.telephony.RecordingStore`. Use it as a context, or close it."""
 
     def __init__(self, node: AsteriskNode, *, answer_timeout_s: float = 5.0) -> None:
-        """`answer_timeout_s`: for a connection, and between two pieces of an answer. To be made where a loop
-        runs."""
+        """Connects when it is first asked. `answer_timeout_s`: for that, and between two pieces of an
+        answer."""
         self._base = f"{node.url.rstrip('/')}/ari/recordings"
-        self._session = aiohttp.ClientSession(
-            headers={"Authorization": aiohttp.encode_basic_auth(node.username, node.password)},
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=answer_timeout_s, sock_read=answer_timeout_s
-            ),
+        self._headers = {"Authorization": aiohttp.encode_basic_auth(node.username, node.password)}
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=answer_timeout_s, sock_read=answer_timeout_s
         )
+        self._opened: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> StoredRecordings:
         return self
@@ -45,7 +44,16 @@ class StoredRecordings:
         await self.close()
 
     async def close(self) -> None:
-        await self._session.close()
+        """It may be asked again all the same."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await opened.close()
+
+    @property
+    def _session(self) -> aiohttp.ClientSession:
+        if self._opened is None:
+            self._opened = aiohttp.ClientSession(headers=self._headers, timeout=self._timeout)
+        return self._opened
 
     async def fetch(self, name: str) -> AsyncIterator[bytes]:
         try:
