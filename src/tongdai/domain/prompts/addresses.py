@@ -11,7 +11,7 @@ from tongdai.domain.prompts.spelling import spell_letters
 
 _PARTS = re.compile(r"[^\W\d_]+|\d+|[.@/_=&-]")
 _MARKS: Final = {
-    ".": "chấm", "@": "a còng", "-": "gạch ngang", "_": "gạch dưới", "/": "gạch chéo", "=": "bằng",
+    ".": "chấm", "@": "a còng", "-": "gạch ngang", "_": "gạch dưới", "/": "gạch chéo", "=": "bằng", "&": "và",
 }  # fmt: skip
 _NAMES: Final = {"vn": "vê en", "gmail": "gờ meo", "www": "", "io": "i ô"}
 

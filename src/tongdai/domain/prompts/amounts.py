@@ -34,7 +34,7 @@ _SHORT = [sign for sign in _SIGNS if sign.lower() not in _WORDS and sign not in 
 _SIGN = rf"(?<=\d{{3}})d|{_one_of(_SHORT)}"
 _SPACED = _one_of([sign for sign in _SHORT if sign not in _GLUED_ONLY])
 SUFFIX: Final = rf"(?:(?:{_SIGN})|\s(?:{_SPACED}))(?![\w])"
-PREFIX: Final = r"(?:(?:US|us)?\$|[€£¥₫]) ?"
+PREFIX: Final = r"(?:(?:US|us)?\$|[€£¥₫]|(?<!\w)(?:VND|VNĐ|USD|EUR)) ?"
 SIGN: Final = r"(?:(?<![\w.,)%])(?<![\d%đkKh₫] )[-+])?"
 QUANTITY: Final = (
     rf"(?<!\d[.,]){SIGN}(?:{PREFIX}{NUMBER}(?:{SUFFIX})?(?: ?- ?(?:{PREFIX})?{NUMBER}(?:{SUFFIX})?)?"
@@ -84,7 +84,11 @@ def read_quantity(text: str, place: Place) -> str:
         unit_between = unit if unit != found["second_unit"].strip() else ""
         words += [_unit(unit_between), "đến", read_number(found["second"])]
         unit = found["second_unit"].strip()
-    words += [_unit(unit), _unit(before)]
+    if before and place.is_money():
+        # `USD 25.400 đồng`: what the number counts comes after it.
+        words = [_unit(before), *words, _unit(unit)]
+    else:
+        words += [_unit(unit), _unit(before)]
     return " ".join(filter(None, words))
 
 

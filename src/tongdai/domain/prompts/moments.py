@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from tongdai.domain.prompts.context import Place
-from tongdai.domain.prompts.reading import read_day, read_int, read_month, read_whole
+from tongdai.domain.prompts.reading import group_digits, read_day, read_int, read_month, read_whole
 
 _NUMBERS = re.compile(r"\d+")
 _DAY_WORDS: Final = frozenset({"ngày", "mùng", "mồng", "hôm"})
@@ -45,6 +45,8 @@ def read_date(text: str, place: Place) -> str:
     if not is_day(day, month) and is_day(month, day):
         day, month = month, day
     if not is_day(day, month):
+        if place.kind() in ("code", "secret"):
+            return ", ".join(group_digits(row) for row in _NUMBERS.findall(text)[:3])
         apart = " trên " if "/" in text else ", "
         return apart.join(read_whole(number) for number in _NUMBERS.findall(text)[:3])
     return f"{day_and_month(day, month, place)} năm {read_int(full_year(third))}"

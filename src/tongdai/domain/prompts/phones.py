@@ -18,7 +18,7 @@ _COUNTRY = re.compile(r"\(?(?:\+|00)84\)?")
 
 def read_phone(text: str, place: Place) -> str:
     """A telephone number in the groups in which it is written; else in those in which people say it."""
-    if place.is_money():
+    if place.is_money() or (text[0] in "18" and text.isdecimal() and place.kind() == "amount"):
         return read_whole(re.sub(r"\D", "", text))
     if place.kind() == "secret":
         return spell_digits(text)

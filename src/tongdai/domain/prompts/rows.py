@@ -46,6 +46,9 @@ _OF_A_LIST = re.compile(r"(?:thứ|tháng) [0-9]{1,2}(?:(?:, ?| và |, và )[0-9
 
 def _read_marked(number: str, place: Place) -> str:
     """A number with points or commas: after `ngày` a day may be among these, after `phiên bản` no decimal."""
+    leading_zero = number[0] == "0" and number[1].isdecimal()
+    if leading_zero or (place.kind() in ("code", "secret") and not place.counts()):
+        return ", ".join(group_digits(part) for part in re.split(r"[.,]", number))
     first, *rest = re.split(r"[.]", number)
     if len(rest) == 1 and rest[0].isdecimal():
         if place.last_word in _DATED and not place.is_money() and _is_date_pair(first, rest[0]):

@@ -106,7 +106,7 @@ _LETTERS: Final[tuple[Rule, ...]] = (
         rf"(?<!\w)(?:(?i:tx|tt|tp|kp)\. ?(?=[{UPPER}]|\d)"
         rf"|(?i:[qphxđ])(?:\.(?=[{UPPER}])|\. ?(?=\d))"
         rf"|(?:(?<=[,(\d] )|(?<=ở )|(?<=tại )|(?<=thuộc )|(?<![\w ]))(?i:[qphxđ])\. (?=[{UPPER}])"
-        r"|[QP](?=\d{1,2}(?!\w))|[QT]L ?(?=\d)|(?i:no)\. ?(?=\d))",
+        r"|(?:[QP]|KP)(?=\d{1,2}(?!\w))|[QT]L ?(?=\d)|(?i:no)\. ?(?=\d))",
         signs.read_abbreviation,
     ),
     (
@@ -140,7 +140,7 @@ _BARE_NUMBERS: Final[tuple[Rule, ...]] = (
     ("digits", r"\d+", rows.read_plain),
 )
 _WORDS: Final[tuple[Rule, ...]] = (
-    ("capitals", rf"(?<!\w)[{UPPER}]+(?!\w)", signs.read_capitals_in_text),
+    ("capitals", rf"(?<![^\W\d_])[{UPPER}]+(?![^\W_])", signs.read_capitals_in_text),
     ("masked", r"(?<!\w)[xX]{3,}\d{3,6}(?!\w)", signs.read_masked),
     ("mixed", r"[^\W\d_]+\d[^\W_]*", signs.read_mixed),
     ("word", r"[^\W\d_]+(?:'[^\W\d_]+)*", None),
@@ -148,7 +148,7 @@ _WORDS: Final[tuple[Rule, ...]] = (
 _SIGNS: Final[tuple[Rule, ...]] = (
     ("hidden", r"(?:(?:\*{2,8} ?){1,4}|\.{3,})\d{3,6}(?![\w.,])", signs.read_masked),
     ("times", r"(?<=\d) ?[xX×] ?(?=\d)|(?<=\w )[xX×] (?=\d)", signs.read_times),
-    ("per_unit", rf"(?<=\w){amounts.PER_UNIT}", amounts.read_per_unit),
+    ("per_unit", rf"(?<=\w)(?<![A-CE-Z]){amounts.PER_UNIT}", amounts.read_per_unit),
     ("dash", r"(?: (?!-\d))?-+ ?", signs.read_dash),
     ("slash", r" ?/ ?", signs.read_slash),
     ("symbol", r"[^\w\s.,;:!?]|_", signs.read_sign),
@@ -161,7 +161,7 @@ def _any(rules: tuple[Rule, ...], begins: str = "") -> str:
     return f"{begins}(?:{found})"
 
 
-_DIGIT_OR_SIGN = r"(?=[\d+\-*#($€£¥₫Uu])"
+_DIGIT_OR_SIGN = r"(?=[\d+\-*#($€£¥₫UuVE])"
 _LETTER = r"(?=[^\W\d_])"
 _ALL = (*_PLAIN, *_ADDRESSES, *_NUMBERS, *_LETTERS, *_CODES, *_BARE_NUMBERS, *_WORDS, *_SIGNS)
 UNTOUCHED: Final = frozenset(name for name, _, read in _ALL if read is None)

@@ -166,7 +166,13 @@ def read_mixed(text: str, place: Place) -> str:
     if place.kind() in ("code", "secret"):
         return read_code(text, in_full=True)
     runs = re.findall(r"\d+|\D+", text)
-    return " ".join(rows.read_plain(run, place) if run.isdecimal() else run for run in runs)
+    return " ".join(_run(run, place) for run in runs)
+
+
+def _run(run: str, place: Place) -> str:
+    if run.isdecimal():
+        return rows.read_plain(run, place)
+    return read_capitals(run, place) if run.isupper() and len(run) > 1 else run
 
 
 def read_times(text: str, place: Place) -> str:
