@@ -128,7 +128,9 @@ class Switch:
         self._wire.send("POST", f"channels/{phone}/variable?variable=TIMEOUT(absolute)&value={max_s:.3f}")
         # With digits: what the person presses is still told.
         self._wire.send("POST", f"bridges/{bridge}?type=mixing,dtmf_events")
-        self._wire.send("POST", f"bridges/{bridge}/addChannel?channel={self._leg.channel},{phone}")
+        # Neither phone is told by SIP to whom it is connected: carriers need not like that.
+        both = f"channel={self._leg.channel},{phone}&inhibitConnectedLineUpdates=true"
+        self._wire.send("POST", f"bridges/{bridge}/addChannel?{both}")
         self._limit_to(max_s)
 
     def _limit_to(self, seconds: float) -> None:
