@@ -26,9 +26,6 @@ NODE_PACE = 0.9
 """At which part of a trunk's calls per second slots over a node are laid (`dialer.model.NODE_PACE`)."""
 SOUNDS = "sounds"
 
-_SERVED = """
-UPDATE trunks SET sip = %(sip)s::jsonb, revision = nextval('trunk_revisions') WHERE id = %(trunk)s
-"""
 _STATE = "UPDATE campaigns SET state = %(state)s WHERE id = %(campaign)s"
 _WAKE = "SELECT pg_notify('tongdai_dial', %(campaign)s::text)"
 _OUTCOMES = """
@@ -54,12 +51,12 @@ class Shop:
     async def campaign(self, calls: int, *, first: int, record: bool = False) -> int:
         """A draft with so many calls."""
         campaign = await self.bench.campaign(self.tenant, state="draft")
-        if record:
-            config = campaigns.CampaignConfig(record=True, record_announcement="")
-            values = {"campaign": campaign, "config": msgspec.json.encode(config).decode()}
-            await self.bench.run(
-                "UPDATE campaigns SET config = %(config)s::jsonb WHERE id = %(campaign)s", values
-            )
+        # Far ends say nothing, and who listens for machines would listen for five seconds.
+        config = campaigns.CampaignConfig(detect_voicemail=False, record=record, record_announcement="")
+        values = {"campaign": campaign, "config": msgspec.json.encode(config).decode()}
+        await self.bench.run(
+            "UPDATE campaigns SET config = %(config)s::jsonb WHERE id = %(campaign)s", values
+        )
         await data.queue(self.bench, self.tenant, campaign, calls, first=first, prefixes=data.NETWORKS)
         return campaign
 
@@ -124,11 +121,12 @@ async def shop(
     sounds = bench.stage.folder / SOUNDS
     sounds.mkdir(exist_ok=True)
     tenant = await bench.tenant(
-        engine="asterisk", max_channels=channels, max_cps=None if cps is None else cps / NODE_PACE
+        engine="asterisk",
+        max_channels=channels,
+        max_cps=None if cps is None else cps / NODE_PACE,
+        sip=routing.SipSettings(host=LOOPBACK, port=port, codecs=("alaw",)),
     )
     await make_prepaid(bench, [tenant])
-    sip = {"host": LOOPBACK, "port": port, "codecs": ["alaw"]}
-    await bench.run(_SERVED, {"sip": msgspec.json.encode(sip).decode(), "trunk": tenant.trunk_id})
     async with bench.db.transaction() as tx:
         for number, node in enumerate(nodes, 1):
             await routing.add_node(

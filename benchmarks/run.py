@@ -33,6 +33,11 @@ MODULES = (
     "webhook_hanging",
     "zalo_journeys",
     "zalo_refresh",
+    "exchange_cost",
+    "exchange_otp",
+    "exchange_sound",
+    "exchange_nodes",
+    "exchange_rate",
 )
 RESULTS = Path(__file__).parent / "results.json"
 

@@ -136,6 +136,7 @@ class Bench:
         engine: str = "sandbox",
         max_channels: int | None = None,
         max_cps: float | None = None,
+        sip: routing.SipSettings | None = None,
     ) -> Tenant:
         clock = SystemClock()
         password = await accounts.hash_password("correct horse battery staple")
@@ -149,7 +150,13 @@ class Bench:
             secret = await accounts.issue_client_secret(tx, self.keyring, account.id, user.id, SECRET_KIND)
             token = await accounts.issue_token(tx, self.keyring, clock, secret, SECRET_KIND)
             trunk = await routing.create_trunk(
-                tx, account.id, name="trunk", engine=engine, max_channels=max_channels, max_cps=max_cps
+                tx,
+                account.id,
+                name="trunk",
+                engine=engine,
+                max_channels=max_channels,
+                max_cps=max_cps,
+                sip=sip,
             )
             hotline = await routing.create_hotline(
                 tx, account.id, number=f"0247300{account.id:04d}", trunk_id=trunk.id
