@@ -61,7 +61,8 @@ class Peer(asyncio.DatagramProtocol):
         self.username = username
         self.password = password
         self.answers_with = 486
-        """What it says to calls; 200: it picks up, with a sound address where nobody is."""
+        """What it says to calls; 180, 183: and no more until `finish`; 200: it picks up. With a sound address
+        where nobody is."""
         self.heard: list[Message] = []
         """Requests, in the order in which they came."""
         self.registered: dict[str, int] = {}
@@ -134,10 +135,15 @@ class Peer(asyncio.DatagramProtocol):
             self._say(
                 request, addr, "407 Proxy Authentication Required", self._challenge("Proxy-Authenticate")
             )
-        elif self.answers_with == 200:
-            self._say(request, addr, "200 OK", f"Contact: <sip:{self.host}:{self.port}>\r\n", self._sdp())
+        elif self.answers_with in (183, 200):
+            contact = f"Contact: <sip:{self.host}:{self.port}>\r\n"
+            self._say(request, addr, f"{self.answers_with} Sound", contact, self._sdp())
         else:
             self._say(request, addr, f"{self.answers_with} No")
+
+    def finish(self, invite: Message, at: tuple[str, int], status: int) -> None:
+        """The last word about a call that was kept waiting."""
+        self._say(invite, at, f"{status} No")
 
     def _challenge(self, header: str) -> str:
         return f'{header}: Digest realm="{REALM}", nonce="{secrets.token_hex(8)}", algorithm=MD5\r\n'

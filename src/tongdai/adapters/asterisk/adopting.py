@@ -142,7 +142,7 @@ async def _adopt_one(engine: AsteriskEngine, ref: LegRef, up_since: float) -> Le
             engine.unwatch(channel)
         end, ahead = await _read_end(engine, ref.leg_id)
         if end is not None:
-            return _replay_end(engine, ref.leg_id, end, ahead)
+            return await _replay_end(engine, ref.leg_id, end, ahead)
         if ahead is not None:
             return _knowledge(ref, up_since - ahead)
     raise EngineUnreachableError("a leg comes and goes")
@@ -194,6 +194,7 @@ async def _resume(engine: AsteriskEngine, leg_id: int, channel: Channel, waiting
         engine.unwatch(channel.id)
         engine.send("DELETE", f"channels/{quote(channel.id)}")
         return LegKnowledge.FORGOTTEN
+    await engine.learn(journal.trunk_id)
     facts = await _facts(engine, journal, channel, waiting)
     leg = Leg(engine, journal, channel.id, engine.now() - max(0.0, time.time() - journal.started))
     engine.legs[leg_id] = leg
@@ -311,11 +312,12 @@ def _parse_end(text: str) -> _End | None:
         return None
 
 
-def _replay_end(engine: AsteriskEngine, leg_id: int, end: _End, ahead: float | None) -> LegKnowledge:
+async def _replay_end(engine: AsteriskEngine, leg_id: int, end: _End, ahead: float | None) -> LegKnowledge:
     try:
         journal = decode(leg_id, end.journal)
     except JournalError:
         return LegKnowledge.FORGOTTEN
+    await engine.learn(journal.trunk_id)
     at = max(0.0, round(end.at - (ahead or 0.0) - journal.started, 3))
     # The leg's clock stands where it ended.
     leg = Leg(engine, journal, channel_of(leg_id), engine.now() - at)

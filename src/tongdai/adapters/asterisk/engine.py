@@ -28,7 +28,8 @@ from tongdai.adapters.asterisk.link import Body, Link, Reply, connect
 from tongdai.adapters.asterisk.provision import Provisioner
 from tongdai.adapters.asterisk.recording import NodeRecordings
 from tongdai.adapters.asterisk.wire import Watcher, channel_of
-from tongdai.ports.sip import AsteriskNode, TrunkBook, UnknownTrunkError
+from tongdai.kit.db import TRANSIENT_ERRORS
+from tongdai.ports.sip import AsteriskNode, SipTrunk, TrunkBook, UnknownTrunkError
 from tongdai.ports.speech import Sounds
 from tongdai.ports.telephony import (
     Capabilities,
@@ -96,7 +97,7 @@ class AsteriskEngine:
         self._dirty: dict[Leg, None] = {}
         self._writing: asyncio.TimerHandle | None = None
         self._places = asyncio.Semaphore(IN_FLIGHT)
-        self._causes: dict[int, Mapping[int, EndCause]] = {}
+        self._trunks: dict[int, SipTrunk] = {}
         self._taken: dict[str, Link] = {}
         self._incoming = Incoming(self)
         recordings = NodeRecordings(node)
@@ -188,14 +189,25 @@ class AsteriskEngine:
             return await self.dialled(request.trunk_id, request.number)
         except UnknownTrunkError:
             raise EngineRefusedError("there is no such trunk, or it has no SIP settings") from None
+        except TRANSIENT_ERRORS:
+            raise EngineRefusedError("the trunk cannot be read") from None
 
     async def dialled(self, trunk_id: int, number: str) -> str:
-        trunk = await self.provisioner.ensure(trunk_id)
-        self._causes[trunk_id] = trunk.causes
+        trunk = self._trunks[trunk_id] = await self.provisioner.ensure(trunk_id)
         return pjsip.dialled(trunk, number)
 
+    async def learn(self, trunk_id: int) -> None:
+        """How the trunk of a leg that another client dialled speaks; as most do, if nobody can tell."""
+        with suppress(UnknownTrunkError, *TRANSIENT_ERRORS):
+            self._trunks[trunk_id] = await self._book.trunk(trunk_id)
+
     def causes(self, trunk_id: int) -> Mapping[int, EndCause]:
-        return self._causes.get(trunk_id, {})
+        trunk = self._trunks.get(trunk_id)
+        return {} if trunk is None else trunk.causes
+
+    def progress_rings(self, trunk_id: int) -> bool:
+        trunk = self._trunks.get(trunk_id)
+        return trunk is None or trunk.early_media
 
     def _new_leg(self, request: DialRequest) -> Leg:
         journal = Journal(

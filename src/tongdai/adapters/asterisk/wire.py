@@ -73,6 +73,10 @@ class Wire(Protocol):
 
     def causes(self, trunk_id: int) -> Mapping[int, EndCause]: ...
 
+    def progress_rings(self, trunk_id: int) -> bool:
+        """Whether what this carrier plays before the answer means that it rings."""
+        ...
+
 
 def channel_of(leg_id: int) -> str:
     return f"td-{leg_id}"
