@@ -185,8 +185,8 @@ class SandboxEngine:
 
     async def hear_incoming(self, wanted: bool) -> None:
         self._hears_incoming = wanted
-        if self._wire is not None:
-            self._wire.send(encode(Hear(wanted)))
+        with suppress(EngineUnreachableError):  # the next connection begins with it
+            await self._ask(lambda number: Hear(number, wanted))
 
     async def accept(self, channel: str, leg_id: int, max_s: float) -> None:
         refusal: str = await self._ask(lambda number: Accept(number, channel, leg_id, max_s))
@@ -219,7 +219,7 @@ class SandboxEngine:
 
     # -------------------------------------------------------------- asking
 
-    async def _ask(self, message: Callable[[int], Dial | Adopt | Accept | Place]) -> Any:
+    async def _ask(self, message: Callable[[int], Dial | Adopt | Accept | Hear | Place]) -> Any:
         wire = self._wire
         if wire is None:
             raise EngineUnreachableError("the sandbox carrier is not connected")
@@ -332,7 +332,7 @@ class SandboxEngine:
         self._tell(EngineBack())
         link.heard = self._heard
         if self._hears_incoming:
-            link.send(encode(Hear(True)))
+            link.send(encode(Hear(0, True)))
         while not link.closed.done():
             await asyncio.wait((link.closed,), timeout=0.5)
             self._give_up_asking(time.monotonic())

@@ -155,14 +155,15 @@ class Exchange:
             case Place():
                 self._place(listener, message)
             case Hear():
-                self._hear(listener, message.wanted)
+                self._hear(listener, message)
             case Accept():
                 self._accept(listener, message)
             case Refuse():
                 self._refuse(message)
 
-    def _hear(self, listener: Listener, wanted: bool) -> None:
-        if not wanted:
+    def _hear(self, listener: Listener, hear: Hear) -> None:
+        listener.send(encode(Taken(hear.request)))
+        if not hear.wanted:
             self._hearer = None if self._hearer is listener else self._hearer
             return
         self._hearer = listener

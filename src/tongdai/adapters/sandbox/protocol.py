@@ -118,8 +118,9 @@ class Place(_Message, frozen=True, tag=6):
 
 class Hear(_Message, frozen=True, tag=7):
     """This client hears of calls that come in, those that ring included, and nobody else does; or not any
-    more."""
+    more. Answered by `Taken(request)`."""
 
+    request: int
     wanted: bool
 
 
