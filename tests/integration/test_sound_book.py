@@ -86,6 +86,7 @@ async def test_a_prompt_is_files_in_order_with_their_lengths(tmp_path: Path, clo
     )
     for sound in sounds:
         assert len(heard(tmp_path, sound)) == round(sound.seconds * 8000)
+        assert len(heard(tmp_path, sound)) % 160 == 0  # whole frames of 20 ms
     assert heard(tmp_path, sounds[1]).endswith(levels.silence(CLAUSE_PAUSE_S))
 
 

@@ -46,6 +46,7 @@ with."""
 
 _FRAME: Final = LINE_RATE // 50
 """20 ms."""
+_SILENT: Final = b"\xd5"
 _LEAD_FRAMES: Final = 1
 _TAIL_FRAMES: Final = 3
 """What is kept before the first and after the last frame with speech: soft consonants, and the fading."""
@@ -126,7 +127,12 @@ def speech_level(samples: Samples) -> float:
 
 def silence(seconds: float) -> bytes:
     """A-law silence (0xD5: zero, its even bits inverted as G.711 says)."""
-    return b"\xd5" * round(seconds * LINE_RATE)
+    return _SILENT * round(seconds * LINE_RATE)
+
+
+def whole_frames(coded: bytes) -> bytes:
+    """With silence up to a whole frame of 20 ms: engines send frames, and a part of one is a stumble."""
+    return coded + _SILENT * (-len(coded) % _FRAME)
 
 
 # --------------------------------------------------------------------------- rate

@@ -253,7 +253,7 @@ class SoundBook:
             flight.exception()  # each of those who waited has it; perhaps nobody waits any more
 
     async def _make(self, key: str, make: Callable[[], Awaitable[bytes]]) -> Sound:
-        data = await make()
+        data = levels.whole_frames(await make())
         try:
             return await asyncio.to_thread(self._cache.keep, key, data)
         except OSError as error:
