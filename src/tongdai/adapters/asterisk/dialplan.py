@@ -13,10 +13,10 @@ What the engine and these files agree on:
 - `td-end,s,1`: the hangup handler of a leg. It writes what became of the leg into AstDB: under the family
   `td<YYYYMMDD>` (the day of the end in UTC) and the key `<leg id>` the line
   `<epoch with milliseconds>|<Q.850 cause>|<SIP status or nothing>|<STASISSTATUS, nothing when nobody
-  answered>|<log>`, and each further part of the log under `<leg id>.<n>`, 1 to `LOG_PARTS`, up to the first that
-  is empty. The leg is `TDLEG`, or else what follows `td-` in the channel's id. The log is the global variable
-  `TDL<leg id>`, its further parts `TDL<leg id>_<n>`; without one, it is `TDLOG` of the channel. Where a client
-  has set a variable of the channel, this needs `live_dangerously = yes` in asterisk.conf.
+  answered>|<log>`, and each further part of the log under `<leg id>.<n>`, 1 to `LOG_PARTS`, up to the first
+  that is empty. The leg is `TDLEG`, or else what follows `td-` in the channel's id. The log is the global
+  variable `TDL<leg id>`, its further parts `TDL<leg id>_<n>`; without one, it is `TDLOG` of the channel.
+  Where a client has set a variable of the channel, this needs `live_dangerously = yes` in asterisk.conf.
 - `td-amd,s,1`: listens whether a person or a machine has answered, then enters the application that `TDAPP`
   names with `amd`, status and cause. `TDAMD` may hold arguments of AMD.
 - `td-purge,<YYYYMMDD>,1`: forgets the ends of that day. Reached as `Local/<YYYYMMDD>@td-purge`; rings
@@ -294,9 +294,9 @@ def _asterisk(instance: Instance) -> str:
         "astlogdir": at / "log",
     }
     directories = "".join(f"{name} => {place}\n" for name, place in places.items())
-    # A call takes several files (sound, its control, timers); how many calls there are is the cap's matter.
+    # A call takes several files (sound, its control, timers); how many there are is the cap's matter.
     options = "nocolor = yes\nmaxfiles = 65536\nhideconnect = yes\n"
-    # A channel on which a client has set a variable may not write AstDB otherwise, and the ends of calls would
+    # A call takes several files: sound, its control, timers. How many calls there are is for the cap to say.
     # be lost. What else this opens to clients are functions of modules that are not loaded here.
     options += "live_dangerously = yes\n"
     return f"[directories]\n{directories}[options]\n{options}"
