@@ -296,8 +296,8 @@ def _asterisk(instance: Instance) -> str:
     directories = "".join(f"{name} => {place}\n" for name, place in places.items())
     # A call takes several files (sound, its control, timers); how many there are is the cap's matter.
     options = "nocolor = yes\nmaxfiles = 65536\nhideconnect = yes\n"
-    # A call takes several files: sound, its control, timers. How many calls there are is for the cap to say.
-    # be lost. What else this opens to clients are functions of modules that are not loaded here.
+    # A channel on which a client has set a variable may not write AstDB otherwise, and the ends of calls
+    # would be lost. What else this opens to clients are functions of modules that are not loaded here.
     options += "live_dangerously = yes\n"
     return f"[directories]\n{directories}[options]\n{options}"
 
