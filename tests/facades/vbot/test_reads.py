@@ -277,6 +277,92 @@ async def test_a_page_costs_what_it_shows_and_not_what_was_ever_dialled(
     assert len((await api.get(cast.owner.api_key, HISTORY, size=1000))["data"]) == 1000
 
 
+CAME_IN = """
+INSERT INTO inbound_calls (account_id, hotline_id, trunk_id, caller, caller_given, called_given, state, came_at,
+                           answered_at, ended_at, kind, disposition, ring_s, duration_s, transfers)
+SELECT account_id, id, trunk_id, %(caller)s, '0912345001', '02473001234', %(state)s, %(at)s, %(at)s,
+       CASE %(state)s WHEN 'ended' THEN %(at)s + interval '70 s' END,
+       CASE %(state)s WHEN 'ended' THEN %(kind)s END, %(disposition)s, 5, %(seconds)s, %(transfers)s::jsonb
+FROM hotlines WHERE id = %(hotline)s
+"""
+
+
+async def came_in(past: Past, at: datetime, **how: Any) -> None:
+    """A call to the hotline that the person's campaign calls with."""
+    values = {
+        "hotline": past.hotline,
+        "caller": "84912345001",
+        "state": "ended",
+        "kind": "MISSCALL",
+        "disposition": "CANCEL",
+        "seconds": 0,
+        "transfers": None,
+        "at": at,
+    }
+    async with past.db.autocommit() as connection:
+        await connection.execute(CAME_IN, values | how)
+
+
+async def test_a_call_that_came_in_is_a_row_with_the_vendors_fields(api: Api, cast: Cast, past: Past) -> None:
+    await past.add("84987654321", NOON - timedelta(hours=1))
+    rung = [
+        {"target": "84911111111", "disposition": "SOMEONEANSWERED", "seconds": 0},
+        {"target": "84922222222", "disposition": "ANSWER", "seconds": 48},
+    ]
+    transfers = json.dumps(rung)
+    await came_in(past, NOON, kind="CALLIN", disposition="ANSWER", seconds=65, transfers=transfers)
+    first = (await api.get(cast.owner.api_key, HISTORY))["data"][0]
+    party = {
+        "vbot_id": "",
+        "date_create": "11/18/2026 12:00:00",
+        "postage": 0,
+        "source": "Phone",
+        "member_no": "",
+    }
+    late = {"phone": "0911111111", "disposition": "SOMEONEANSWERED", "time_call": "00:00:00"}
+    had_it = {"phone": "0922222222", "disposition": "ANSWER", "time_call": "00:00:48"}
+    assert first == {
+        "hotline_number": "02473001234",
+        "date_create": "11/18/2026 12:00:00",
+        "time_call": "00:01:05",
+        "type_call": "CALLIN",
+        "caller": [party | {"phone": "0912345001", "disposition": "", "time_call": "00:01:05"}],
+        "callee": [
+            party | late | {"duration_call": "00:01:10"},
+            party | had_it | {"duration_call": "00:01:10"},
+        ],
+        "postage": "0",
+        "source": "Phone",
+        "disposition": "ANSWER",
+        "record_file": [],
+    }
+
+
+async def test_calls_both_ways_come_newest_first_on_every_page(api: Api, cast: Cast, past: Past) -> None:
+    for minute in (0, 2, 4):
+        await past.add(f"8491234500{minute}", NOON + timedelta(minutes=minute), "busy")
+    for minute in (1, 3):
+        await came_in(past, NOON + timedelta(minutes=minute))
+    await came_in(past, NOON + timedelta(minutes=9), state="talking", kind=None, disposition=None)
+
+    async def types(**query: Any) -> list[str]:
+        return [row["type_call"] for row in (await api.get(cast.owner.api_key, HISTORY, **query))["data"]]
+
+    assert await types() == ["CALLOUT", "MISSCALL", "CALLOUT", "MISSCALL", "CALLOUT"]
+    pages = [await types(page=page, size=2) for page in (1, 2, 3)]
+    assert pages == [["CALLOUT", "MISSCALL"], ["CALLOUT", "MISSCALL"], ["CALLOUT"]]
+    assert (await api.get(cast.stranger.api_key, HISTORY))["data"] == []
+
+
+async def test_a_number_finds_whom_one_called_and_who_called(api: Api, cast: Cast, past: Past) -> None:
+    await past.add("84912345001", NOON)
+    await past.add("84912345002", NOON)
+    await came_in(past, NOON + timedelta(minutes=1))
+    await came_in(past, NOON + timedelta(minutes=2), caller="84912345003")
+    found = (await api.get(cast.owner.api_key, HISTORY, phone="0912345001"))["data"]
+    assert [row["type_call"] for row in found] == ["MISSCALL", "CALLOUT"]
+
+
 # ---------------------------------------------------------------- hotlines and balance
 
 
