@@ -64,14 +64,13 @@ def test_the_reference_says_what_is_said() -> None:
     assert {written for written, said in rows if speakable(written) not in said} == rules
 
 
-@pytest.mark.parametrize("written", [written for written, _ in CASES])
-def test_text_in_decomposed_letters_is_read_like_composed(written: str) -> None:
-    assert speakable(unicodedata.normalize("NFD", written)) == speakable(written)
+def test_text_in_decomposed_letters_is_read_like_composed() -> None:
+    decomposed = [(unicodedata.normalize("NFD", written), said) for written, said in CASES]
+    assert [(written, said) for written, said in decomposed if speakable(written) != said] == []
 
 
-@pytest.mark.parametrize(("written", "said"), CASES)
-def test_what_was_made_speakable_stays_as_it_is(written: str, said: str) -> None:
-    assert speakable(said) == said
+def test_what_was_made_speakable_stays_as_it_is() -> None:
+    assert [said for _, said in CASES if speakable(said) != said] == []
 
 
 @pytest.mark.parametrize(

@@ -103,10 +103,9 @@ _LETTERS: Final[tuple[Rule, ...]] = (
     ("et_cetera", r"(?<!\w)(?i:v\.v|đ/c)(?!\w)\.?", signs.read_abbreviation),
     (
         "place",
-        rf"(?<!\w)(?:(?i:tx|tt|tp|kp)\. ?(?=[{UPPER}]|\d)"
-        rf"|(?i:[qphxđ])(?:\.(?=[{UPPER}])|\. ?(?=\d))"
+        rf"(?<!\w)(?:(?i:tx|tt|tp|kp)\. ?(?=[{UPPER}]|\d)|(?i:[qphxđ])\.(?=[{UPPER}]|\d)|[QPĐ]\. (?=\d)"
         rf"|(?:(?<=[,(\d] )|(?<=ở )|(?<=tại )|(?<=thuộc )|(?<![\w ]))(?i:[qphxđ])\. (?=[{UPPER}])"
-        r"|(?:[QP]|KP)(?=\d{1,2}(?!\w))|[QT]L ?(?=\d)|(?i:no)\. ?(?=\d))",
+        r"|(?:[QP]|KP)(?=\d{1,2}(?!\w))|[QT]L ?(?=\d)|N[oO]\. ?(?=\d))",
         signs.read_abbreviation,
     ),
     (
