@@ -125,6 +125,14 @@ async def test_a_link_opens_without_a_key(nobody: Api, link: str, world: World) 
     assert answer.headers["content-disposition"] == f"inline; filename=recording-{world.recording_id}.wav"
 
 
+async def test_the_head_of_an_answer_is_the_answers_without_its_sound(nobody: Api, link: str) -> None:
+    whole, head = await open_link(nobody, link), await nobody.http.head(link)
+
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers == whole.headers
+    assert (await nobody.http.head(link.replace("expires=", "expires=1"))).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("asked", "start", "end"),
     [

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-from litestar import Request, Response, get
-from litestar.datastructures import ResponseHeader
+from litestar import Request, Response, get, head
 from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
@@ -29,6 +28,12 @@ from tongdai.ports.storage import StoredFileMissingError
 
 TYPES: Final = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 RETRY_AFTER_S: Final = 5
+_ALWAYS: Final = {
+    "Cache-Control": "private",
+    # The address is all that it takes to hear it.
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 _ONE_RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 _NOT_FOUND: Final = "There is no such recording, or this link is not whole or has expired."
 
@@ -55,12 +60,6 @@ class RecordingOnItsWayError(RecordingNotFoundError):
         **public_answers(404, 416),
         206: ResponseSpec(bytes, description="The part that was asked for", media_type=TYPES["wav"]),
     },
-    response_headers=[
-        ResponseHeader("Cache-Control", value="private"),
-        # The address is all that it takes to hear it.
-        ResponseHeader("Referrer-Policy", value="no-referrer"),
-        ResponseHeader("X-Content-Type-Options", value="nosniff"),
-    ],
 )
 async def hear_recording(
     services: Wired,
@@ -74,6 +73,28 @@ async def hear_recording(
     holds the link may hear it until it expires. 404 with `Retry-After` while the recording is on its way from
     the telephone exchange, which takes seconds after the call; 404 without it for every other reason.
     """
+    row = await _opened(services, recording_id, expires, signature, in_format)
+    return await _sound(services, request, row, in_format)
+
+
+@head("/recordings/{recording_id:str}/file", include_in_schema=False)
+async def ask_of_recording(
+    services: Wired,
+    recording_id: RecordingId,
+    expires: Until = "",
+    signature: Signature = "",
+    in_format: InFormat = "wav",
+) -> Response[None]:
+    """The head of the answer alone, for clients that look before they fetch."""
+    row = await _opened(services, recording_id, expires, signature, in_format)
+    _, size = _file_of(row, in_format)
+    return Response(None, headers=_headers(row, in_format, size) | {"Content-Length": str(size)})
+
+
+async def _opened(
+    services: Services, recording_id: int, expires: str, signature: str, format: Format
+) -> Recording:
+    """What a link leads to. Raises RecordingNotFoundError, RecordingOnItsWayError."""
     links, now = Links(services.keyring, services.recordings), services.clock.now()
     if not links.opens(recording_id, expires, signature, now):
         raise RecordingNotFoundError(_NOT_FOUND)
@@ -81,9 +102,9 @@ async def hear_recording(
         row = await recordings.linked_recording(tx, recording_id)
     if row is not None and row.state == "pending":
         raise RecordingOnItsWayError(retry_after_s=RETRY_AFTER_S)
-    if row is None or in_format not in row.formats:
+    if row is None or format not in row.formats:
         raise RecordingNotFoundError(_NOT_FOUND)
-    return await _sound(services, request, row, in_format)
+    return row
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +118,8 @@ class _Part:
 async def _sound(
     services: Services, request: Request[Any, Any, Any], row: Recording, format: Format
 ) -> Response[Any]:
-    key, size = (row.storage_key, row.size_bytes) if format == "wav" else _mp3_of(row)
-    assert size is not None, "it is stored"
-    headers = {
-        # The operation's own media type would win over the answer's.
-        "Content-Type": TYPES[format],
-        "Accept-Ranges": "bytes",
-        "Content-Disposition": f"inline; filename=recording-{row.id}.{format}",
-        "ETag": f'"{row.id}-{size}"',
-    }
+    key, size = _file_of(row, format)
+    headers = _headers(row, format, size)
     part = _part_of(request, size, headers["ETag"])
     if part is None:
         raise HTTPException(
@@ -126,8 +140,23 @@ async def _sound(
     return Stream(_joined(first, pieces), status_code=status, headers=headers)
 
 
-def _mp3_of(row: Recording) -> tuple[str, int | None]:
-    return mp3_key(row.storage_key), row.mp3_bytes
+def _file_of(row: Recording, format: Format) -> tuple[str, int]:
+    """Where its sound is, and how long that is in bytes."""
+    is_mp3 = format == "mp3"
+    size = row.mp3_bytes if is_mp3 else row.size_bytes
+    assert size is not None, "it is stored"
+    return mp3_key(row.storage_key) if is_mp3 else row.storage_key, size
+
+
+def _headers(row: Recording, format: Format, size: int) -> dict[str, str]:
+    return {
+        # The operation's own media type would win over the answer's.
+        "Content-Type": TYPES[format],
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": f"inline; filename=recording-{row.id}.{format}",
+        "ETag": f'"{row.id}-{size}"',
+        **_ALWAYS,
+    }
 
 
 def _part_of(request: Request[Any, Any, Any], size: int, etag: str) -> _Part | None:
@@ -155,4 +184,4 @@ async def _joined(first: bytes, others: AsyncIterator[bytes]) -> AsyncIterator[b
         yield piece
 
 
-HANDLERS = [hear_recording]
+HANDLERS = [hear_recording, ask_of_recording]
