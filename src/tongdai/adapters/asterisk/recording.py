@@ -54,8 +54,8 @@ class Recorder:
     # -------------------------------------------------------------- asked
 
     def start(self, ordinal: int, id: int, max_s: float, *, stop_on_digit: bool) -> None:
-        """What the person says. One at a time."""
-        if any(not one.whole for one in self._leg.journal.recordings.values()):
+        """What the person says. One at a time; one that was told to end may still be ending."""
+        if any(not one.whole and one.id not in self._ends for one in self._leg.journal.recordings.values()):
             return
         self._listen(Recording(id, ordinal, self._leg.at(), max_s, stop_on_digit, whole=False))
 
