@@ -33,6 +33,11 @@ def test_a_text_becomes_a_file_as_it_would_be_heard(tmp_path: Path, monkeypatch:
     assert levels.speech_level(heard) == pytest.approx(levels.TARGET_DBOV, abs=0.5)
 
 
+def test_one_may_only_read_the_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = run(monkeypatch, "say", "21/11/2026")
+    assert told.output == "ngày hai mươi mốt tháng mười một năm hai nghìn không trăm hai mươi sáu\n"
+
+
 def test_one_may_hear_what_the_voice_gave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "x.wav"
     assert run(monkeypatch, "say", "Xin chào", "--wide", "--out", str(out)).exit_code == 0

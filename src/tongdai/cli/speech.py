@@ -28,22 +28,25 @@ def speech() -> None:
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False, writable=True),
-    required=True,
-    help="The WAV file to write, 8 kHz mono.",
+    help="The WAV file to write, 8 kHz mono. Without it the words alone are shown.",
 )
 @click.option("--wide", is_flag=True, help="As the voice gives it, not as the telephone line carries it.")
 @click.pass_obj
-def say(config: Path | None, text: str, voice: str | None, out: Path, wide: bool) -> None:
+def say(config: Path | None, text: str, voice: str | None, out: Path | None, wide: bool) -> None:
     """Speak TEXT into a WAV file.
 
     Numbers, dates and amounts are read as on a call. Needs no database.
     """
     settings = settings_module.load(config)
-    words, pcm, took_s = asyncio.run(_spoken(settings, text, voice or settings.speech_voice))
+    words = _words(text)
+    click.echo(words)
+    if out is None:
+        return
+    pcm, took_s = asyncio.run(_spoken(settings, words, voice or settings.speech_voice))
     if not wide:
         pcm = _as_on_the_line(pcm)
     out.write_bytes(wav_of(pcm.samples, pcm.rate))
-    click.echo(f"{words}\n{out}: {pcm.seconds:.1f} s of sound, made in {took_s * 1000:.0f} ms")
+    click.echo(f"{out}: {pcm.seconds:.1f} s of sound, made in {took_s * 1000:.0f} ms")
 
 
 @speech.command()
@@ -60,10 +63,18 @@ def voices(config: Path | None) -> None:
             click.echo(f"piper:{model.stem}")
 
 
-async def _spoken(settings: Settings, text: str, voice: str) -> tuple[str, Pcm, float]:
-    """The words, their sound and the seconds that it took. Raises SettingsError."""
-    from tongdai.bootstrap import speakers
+def _words(text: str) -> str:
     from tongdai.domain.prompts.speakable import speakable
+
+    words = speakable(text)
+    if not words:
+        raise SettingsError("nothing in this text has a sound")
+    return words
+
+
+async def _spoken(settings: Settings, words: str, voice: str) -> tuple[Pcm, float]:
+    """Their sound, and the seconds that it took. Raises SettingsError."""
+    from tongdai.bootstrap import speakers
     from tongdai.ports.speech import SpeechFailedError
 
     provider, _, name = voice.partition(":")
@@ -73,13 +84,10 @@ async def _spoken(settings: Settings, text: str, voice: str) -> tuple[str, Pcm, 
         raise SettingsError(
             f"there is no voice {voice!r}; set up are {', '.join(f'{one}:…' for one in found)}"
         )
-    words = speakable(text)
-    if not words:
-        raise SettingsError("nothing in this text has a sound")
     await speaker.start()
     began = time.monotonic()
     try:
-        return words, await speaker.speak(words, name), time.monotonic() - began
+        return await speaker.speak(words, name), time.monotonic() - began
     except SpeechFailedError as error:
         raise SettingsError(f"{voice}: {error.reason}") from None
     finally:

@@ -100,7 +100,8 @@ def _check_format(wave: Wave) -> None:
         )
     if not MIN_RATE <= wave.rate <= MAX_RATE:
         raise AudioFormatError(
-            f"the sound has {wave.rate} samples a second; {MIN_RATE} to {MAX_RATE} are taken; {HOW_TO_CONVERT}"
+            f"the sound has {wave.rate} samples a second; {MIN_RATE} to {MAX_RATE} are taken; "
+            f"{HOW_TO_CONVERT}"
         )
     if wave.frame_bytes != wave.channels * wave.bits // 8:
         raise AudioFormatError(f"the WAV file contradicts itself; {HOW_TO_CONVERT}")
