@@ -64,10 +64,15 @@ def existing(asterisk: AsteriskInstance) -> AsteriskInstance:
 
 
 @pytest.fixture
-async def client(existing: AsteriskInstance) -> AsyncIterator[Client]:
+def book() -> Book:
+    return Book()
+
+
+@pytest.fixture
+async def client(existing: AsteriskInstance, book: Book) -> AsyncIterator[Client]:
     link = await connect(existing.direct, "td-in", answer_timeout_s=WAIT_S)
     assert link is not None
-    yield Client(link, Book())
+    yield Client(link, book)
     link.close()
 
 
@@ -79,9 +84,11 @@ async def test_its_own_work_is_there_as_before(existing: AsteriskInstance) -> No
     assert all(name in transports for name in ("transport-udp", "td-udp", "td-tcp"))
 
 
-async def test_calls_go_out_and_come_in_over_its_own_port(client: Client, existing: AsteriskInstance) -> None:
+async def test_calls_go_out_and_come_in_over_its_own_port(
+    client: Client, book: Book, existing: AsteriskInstance
+) -> None:
     async with sip_peer() as peer:
-        client.book.set(trunk_to(peer, 1))
+        book.set(trunk_to(peer, 1))
         await client.pushing.keep_once(NODE)
         await client.dial(1, "0912345678", "out-1")
         assert (await client.event("ChannelDestroyed")).tech_cause == 486

@@ -17,7 +17,7 @@ from tongdai.adapters.asterisk import pjsip, provision
 from tongdai.adapters.asterisk.heard import Heard
 from tongdai.adapters.asterisk.link import Link, connect
 from tongdai.adapters.asterisk.provision import Provisioner
-from tongdai.ports.sip import SipTrunk, UnknownTrunkError
+from tongdai.ports.sip import SipTrunk, TrunkBook, UnknownTrunkError
 from tongdai.ports.telephony import EngineRefusedError
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asterisk]
@@ -62,9 +62,8 @@ class Book:
 class Client:
     """A connection to the node with what it pushes and hears."""
 
-    def __init__(self, link: Link, book: Book) -> None:
+    def __init__(self, link: Link, book: TrunkBook) -> None:
         self.link = link
-        self.book = book
         self.pushing = Provisioner(link.ask, book)
         self.heard: asyncio.Queue[Heard] = asyncio.Queue()
         link.on_heard = self.heard.put_nowait
