@@ -515,14 +515,18 @@ async def test_what_is_deleted_while_it_is_fetched_leaves_no_file(room: Room) ->
     assert await room.work_left() == 0
 
 
-async def test_of_a_node_that_was_removed_nothing_is_left_to_do_once_it_is_deleted(room: Room) -> None:
-    recording_id = await room.note(5)
-    await room.fetcher().do_due()
-    assert (await room.get(recording_id)).state == "pending"
+async def test_what_a_node_held_that_was_removed_is_lost_and_no_work_is_left(room: Room) -> None:
+    pending, stored, deleted = await room.note(5), await room.note(6), await room.note(7)
+    await room.delete(deleted)
+    await rows(room.db, "UPDATE recordings SET state = 'stored' WHERE id = %s RETURNING 1", stored)
+    for _ in range(MOST_DOUBTS):
+        assert (await room.get(pending)).state == "pending"
+        await room.fetcher().do_due()
+        room.clock.advance(LATER)
 
-    await room.delete(recording_id)
-    room.clock.advance(LATER)
-    await room.fetcher().do_due()
+    states = [(await room.get(one)).state for one in (pending, stored, deleted)]
+    assert states == ["lost", "stored", "deleted"]
+    assert (await room.get(pending)).reason == "node_removed"
     assert await room.work_left() == 0
 
 

@@ -132,7 +132,10 @@ class Fetcher:
 
     async def _fetch(self, task: Task, one_pass: _Pass) -> None:
         node = one_pass.stores.get(task.engine)
-        if node is None or task.engine in one_pass.away:
+        if node is None:
+            # Ids of nodes are not used again, so it does not come back; but one is slow to believe that.
+            return await self._doubt(task, "node_removed")
+        if task.engine in one_pass.away:
             return await self._postpone(task)
         with tempfile.TemporaryFile(prefix="tongdai-recording-") as file:
             try:
@@ -197,8 +200,8 @@ class Fetcher:
     async def _forgotten(self, task: Task, one_pass: _Pass) -> bool:
         node = one_pass.stores.get(task.engine)
         if node is None:
-            # Of a node that is gone for good nothing can be deleted; what is stored may wait for its return.
-            return task.state == "deleted"
+            # At a node that was removed nothing can be deleted.
+            return True
         if task.engine in one_pass.away:
             return False
         try:
