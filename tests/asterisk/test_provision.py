@@ -443,7 +443,7 @@ async def test_a_trunk_registers_at_once_and_its_calls_are_known_by_to(
         await client.pushing.keep_once(NODE)
 
         # Asterisk waits for a second before the first try, and by default for up to ten more.
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(6):
             await peer.until(lambda: peer.registered)
 
         [(contact, seconds)] = peer.registered.items()
