@@ -39,7 +39,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """`pending`: it is on its way from the telephone exchange, as a rule for seconds. `stored`: it can be
     heard. `lost`: there is no sound; see `reason`."""
     reason: str | None
-    """Of a lost one `not_at_node`, `node_removed`, `not_a_wav` or `empty`. `cut_off` of a stored one whose end
+    """Of a lost one `not_at_node`, `node_removed`, `not_a_wav` or `empty`. Of a stored one `cut_off`: its end
     is missing."""
     seconds: float
     size_bytes: int | None
