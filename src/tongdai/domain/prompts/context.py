@@ -14,7 +14,8 @@ _FAR = 80
 _NOUNS: Final[dict[Kind, str]] = {
     "secret": r"otp|mã (?:xác (?:thực|nhận|minh)|bảo mật|kích hoạt|pin|otp)|mật khẩu|pin|passcode|mật mã",
     "code": (
-        r"mã|stk|(?:số )?cuối|đuôi|tận cùng|kết thúc bằng|số (?:tài khoản|tk|thẻ|cccd|cmnd|cmt|xe|seri|serial"
+        r"mã(?: số thuế| giảm giá| thanh toán| nạp tiền)?|tài khoản (?:tiền gửi|thanh toán)|stk|số cuối|đuôi"
+        r"|tận cùng|kết thúc bằng|số (?:tài khoản|tk|thẻ|cccd|cmnd|cmt|xe|seri|serial"
         r"|hợp đồng|hđ|h[oó]á? đơn|đơn|đơn hàng|tham chiếu|hồ sơ|vé|phiếu|hiệu|căn cước|hộ chiếu|định danh"
         r"|khung|bảo hiểm|bhxh|sổ|vận đơn|lô)|cmnd|cccd|cmt|căn cước(?: công dân)?"
         r"|chứng minh (?:nhân dân|thư)|hộ chiếu|biển (?:số|kiểm soát)|bks|mst|bsx|sbd|mssv"
@@ -24,7 +25,7 @@ _NOUNS: Final[dict[Kind, str]] = {
     ),
     "phone": (
         r"(?:số )?điện thoại|sđt|sdt|đt|đtdđ|tel|số máy|hotline|tổng đài|đường dây nóng|đầu số|fax|zalo"
-        r"|(?:máy )?(?:nhánh|lẻ)|di động"
+        r"|máy lẻ|(?<!chi )nhánh|di động"
     ),
     "amount": (
         r"số (?:tiền|dư|lượng|nợ|vốn|dân)|tiền|giá|trị giá|phí|lệ phí|cước|dư nợ|nợ|tổng(?: cộng)?|hạn mức"
@@ -56,6 +57,10 @@ _COUNTED = re.compile(
     re.IGNORECASE,
 )
 _MONEY = re.compile(r" ?(?:trăm|nghìn|ngàn|triệu|tỷ|tỉ|đồng|đô|usd|vnd|vnđ|euro|đ|₫)(?!\w)", re.IGNORECASE)
+_NAMED_AFTER = re.compile(
+    r" là (?:(mã (?:xác|otp|bảo mật|kích hoạt)|otp|mật khẩu)|mã|số (?:tài khoản|thẻ|điện thoại))",
+    re.IGNORECASE,
+)
 _MONEY_BEFORE = re.compile(r"(?:\d ?(?:đ|₫|vnđ|vnd|k|tr|usd|\$|%)|đồng|nghìn|ngàn|triệu|tỷ|đô la) ?$")
 
 
@@ -92,6 +97,11 @@ class Place:
 
     def is_money(self) -> bool:
         return _MONEY.match(self.after) is not None
+
+    def is_named_after(self) -> Kind:
+        """`123456 là mã xác thực của bạn`."""
+        found = _NAMED_AFTER.match(self.after)
+        return "" if found is None else "secret" if found[1] else "code"
 
     def follows_money(self) -> bool:
         return _MONEY_BEFORE.search(self.before[-12:]) is not None

@@ -93,7 +93,7 @@ def _read_row(digits: str, place: Place) -> str:
         return _after_calendar_word(int(digits), place)
     if digits == "4" and _OF_A_LIST.search(place.before[-32:]):
         return "tư"
-    kind = place.kind()
+    kind = place.is_named_after() or place.kind()
     if place.counts() and len(digits) <= (4 if kind in ("secret", "code") else 2 if digits[0] == "0" else 15):
         return read_whole(digits)
     if _is_code(digits, kind, place):
