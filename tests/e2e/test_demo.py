@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -41,6 +42,9 @@ EXPECTED = {
     "0912345012": (50, "SUBSCRIBER ABSENT", ""),
 }
 
+
+COMMAND = re.compile(r"TONGDAI_SANDBOX_ADDRESS=.*? --from \d+", re.DOTALL)
+"""As the guide prints it."""
 
 # And what VBot's customer reads.
 DISPOSITIONS = {
@@ -175,6 +179,23 @@ def test_the_terminal_shows_the_guide_and_no_log(demo: Demo, folder: Path) -> No
     assert "INFO" not in shown
     for campaign in ("campaign_id", "otp_campaign_id"):
         assert f"/api/campaigns/{demo.credentials['aicallcenter'][campaign]}/import" in shown
+
+
+def test_somebody_calls_a_hotline_by_the_command_that_is_printed(demo: Demo, folder: Path) -> None:
+    shown = soon(
+        lambda: found.group(0) if (found := COMMAND.search((folder.parent / "output").read_text())) else None
+    )
+    python = Path(sys.executable).parent
+    path = {"PATH": f"{python}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(["sh", "-c", shown], env={**os.environ, **path}, capture_output=True, text=True)
+    assert done.stdout.startswith("It rings: "), done.stderr
+    key = {"Authorization": f"Bearer {demo.credentials['native']['api_key']}"}
+
+    def ended() -> Any:
+        return demo.http.get("/v1/incoming-calls", params={"state": "ended"}, headers=key).json()["items"]
+
+    [call] = soon(ended)
+    assert (call["kind"], call["caller"], call["answers"]) == ("CALLIN", "0912345007", {"menu": "1"})
 
 
 def test_it_is_healthy_ready_measured_and_described(demo: Demo) -> None:

@@ -135,7 +135,7 @@ def _run(settings: Settings, database: Postgres, credentials: Path, stop: Stop) 
     def tell() -> None:
         asyncio.run(_connect(settings, database.url, opened))
         write_private(credentials, opened.as_file(*addresses).decode() + "\n")
-        click.echo(guide(opened.demo, *addresses, credentials, folder))
+        click.echo(guide(opened.demo, *addresses, credentials, folder, settings.sandbox_socket))
 
     keep_running(specs, database, stop, ready=lambda: _all_answer(settings), on_ready=tell)
 

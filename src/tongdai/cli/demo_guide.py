@@ -37,7 +37,7 @@ A one-time code is called at once, and read twice:
 
   curl -s "{base_url}/api/campaigns/{otp_campaign}/export?access_token=$TOKEN"
 
-{vbot}{zalo}And our own API:
+{vbot}{zalo}{incoming}And our own API:
 
   curl -s {base_url}/v1/campaigns/{campaign} -H 'Authorization: Bearer {api_key}'
 
@@ -66,6 +66,16 @@ Every call is posted to your own server, which may listen on this machine, once 
 
   curl -s {base_url}/v1/webhook-endpoints -H 'Authorization: Bearer {api_key}' \\
     -H 'Content-Type: application/json' -d '{{"url": "http://127.0.0.1:9000/", "format": "vbot_auto_call"}}'
+
+"""
+
+INCOMING_GUIDE = """\
+Somebody calls a hotline, and presses 1 in its menu. Who called, and what became of it:
+
+  TONGDAI_SANDBOX_ADDRESS='{carrier}' tongdai sandbox-call --trunk {line.trunk_id} \\
+    --to {line.number} --from 0912345007
+
+  curl -s {base_url}/v1/incoming-calls -H 'Authorization: Bearer {api_key}'
 
 """
 
@@ -109,7 +119,9 @@ browser. After "allow" the browser comes back to a page with the command that co
 """
 
 
-def guide(tenant: Tenant, base_url: str, emulator_url: str, credentials: Path, logs_folder: Path) -> str:
+def guide(
+    tenant: Tenant, base_url: str, emulator_url: str, credentials: Path, logs_folder: Path, carrier: str
+) -> str:
     """For this tenant, with its own keys filled in. A part that the tenant lacks is left out."""
     return GUIDE.format(
         base_url=base_url,
@@ -122,6 +134,7 @@ def guide(tenant: Tenant, base_url: str, emulator_url: str, credentials: Path, l
         api_key=tenant.native.api_key,
         vbot=_vbot(tenant, base_url),
         zalo=_zalo(tenant, base_url),
+        incoming=_incoming(tenant, base_url, carrier),
     )
 
 
@@ -129,6 +142,14 @@ def _vbot(tenant: Tenant, base_url: str) -> str:
     if tenant.vbot is None:
         return ""
     return VBOT_GUIDE.format(base_url=base_url, api_key=tenant.native.api_key, vbot=tenant.vbot)
+
+
+def _incoming(tenant: Tenant, base_url: str, carrier: str) -> str:
+    if tenant.line is None:
+        return ""
+    return INCOMING_GUIDE.format(
+        base_url=base_url, api_key=tenant.native.api_key, line=tenant.line, carrier=carrier
+    )
 
 
 def _zalo(tenant: Tenant, base_url: str) -> str:

@@ -11,7 +11,7 @@ import msgspec
 
 from tongdai.cli.demo_vbot import VBot, lines_of, with_vbot
 from tongdai.cli.demo_zalo import CALLBACK, ZaloParts, with_zalo
-from tongdai.domain import accounts, campaigns, routing, scripts
+from tongdai.domain import accounts, campaigns, contacts, inbound, routing, scripts
 from tongdai.domain.accounts import Account, PasswordHash, Role, User
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database, Tx
@@ -25,6 +25,19 @@ CALLS_PER_SECOND = 50.0
 NETWORKS = ("viettel", "vinaphone", "mobifone", "vietnamobile", "gmobile", "fixed")
 """A hotline for each, so that a number of any network is called from its own."""
 
+MENU = {
+    "start": "menu",
+    "steps": {
+        "menu": {
+            "kind": "gather",
+            "prompt": "Xin chào. Bấm 1 để nghe giờ mở cửa, bấm 2 để lại lời nhắn.",
+            "on": {"1": "hours", "2": "message"},
+        },
+        "hours": {"kind": "say", "text": "Cửa hàng mở cửa từ 8 giờ đến 21 giờ hằng ngày."},
+        "message": {"kind": "record", "max_s": 60},
+    },
+}
+"""What callers of the first hotline hear."""
 SCRIPTS = ("order_reminder", "payment_notice", "voice_otp")
 Kind = Literal["voice", "otp"]
 
@@ -41,6 +54,13 @@ class AiCallCenter(msgspec.Struct, frozen=True):
     stopped_otp_campaign_id: int
 
 
+class Line(msgspec.Struct, frozen=True):
+    """A hotline that answers."""
+
+    trunk_id: int
+    number: str
+
+
 class Tenant(msgspec.Struct, frozen=True):
     native: Key
     aicallcenter: AiCallCenter
@@ -48,6 +68,8 @@ class Tenant(msgspec.Struct, frozen=True):
     """None: made by a version that knew nothing of VBot, and its API key was revoked since."""
     zalo: ZaloParts | None = None
     """The same for Zalo."""
+    line: Line | None = None
+    """None: made by a version whose hotlines answered nobody."""
 
     def shown(self, base_url: str, emulator_url: str) -> dict[str, Any]:
         """By vendor, as the credentials file has it."""
@@ -155,6 +177,7 @@ async def _tenant(
     key = await accounts.issue_api_key(tx, account.id, user.id, "demo")
     secret = await accounts.issue_client_secret(tx, keyring, account.id, user.id, AICALLCENTER)
     hotlines = await _lines(tx, account)
+    line = await _answering(tx, account, hotlines[0])
     script_ids = {
         script: (await scripts.create_script(tx, account.id, script, scripts.demo_scripts()[script])).id
         for script in SCRIPTS
@@ -168,7 +191,7 @@ async def _tenant(
     made = [await _campaign(tx, account, user, hotlines, *one) for one in plan]
     vbot = await with_vbot(tx, account, user, hotlines, datetime.now(UTC))
     zalo = await with_zalo(tx, keyring, account, user, shop)
-    return Tenant(Key(key.key), AiCallCenter(secret, *made), vbot, zalo)
+    return Tenant(Key(key.key), AiCallCenter(secret, *made), vbot, zalo, line)
 
 
 async def _lines(tx: Tx, account: Account) -> list[int]:
@@ -186,6 +209,16 @@ async def _lines(tx: Tx, account: Account) -> list[int]:
         for at, network in enumerate(NETWORKS, start=1)
     ]
     return [hotline.id for hotline in made]
+
+
+async def _answering(tx: Tx, account: Account, hotline_id: int) -> Line:
+    """Has a hotline answer with a menu."""
+    script = await scripts.create_script(tx, account.id, "Tổng đài", MENU)
+    version = await inbound.answering_script(tx, account.id, script.id)
+    hotline = await routing.update_hotline(
+        tx, account.id, hotline_id, inbound_script_id=script.id, inbound_script_version=version
+    )
+    return Line(hotline.trunk_id, contacts.shown(hotline.number))
 
 
 async def _campaign(

@@ -278,8 +278,8 @@ async def test_a_page_costs_what_it_shows_and_not_what_was_ever_dialled(
 
 
 CAME_IN = """
-INSERT INTO inbound_calls (account_id, hotline_id, trunk_id, caller, caller_given, called_given, state, came_at,
-                           answered_at, ended_at, kind, disposition, ring_s, duration_s, transfers)
+INSERT INTO inbound_calls (account_id, hotline_id, trunk_id, caller, caller_given, called_given, state,
+                           came_at, answered_at, ended_at, kind, disposition, ring_s, duration_s, transfers)
 SELECT account_id, id, trunk_id, %(caller)s, '0912345001', '02473001234', %(state)s, %(at)s, %(at)s,
        CASE %(state)s WHEN 'ended' THEN %(at)s + interval '70 s' END,
        CASE %(state)s WHEN 'ended' THEN %(kind)s END, %(disposition)s, 5, %(seconds)s, %(transfers)s::jsonb
