@@ -112,6 +112,11 @@ def _read_mixed(first: str, unit: str, rest: str) -> str:
     return f"{read_number(first)} {name} {read_digits(rest) if rest[0] == '0' else read_whole(rest)}"
 
 
+def read_unit(text: str, place: Place) -> str:
+    """A unit by itself, as after a fraction: `nửa kg`."""
+    return _unit(text)
+
+
 def read_per_unit(text: str, place: Place) -> str:
     """`đồng/kg`: `một ki lô gam`; `mg/l`: `trên lít`."""
     return f"{'một' if place.follows_money() else 'trên'} {_unit(text.strip('/ '))}"

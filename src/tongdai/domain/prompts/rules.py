@@ -22,7 +22,8 @@ _REST = r"[^\s<>\"']{0,200}[^\s<>\"'.,;:!?)]"
 _D = r"\d{1,2}"
 _Y = r"(?:\d{4}|\d{2})"
 _WORD = rf"[{UPPER}{LOWER}]"
-_NOT_PLAIN = "|".join((*signs.SHORT, *signs.TITLES, "tx", "x", "đ", "no")).replace(".", r"\.")
+_UNIT = "km/h|km|kg|cm|mm|ml|mg"
+_NOT_PLAIN = "|".join((*signs.SHORT, *signs.TITLES, "tx", "x", "đ", "no", _UNIT)).replace(".", r"\.")
 _SHORT = "|".join(word for word in signs.SHORT if word.isalpha())
 _TITLES = "|".join(signs.TITLES)
 
@@ -76,7 +77,11 @@ _NUMBERS: Final[tuple[Rule, ...]] = (
         lambda text, place: read_decree(text),
     ),
     ("month", rf"(?<!\d){_D} ?[/-] ?\d{{4}}(?!\d|/\d)", moments.read_month_of_year),
-    ("day", rf"(?<![\d/]){_D} ?/ ?{_D}[hH]?(?!\w| ?/ ?\d)", signs.read_day_or_ratio),
+    (
+        "day",
+        rf"(?<![\d/]){_D} ?/ ?{_D}[hH]?(?:(?=(?:{_UNIT})(?!\w))|(?!\w| ?/ ?\d))",
+        signs.read_day_or_ratio,
+    ),
     ("money", rf"(?<![\w.,]){amounts.IN_SPACED_GROUPS}", amounts.read_money_in_spaced_groups),
     ("quantity", amounts.QUANTITY, amounts.read_quantity),
     ("ratio", r"\d{1,12}(?: ?/ ?\d{1,12}){1,8}[hH]?(?![\w/])", signs.read_ratio),
@@ -90,6 +95,7 @@ _LETTERS: Final[tuple[Rule, ...]] = (
         r"(?<=\d)T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?(?!\w)",
         signs.read_iso_time,
     ),
+    ("unit", rf"(?<![^\W\d_])(?:{_UNIT}|m2|m3|kWh|mmHg|GB|Mbps)(?!\w)", amounts.read_unit),
     ("dong", r"(?<= )đ(?!\w)", signs.read_dong),
     (
         "act",
