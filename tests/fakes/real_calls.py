@@ -32,9 +32,12 @@ class Lab:
     def sounds(self) -> Tones:
         return Tones(self.asterisk.sounds)
 
-    def client(self, *, trunks: Trunks | None = None, answer_timeout_s: float = 5.0) -> AsteriskEngine:
+    def client(
+        self, *, trunks: Trunks | None = None, direct: bool = False, answer_timeout_s: float = 5.0
+    ) -> AsteriskEngine:
+        """`direct`: the network between it and the node cannot be cut."""
         return AsteriskEngine(
-            self.asterisk.node,
+            self.asterisk.direct if direct else self.asterisk.node,
             trunks or Trunks(self.phone.sip_trunk(TRUNK)),
             self.sounds,
             answer_timeout_s=answer_timeout_s,

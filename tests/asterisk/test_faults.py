@@ -1,0 +1,201 @@
+"""Nodes that die, freeze and are cut off in the midst of calls, and clients that take over from others."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import pytest
+from tests.fakes.dialling import until
+from tests.fakes.ear import Ear, hearing
+from tests.fakes.real_calls import Lab, new_leg, real_lab, ref, request
+
+from tongdai.ports.telephony import (
+    Answered,
+    AnsweredBy,
+    AudioClip,
+    EndCause,
+    Ended,
+    EngineBack,
+    EngineGone,
+    EngineUnreachableError,
+    HangUp,
+    LegKnowledge,
+    Play,
+    PlaybackEnded,
+    RecordCall,
+    RecordingEnded,
+    Ringing,
+    StartTimer,
+    TimerFired,
+)
+
+pytestmark = [pytest.mark.anyio, pytest.mark.asterisk]
+
+NOTICED_S = 3.5
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with real_lab() as started:
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def healthy(lab: Lab) -> Iterator[None]:
+    yield
+    lab.asterisk.heal()
+    lab.asterisk.cli("channel request hangup all")
+
+
+def _prompt(seconds: float) -> Play:
+    return Play(1, (AudioClip(f"clip {seconds}", seconds * 10),))
+
+
+async def _until_gone(ear: Ear) -> float:
+    """Seconds until the engine said that it is gone."""
+    begun = time.monotonic()
+    await ear.until(lambda: ear.news[-1] == EngineGone(), within=10.0)
+    return time.monotonic() - begun
+
+
+async def test_a_node_that_is_cut_off_is_noticed_and_its_calls_go_on_where_they_were(lab: Lab) -> None:
+    leg = new_leg()
+    async with hearing(lab.client()) as ear:
+        await ear.engine.originate(request("001", leg))
+        await ear.until_heard(leg, Answered)
+        await ear.command(leg, RecordCall(5))
+        await ear.command(leg, _prompt(1.5))
+        await ear.command(leg, StartTimer(2, 1.0))
+        await ear.command(leg, StartTimer(3, 60.0))
+        # A request that was answered: all before it has been done.
+        await ear.engine.adopt([ref(new_leg())])
+        told = list(ear.heard[leg])
+        lab.asterisk.cut()
+        noticed = await _until_gone(ear)
+        with pytest.raises(EngineUnreachableError):
+            await ear.engine.originate(request("001", new_leg()))
+        ear.heard.clear()
+        lab.asterisk.heal()
+        await ear.until(lambda: ear.news[-1] == EngineBack())
+        assert await ear.engine.adopt([ref(leg)]) == {leg: LegKnowledge.REPLAYED}
+        await ear.until_heard(leg, PlaybackEnded)
+        fired = await ear.until_heard(leg, TimerFired)
+        await ear.command(leg, HangUp())
+        await ear.until_ended(leg)
+        assert ear.heard[leg][: len(told)] == told
+        assert [event.seq for event in ear.heard[leg]] == list(range(1, len(ear.heard[leg]) + 1))
+        assert ear.kinds(leg)[-2:] == ["RecordingEnded", "Ended"]
+    assert noticed < NOTICED_S
+    assert isinstance(fired, TimerFired)
+    assert fired.id == 2
+
+
+async def test_a_frozen_node_is_noticed_and_an_answer_that_does_not_come_is_no_refusal(lab: Lab) -> None:
+    async with hearing(lab.client()) as ear:
+        lab.asterisk.freeze()
+        try:
+            with pytest.raises(EngineUnreachableError):
+                await ear.engine.originate(request("001", new_leg()))
+            assert await _until_gone(ear) < NOTICED_S
+        finally:
+            lab.asterisk.thaw()
+        await ear.until(lambda: ear.news[-1] == EngineBack())
+
+
+async def test_a_call_that_rang_when_its_client_was_cut_off_is_answered_to_the_next(lab: Lab) -> None:
+    leg, detected = new_leg(), new_leg()
+    async with hearing(lab.client()) as one, hearing(lab.client(direct=True)) as other:
+        await one.engine.originate(request("011", leg))
+        await one.engine.originate(request("011", detected, detect_machine=True))
+        await one.until_heard(leg, Ringing)
+        await one.until_heard(detected, Ringing)
+        lab.asterisk.cut()
+        known = await other.engine.adopt([ref(leg), ref(detected)])
+        answered = await other.until_heard(leg, Answered)
+        by = await other.until_heard(detected, Answered)
+        for each in (leg, detected):
+            await other.command(each, HangUp())
+            ended = await other.until_ended(each)
+            assert ended.cause is EndCause.NORMAL
+            assert other.kinds(each) == ["Ringing", "Answered", "Ended"]
+        assert one.kinds(leg) == ["Ringing"]
+    assert set(known.values()) == {LegKnowledge.REPLAYED}
+    assert isinstance(answered, Answered)
+    assert isinstance(by, Answered)
+    assert 4.0 < answered.answered_at < 8.0
+    assert by.by is AnsweredBy.UNKNOWN
+
+
+async def test_how_calls_ended_while_nobody_listened_is_found_out(lab: Lab) -> None:
+    """Talked to its end, refused, rung out, and answered when there was nobody to speak."""
+    legs = {kind: new_leg() for kind in ("022", "012", "002", "011")}
+    async with hearing(lab.client()) as one, hearing(lab.client(direct=True)) as other:
+        await one.engine.originate(request("022", legs["022"]))
+        await one.until_heard(legs["022"], Answered)
+        await one.command(legs["022"], RecordCall(4))
+        await one.engine.originate(request("011", legs["011"], ring_s=8.0))
+        await one.engine.originate(request("002", legs["002"], ring_s=4.0))
+        await one.until_heard(legs["002"], Ringing)
+        await one.engine.originate(request("012", legs["012"]))
+        lab.asterisk.cut(refuse=True)
+        await _until_gone(one)
+        await until(lambda: not lab.asterisk.channels())
+        known = await other.engine.adopt([ref(leg, ago_s=10) for leg in legs.values()])
+        ends = {kind: await other.until_ended(leg) for kind, leg in legs.items()}
+        recorded = await other.until_heard(legs["022"], RecordingEnded)
+    assert set(known.values()) == {LegKnowledge.REPLAYED}
+    assert {kind: end.cause for kind, end in ends.items()} == {
+        "022": EndCause.NORMAL,
+        "012": EndCause.UNREACHABLE,
+        "002": EndCause.NO_ANSWER,
+        "011": EndCause.NORMAL,
+    }
+    talk = ends["022"].at - (ends["022"].answered_at or 0.0)
+    assert talk == pytest.approx(2.0, abs=0.4)
+    assert isinstance(recorded, RecordingEnded)
+    assert recorded.seconds == pytest.approx(talk, abs=0.3)
+    assert ends["011"].answered_at == ends["011"].at
+
+
+async def test_a_restarted_node_has_forgotten_calls_that_were_up_and_lost_none_that_had_ended(
+    lab: Lab,
+) -> None:
+    up, over = new_leg(), new_leg()
+    async with hearing(lab.client()) as ear:
+        await ear.engine.originate(request("001", up))
+        await ear.engine.originate(request("003", over))
+        await ear.until_heard(up, Answered)
+        await ear.until_ended(over)
+        # AstDB is written to disk once a second.
+        await ear.command(up, StartTimer(1, 1.5))
+        await ear.until_heard(up, TimerFired)
+        lab.asterisk.kill()
+        lab.asterisk.start()
+        await ear.until(lambda: ear.news == [EngineBack(), EngineGone(), EngineBack()])
+        ear.heard.clear()
+        known = await ear.engine.adopt([ref(up, ago_s=2), ref(over, ago_s=2)])
+        ended = await ear.until_ended(over)
+        leg = new_leg()
+        await ear.engine.originate(request("003", leg))
+        await ear.until_ended(leg)
+    assert known == {up: LegKnowledge.FORGOTTEN, over: LegKnowledge.REPLAYED}
+    assert ended.cause is EndCause.BUSY
+
+
+async def test_of_many_calls_none_is_told_twice_or_lost_when_another_client_takes_over(lab: Lab) -> None:
+    legs = [new_leg() for _ in range(40)]
+    async with hearing(lab.client()) as one, hearing(lab.client(direct=True)) as other:
+        await asyncio.gather(*(one.engine.originate(request("001", leg)) for leg in legs))
+        await one.until(lambda: all("Answered" in one.kinds(leg) for leg in legs))
+        lab.asterisk.cut()
+        known = await other.engine.adopt([ref(leg) for leg in legs])
+        assert set(known.values()) == {LegKnowledge.REPLAYED}
+        await other.until(lambda: all("Answered" in other.kinds(leg) for leg in legs))
+        for leg in legs:
+            await other.command(leg, HangUp())
+        await other.until(lambda: all("Ended" in other.kinds(leg) for leg in legs))
+        assert all(other.heard[leg][:-1] == one.heard[leg] for leg in legs)
+        assert all(isinstance(other.heard[leg][-1], Ended) for leg in legs)
+    await lab.released()
