@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import fcntl
+import math
 import os
 import shutil
 import signal
@@ -28,12 +29,13 @@ FETCH = CHECKOUT / "scripts" / "asterisk" / "fetch.sh"
 TREE = CHECKOUT / ".asterisk" / "tree"
 USER = "tongdai"
 PASSWORD = "for-tests-only"
-BOOT_S = 20.0
+BOOT_S = 60.0
 FETCH_S = 300.0
 MOST_SOCKET_PATH = 107
 """Bytes that a unix socket's address has room for, with the zero at its end."""
-RTP_FIRST, RTP_LAST, RTP_BLOCK = 10_000, 32_000, 2_000
+RTP_FIRST, RTP_LAST, RTP_BLOCK = 10_000, 32_000, 1_000
 """Below the ports that the kernel gives away by itself. A call takes two of a block's ports."""
+CALLS = 800
 
 
 class NoAsteriskError(Exception):
@@ -185,13 +187,18 @@ class AsteriskInstance(AsteriskProcess):
 
 
 @contextmanager
-def asterisk_instance(folder: Path | None = None, *, node_id: int = 1) -> Iterator[AsteriskInstance]:
-    """Starts one, in a temporary folder unless `folder`, a short path, is given. Raises NoAsteriskError."""
+def asterisk_instance(
+    folder: Path | None = None, *, node_id: int = 1, calls: int = CALLS
+) -> Iterator[AsteriskInstance]:
+    """Starts one, in a temporary folder unless `folder`, a short path, is given.
+
+    It has ports for some more than `calls` at once. Raises NoAsteriskError.
+    """
     fetch()
     place = folder or Path(tempfile.mkdtemp(prefix="ast-"))
     http = free_port(socket.SOCK_STREAM)
     try:
-        with _rtp_ports() as rtp, Relay(http) as relay:
+        with _rtp_ports(calls) as rtp, Relay(http) as relay:
             instance = AsteriskInstance(place, rtp, relay, http, node_id)
             instance.configure()
             try:
@@ -221,18 +228,28 @@ def free_port(*kinds: socket.SocketKind) -> int:
 
 
 @contextmanager
-def _rtp_ports() -> Iterator[tuple[int, int]]:
-    """The first and last port of a block that no other instance on this machine has."""
-    for first in range(RTP_FIRST, RTP_LAST, RTP_BLOCK):
-        lock = os.open(Path(tempfile.gettempdir()) / f"tongdai-rtp-{first}", os.O_CREAT | os.O_RDWR, 0o666)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            continue
-        try:
-            yield first, first + RTP_BLOCK - 1
-        finally:
-            os.close(lock)
-        return
-    raise AssertionError("every block of RTP ports is taken: too many instances at once")
+def _rtp_ports(calls: int) -> Iterator[tuple[int, int]]:
+    """The first and last of so many ports that no other instance on this machine has.
+
+    When too few are left it shares some: Asterisk takes the next one when the kernel says that it is taken.
+    """
+    blocks = math.ceil(2 * calls * 1.2 / RTP_BLOCK)
+    last = RTP_LAST - blocks * RTP_BLOCK
+    for first in (*range(RTP_FIRST, last + 1, RTP_BLOCK), None):
+        with ExitStack() as held:
+            if first is None or all(_take(first + number * RTP_BLOCK, held) for number in range(blocks)):
+                begin = last if first is None else first
+                yield begin, begin + blocks * RTP_BLOCK - 1
+                return
+
+
+def _take(first: int, held: ExitStack) -> bool:
+    """Takes a block for as long as `held` lasts, if nobody has it."""
+    path = Path(tempfile.gettempdir()) / f"tongdai-rtp-{os.geteuid()}-{first}"
+    lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    held.callback(os.close, lock)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
