@@ -16,6 +16,7 @@ from tongdai.kit.crypto import MASTER_BYTES, Keyring
 from tongdai.kit.db import Database, Tx
 from tongdai.kit.embedded import connection_url
 
+MARKED_IN = {"e2e": ("e2e",), "asterisk": ("asterisk", "engines")}
 SERVER = pytest.StashKey[PostgresForTests]()
 
 
@@ -40,10 +41,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where no Asterisk can be fetched its tests are skipped, with a line of the summary for each file.
+    """Keeps marked tests where the Makefile looks for them.
+
+    Where no Asterisk can be fetched its tests are skipped, with a line of the summary for each file.
 
     With TONGDAI_TEST_ASTERISK=required they fail there.
     """
+    for item in items:
+        for marker, folders in MARKED_IN.items():
+            if item.get_closest_marker(marker) and item.path.parent.name not in folders:
+                raise pytest.UsageError(f"{item.nodeid}: tests marked {marker} belong to tests/{folders[0]}")
     calling = [item for item in items if item.get_closest_marker("asterisk")]
     if calling and os.environ.get("TONGDAI_TEST_ASTERISK") != "required":
         try:
