@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, LiteralString
@@ -132,8 +133,13 @@ def answered(engine: PlayedEngine, request: DialRequest) -> None:
 
 
 @pytest.fixture
-def office(desk: Desk) -> Office:
-    return Office(desk)
+def office(desk: Desk, caplog: pytest.LogCaptureFixture) -> Iterator[Office]:
+    """Where the upkeep need not mend what the ends of calls have left."""
+    yield Office(desk)
+    assert OUTLIVED not in [record.message for record in caplog.get_records("call")]
+
+
+OUTLIVED = "phones of transfers outlived their legs"
 
 
 def said(engine: PlayedEngine) -> list[object]:
@@ -480,7 +486,9 @@ async def test_what_waits_for_a_slot_holds_up_no_other_call(office: Office) -> N
         assert len((await office.transfer(2)).legs) == 1
 
 
-async def test_phones_whose_call_is_gone_are_freed_by_the_upkeep(office: Office) -> None:
+async def test_phones_whose_call_is_gone_are_freed_by_the_upkeep(
+    office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
     """It cannot come to this; should it, nobody loses a channel or a đồng for good."""
     await prepaid(office.desk, 100_000)
     await office.open(AGENT)
@@ -499,6 +507,8 @@ async def test_phones_whose_call_is_gone_are_freed_by_the_upkeep(office: Office)
         assert await office.live("trunk") == 1
     [(held,)] = await rows(office.desk.db, "SELECT reserved FROM wallets")
     assert held == Decimal(100) * 11 / 10 + Decimal(3000) * 11 / 10
+    assert OUTLIVED in caplog.text
+    caplog.clear()
 
 
 async def test_a_call_that_is_up_hangs_up_when_its_script_ends_after_a_talk(office: Office) -> None:
