@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from tests import factories
 from tests.desk import Desk
@@ -11,6 +13,7 @@ from tests.fakes.engine import PlayedEngine, answers_and_ends, silent
 from tongdai.domain import routing
 from tongdai.domain.campaigns import CampaignConfig
 from tongdai.ports.sip import AsteriskNode
+from tongdai.ports.telephony import EngineUnreachableError, LegKnowledge, LegRef
 
 pytestmark = pytest.mark.anyio
 
@@ -174,3 +177,33 @@ async def test_new_calls_leave_a_node_that_does_not_answer_and_its_legs_stay_unk
         assert [(await desk.done(call))["outcome"] for (call,) in lost] == ["lost"] * 2
     assert set(board.engines[away].adopted) == {request.leg_id for request in board.engines[away].dialled}
     assert (board.dialled(away), board.dialled(near)) == (2, 4)
+
+
+class Flapping(PlayedEngine):
+    """While it is asked about legs it goes away and is back, before whoever asked hears that nobody answers."""
+
+    async def adopt(self, legs: Sequence[LegRef]) -> dict[int, LegKnowledge]:
+        known = await super().adopt(legs)
+        if len(self.adopted) == len(legs):
+            self.go_away()
+            self.come_back()
+            await until(self._told.empty)
+            raise EngineUnreachableError("the connection broke")
+        return known
+
+
+async def test_legs_are_asked_about_again_when_their_node_was_back_before_the_question_failed(
+    desk: Desk, board: Switchboard
+) -> None:
+    board.behave = silent
+    node = await board.node("north")
+    campaign = await board.campaign()
+    board.engines[node] = Flapping(silent)
+    async with dialing(desk.db, desk.keyring, {}, make_engine=board.make):
+        (call,) = await desk.give(campaign, "0912345601")
+        await until(lambda: board.dialled(node) == 1)
+        board.engines[node].go_away()
+        await until(lambda: not board.engines[node].reachable)
+        board.engines[node].come_back()
+        assert (await desk.done(call))["outcome"] == "lost"
+    assert len(board.engines[node].adopted) == 2

@@ -44,7 +44,8 @@ class Recovery:
         self._driver = driver
         self._is_ending = is_ending
         self._engine_timeout = engine_timeout
-        self._unknown: dict[int, datetime] = {}
+        self._unknown: dict[int, tuple[datetime, str]] = {}
+        """Until when nobody asks about a leg again, unless its engine is there to be asked."""
         self._asked_at: dict[int, datetime] = {}
         """When an engine was last asked for the events of a leg that is driven."""
 
@@ -85,8 +86,14 @@ class Recovery:
             not self._driver.holds(leg_id)
             and not self._is_ending(leg_id)
             and dial_before + self._engine_timeout <= now
-            and self._unknown.get(leg_id, now) <= now
+            and not self._must_wait(leg_id, now)
         )
+
+    def _must_wait(self, leg_id: int, now: datetime) -> bool:
+        """An engine may have come back while it was written down that it is away, so it is looked at anew."""
+        until, name = self._unknown.get(leg_id, (now, ""))
+        engine = self._engines.get(name)
+        return until > now and (engine is None or not engine.reachable)
 
     def _is_old(self, leg_id: int) -> bool:
         """Legs committed after the list was read are not in it."""
@@ -142,12 +149,17 @@ class Recovery:
             raise
         except Exception:
             log.exception("an adopted leg has no session", extra={"leg": facts.leg_id})
-            await self._keep_unknown([facts], self._now())
+            await self._keep_unknown([facts], self._now(), whatever_comes=True)
             return False
         return True
 
-    async def _keep_unknown(self, legs: Sequence[LegFacts], now: datetime) -> None:
-        """Unknown is not dead: it keeps what it holds until its absolute limit; only then it is lost."""
+    async def _keep_unknown(
+        self, legs: Sequence[LegFacts], now: datetime, *, whatever_comes: bool = False
+    ) -> None:
+        """Unknown is not dead: it keeps what it holds until its absolute limit; only then it is lost.
+
+        `whatever_comes`: it is no fault of the engine's, so an engine that can be asked changes nothing.
+        """
         waiting = []
         for facts in legs:
             if facts.gives_up_at <= now:
@@ -155,7 +167,7 @@ class Recovery:
                 self._driver.lose(facts)
             else:
                 waiting.append(facts)
-                self._unknown[facts.leg_id] = facts.gives_up_at
+                self._unknown[facts.leg_id] = (facts.gives_up_at, "" if whatever_comes else facts.engine)
         if waiting:
             async with self._db.transaction() as tx:
                 await live.mark_unknown(tx, [facts.leg_id for facts in waiting])
