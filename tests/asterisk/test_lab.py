@@ -15,7 +15,7 @@ import pytest
 from tests.fakes.asterisk import AsteriskInstance
 from tests.fakes.handset import Handset, Plan, Press
 from tests.fakes.sipp import SippPhone
-from tests.fakes.sipp_scenarios import PASSWORD, USERNAME, kind_of
+from tests.fakes.sipp_scenarios import PASSWORD, REGISTRAR, USERNAME, kind_of
 from tests.fakes.sound import (
     find,
     from_alaw,
@@ -224,6 +224,26 @@ def test_two_calls_at_once_are_two_channels_and_two_in_a_second(
 
         assert far_end.most_channels() == 2
         assert far_end.most_in_any_second() == 2
+
+
+@pytest.mark.usefixtures("trunk")
+def test_an_asterisk_registers_with_the_far_end(asterisk: AsteriskInstance) -> None:
+    with SippPhone(kinds=(REGISTRAR,)) as far_end:
+        _push(
+            asterisk.direct,
+            "registration",
+            "lab",
+            transport="td-udp",
+            outbound_auth="lab",
+            server_uri=f"sip:{far_end.host}:{far_end.port}",
+            client_uri=f"sip:{USERNAME}@{far_end.host}:{far_end.port}",
+            max_random_initial_delay="0",
+        )
+        try:
+            _until(lambda: "Registered" in asterisk.cli("pjsip show registrations"))
+        finally:
+            path = "asterisk/config/dynamic/res_pjsip/registration/lab"
+            _ask(asterisk.direct, path, method="DELETE")
 
 
 # ------------------------------------------------------------------ a telephone
