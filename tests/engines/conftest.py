@@ -52,7 +52,7 @@ class FarEnd(Protocol):
     """An engine with telephones behind it, and what they saw."""
 
     real: bool
-    """Its seconds are the world's, so nothing happens at an exact moment, and a test has no minutes to spare."""
+    """Its seconds are the world's: nothing happens at an exact moment, and a test has no minutes to spare."""
     pace: float
     """How much faster than a person prompts are spoken."""
 

@@ -562,13 +562,14 @@ async def test_a_leg_that_was_never_seen_will_not_be_dialled_later(far_end: FarE
 
 
 async def test_an_engine_that_restarted_does_not_claim_to_know(far_end: FarEnd) -> None:
-    slot = _now()
+    slot, leg = _now(), next(_more_legs)
     async with hearing(far_end.client()) as ear:
         far_end.kill()
         far_end.start()
         await ear.until(lambda: ear.news == [EngineBack(), EngineGone(), EngineBack()])
-        assert await ear.engine.adopt([LegRef(LEG, slot)]) == {LEG: LegKnowledge.FORGOTTEN}
-        assert await ear.engine.adopt([LegRef(LEG + 1, _soon())]) == {LEG + 1: LegKnowledge.NEVER_SEEN}
+        assert await ear.engine.adopt([LegRef(leg, slot)]) == {leg: LegKnowledge.FORGOTTEN}
+        next_leg = next(_more_legs)
+        assert await ear.engine.adopt([LegRef(next_leg, _soon())]) == {next_leg: LegKnowledge.NEVER_SEEN}
     assert {line.event for line in far_end.lines()} <= {"BOOT"}
 
 

@@ -1,4 +1,4 @@
-"""What an Asterisk engine needs beside a node: trunks by number, and sounds that last as long as they ought."""
+"""What an Asterisk engine needs beside a node: trunks by number, and sounds as long as they ought to be."""
 
 from __future__ import annotations
 

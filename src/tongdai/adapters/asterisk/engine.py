@@ -55,10 +55,10 @@ RECONNECT_S = (0.02, 1.0)
 IN_FLIGHT = 64
 """Originates that Asterisk may have at once without having answered. It does them one after another; what
 waits here can still be given back when its time passes."""
-WRITE_WITHIN_S = 0.01
-"""A journal waits so long for the commands that an event brings about."""
+WRITE_WITHIN_S = 0.2
+"""A journal in which only the ringing is new waits so long for other requests to go with."""
 LAST_WORK_S = 1.0
-"""How long prompts that were asked for may still be prepared when the engine is stopped."""
+"""How long what was asked for may still take when the engine is stopped."""
 SLACK_S = 10.0
 """Beyond ringing and talk, until Asterisk ends by itself a call that nobody ends."""
 _CONFLICT = 409
@@ -120,6 +120,11 @@ class AsteriskEngine:
         self._stopped = True
         if self._work:
             await asyncio.wait(self._work, timeout=LAST_WORK_S)
+        if self._link is not None:
+            # What was asked for has been done when this is answered.
+            with suppress(EngineUnreachableError, TimeoutError):
+                async with asyncio.timeout(LAST_WORK_S):
+                    await self._link.ask("GET", "asterisk/ping")
         if self._keeper is not None:
             self._keeper.cancel()
             with suppress(asyncio.CancelledError):
@@ -260,6 +265,10 @@ class AsteriskEngine:
         if self._link is not None:
             self._link.send(method, uri, body)
 
+    def send_soon(self, method: str, uri: str) -> None:
+        if self._link is not None:
+            self._link.send_soon(method, uri)
+
     async def ask(self, method: str, uri: str, body: Body | None = None) -> Reply:
         return await self._connected().ask(method, uri, body)
 
@@ -298,12 +307,17 @@ class AsteriskEngine:
 
     def write_soon(self, leg: Leg) -> None:
         self._dirty[leg] = None
+        if self._link is not None:
+            self._link.schedule_soon()
+
+    def write_some_time(self, leg: Leg) -> None:
+        self._dirty[leg] = None
         if self._writing is None:
             self._writing = self.later(WRITE_WITHIN_S, self._write)
 
     def _write(self) -> None:
         self._writing = None
-        if self._link is not None:
+        if self._link is not None and self._dirty:
             self._link.schedule()
 
     def _write_journals(self) -> None:

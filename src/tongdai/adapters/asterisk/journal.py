@@ -1,9 +1,10 @@
 """What a node keeps about a leg, so that another process can go on with it. Pure.
 
-The text lies in global variables of Asterisk and, after the end, in AstDB, so it has only characters that neither an
-address nor Asterisk's dialplan reads as its own. Parts are joined by `!`, the fields of a part by `/`; the first
-letter of a part says what it is. Times are seconds since the start with three decimals, as in the events themselves.
-What does not change any more comes first, so that of a long text only the last piece is written anew.
+The text lies in global variables of Asterisk and, after the end, in AstDB, so it has only characters that
+neither an address nor Asterisk's dialplan reads as its own. Parts are joined by `!`, the fields of a part by
+`/`; the first letter of a part says what it is. Times are seconds since the start with three decimals, as in
+the events themselves. What does not change any more comes first, so that of a long text only the last piece
+is written anew.
 """
 
 from __future__ import annotations
@@ -122,7 +123,8 @@ class Journal:
         parts += [f"p{id}/{ordinal}" for id, ordinal in self.plays.items()]
         parts += [f"t{id}/{_n(due)}" for id, due in self.timers.items()]
         parts += [
-            f"c{one.id}/{one.ordinal}/{_n(one.since)}/{_n(one.max_s)}/{int(one.stop_on_digit)}/{int(one.whole)}"
+            f"c{one.id}/{one.ordinal}/{_n(one.since)}/{_n(one.max_s)}"
+            f"/{int(one.stop_on_digit)}/{int(one.whole)}"
             for one in self.recordings.values()
         ]
         if self.transfer is not None:
@@ -142,8 +144,8 @@ def pieces(text: str) -> list[str]:
 def variable(leg_id: int, piece: int) -> str:
     """Name of the global variable with that piece, from 0.
 
-    A variable of the channel is set by the channel's own thread, and whoever asks waits until a prompt that is
-    being played has ended.
+    A variable of the channel is set by the channel's own thread, and whoever asks waits until a prompt that
+    is being played has ended.
     """
     return f"TDL{leg_id}" if piece == 0 else f"TDL{leg_id}_{piece}"
 

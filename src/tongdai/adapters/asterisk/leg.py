@@ -148,7 +148,9 @@ class Leg:
         self.journal.answered_at = at
         self.limit_to(self.journal.max_s)
         max_s = quote(f"{self.journal.max_s:.3f}")
-        self._wire.send("POST", f"channels/{self.channel}/variable?variable=TIMEOUT(absolute)&value={max_s}")
+        self._wire.send_soon(
+            "POST", f"channels/{self.channel}/variable?variable=TIMEOUT(absolute)&value={max_s}"
+        )
         if self.journal.detects:
             self.detect()
         else:
@@ -452,7 +454,13 @@ class Leg:
     ) -> None:
         self.journal.add(event)
         self._wire.tell(event)
-        self._wire.write_soon(self)
+        if isinstance(event, Ringing):
+            self._wire.write_some_time(self)
+        elif isinstance(event, Answered):
+            # From here on it costs money.
+            self._wire.write_now(self)
+        else:
+            self._wire.write_soon(self)
 
     def note(self) -> None:
         """The journal has changed."""
@@ -461,7 +469,8 @@ class Leg:
     def erase_journal(self) -> None:
         """Asterisk has noted the end, and with it the journal."""
         for number in range(max(1, len(self._written))):
-            self._wire.send("POST", f"asterisk/variable?variable={journals.variable(self.leg_id, number)}")
+            name = journals.variable(self.leg_id, number)
+            self._wire.send_soon("POST", f"asterisk/variable?variable={name}")
 
     def write_journal(self) -> None:
         """To the node; only what has changed."""

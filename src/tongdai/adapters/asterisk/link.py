@@ -33,6 +33,8 @@ PING_AFTER_S = 0.8
 SILENT_S = 2.2
 """Seconds without a word, though it was asked, after which it counts as gone."""
 TICK_S = 0.2
+SOON_S = 0.002
+"""So long a request waits for others to go with: each write costs more than what is in it."""
 MAX_UNSENT = 4 * 1024 * 1024
 """Bytes that may wait for a node that does not read; they would arrive too late."""
 
@@ -87,6 +89,7 @@ class Link(asyncio.Protocol):
         self._encode = msgspec.json.Encoder().encode
         self._outbox: list[bytes] = []
         self._flushing = False
+        self._soon: asyncio.TimerHandle | None = None
         self._numbers = 0
         self._asked: dict[str, tuple[asyncio.Future[Reply], float]] = {}
         self._heard_at = self._loop.time()
@@ -122,6 +125,19 @@ class Link(asyncio.Protocol):
         if not self.closed.done():
             self._put("", method, uri, body)
 
+    def send_soon(self, method: str, uri: str) -> None:
+        """The same, together with what is sent next; at the latest within `SOON_S`."""
+        if not self.closed.done():
+            flushing, self._flushing = self._flushing, True
+            self._put("", method, uri, None)
+            self._flushing = flushing
+            self.schedule_soon()
+
+    def schedule_soon(self) -> None:
+        """Write a batch within `SOON_S`."""
+        if self._soon is None:
+            self._soon = self._loop.call_later(SOON_S, self.schedule)
+
     def _put(self, number: str, method: str, uri: str, body: Body | None) -> None:
         if body is None:
             request = _Request(number, method, uri)
@@ -140,6 +156,9 @@ class Link(asyncio.Protocol):
         if self.before_write is not None:
             self.before_write()
         self._flushing = False
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
         batch, self._outbox = self._outbox, []
         if self._transport is None or self.closed.done():
             return
@@ -242,8 +261,9 @@ class Link(asyncio.Protocol):
         self._end()
 
     def _end(self) -> None:
-        if self._tick is not None:
-            self._tick.cancel()
+        for handle in (self._tick, self._soon):
+            if handle is not None:
+                handle.cancel()
         if self.closed.done():
             return
         self.closed.set_result(None)

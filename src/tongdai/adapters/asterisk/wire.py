@@ -37,6 +37,10 @@ class Wire(Protocol):
         """A request whose answer does not matter."""
         ...
 
+    def send_soon(self, method: str, uri: str) -> None:
+        """The same, together with what is sent next or within a moment."""
+        ...
+
     async def ask(self, method: str, uri: str, body: Body | None = None) -> Reply:
         """Raises EngineUnreachableError."""
         ...
@@ -59,6 +63,10 @@ class Wire(Protocol):
 
     def write_soon(self, leg: Leg) -> None:
         """Its journal goes out within a moment, with whatever is asked for meanwhile."""
+        ...
+
+    def write_some_time(self, leg: Leg) -> None:
+        """Its journal goes out with the next requests, or a little later."""
         ...
 
     def ended(self, leg: Leg) -> None: ...
