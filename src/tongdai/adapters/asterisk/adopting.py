@@ -224,9 +224,15 @@ async def _facts(engine: AsteriskEngine, journal: Journal, channel: Channel, wai
         engine.watch(f"{name}-{ordinal}", waiting)
         if (await engine.ask("GET", f"playbacks/{name}-{ordinal}")).ok:
             plays.add(play_id)
-    for recording_id in journal.recordings:
-        if (await engine.ask("GET", f"recordings/live/{recording_name(journal.leg_id, recording_id)}")).ok:
-            recordings.add(recording_id)
+    begun, listeners = set(journal.recordings), set()
+    for one in journal.recordings.values():
+        recorded = recording_name(journal.leg_id, one.id)
+        if (await engine.ask("GET", f"recordings/live/{recorded}")).ok:
+            recordings.add(one.id)
+        elif not (await engine.ask("GET", f"recordings/stored/{recorded}")).ok:
+            begun.discard(one.id)
+            if await _subscribed(engine, f"{name}-s{one.ordinal}"):
+                listeners.add(one.id)
     for phone in journal.transfer.limits if journal.transfer is not None else ():
         if await _subscribed(engine, channel_of(phone)):
             phones.add(phone)
@@ -241,6 +247,8 @@ async def _facts(engine: AsteriskEngine, journal: Journal, channel: Channel, wai
         detected=heard_by,
         plays=frozenset(plays),
         recordings=frozenset(recordings),
+        begun=frozenset(begun),
+        listeners=frozenset(listeners),
         phones=frozenset(phones),
     )
 

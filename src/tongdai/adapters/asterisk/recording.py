@@ -135,6 +135,14 @@ class Recorder:
 
     # -------------------------------------------------------------- taken over
 
+    def begin_again(self, one: Recording, *, listens: bool) -> None:
+        """Another process asked for it and came no further. `listens`: its channel is there."""
+        if listens:
+            self._watch(one)
+            self._begin(one, self._listener(one))
+        else:
+            self._listen(one)
+
     def resume(self, one: Recording, *, goes_on: bool) -> None:
         """Another process began it. If it is over, nobody heard when."""
         if not goes_on:

@@ -22,6 +22,10 @@ class Facts:
     recordings: frozenset[int]
     phones: frozenset[int]
     """Which of those that the journal names are still going on."""
+    begun: frozenset[int]
+    """Recordings of which there is sound."""
+    listeners: frozenset[int]
+    """Of the other recordings those whose channel is there."""
 
 
 def resume(leg: Leg, wire: Wire, facts: Facts) -> None:
@@ -37,7 +41,10 @@ def resume(leg: Leg, wire: Wire, facts: Facts) -> None:
     for timer_id, due in sorted(leg.journal.timers.items(), key=lambda timer: timer[1]):
         leg.start_timer(timer_id, due, due - now)
     for one in list(leg.journal.recordings.values()):
-        leg.recorder.resume(one, goes_on=one.id in facts.recordings)
+        if one.id in facts.begun:
+            leg.recorder.resume(one, goes_on=one.id in facts.recordings)
+        else:
+            leg.recorder.begin_again(one, listens=one.id in facts.listeners)
     if leg.journal.transfer is not None:
         leg.switch.resume(leg.journal.transfer, set(facts.phones))
     leg.note()
