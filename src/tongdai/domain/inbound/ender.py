@@ -89,11 +89,11 @@ class Ender:
 
     async def _write_once(self, picked_up: Sequence[int], batch: Sequence[InboundResult]) -> None:
         async with self._db.transaction() as tx:
-            if picked_up:
-                await store.picked_up(tx, picked_up)
             now = await store.database_now(tx)
             if batch:
                 await end_calls(tx, batch, now)
+            if picked_up:  # after the caps are locked, as everybody locks
+                await store.picked_up(tx, picked_up)
         for facts in (one.facts for one in batch if one.opted_out and one.facts.caller):
             async with self._db.transaction() as tx:
                 await calls.refuse_opted_out(tx, facts.account_id, [facts.caller], facts.advertiser, now)

@@ -168,23 +168,31 @@ async def end_calls(tx: Tx, results: Sequence[InboundResult], now: datetime) -> 
     """Write the end of each call that has not ended yet, once, whoever asks and however often: its channels,
     what became of it, its recordings, and what the account's webhooks are told.
 
-    Phones that it was transferred to end with it. Locks the caps in id order, then wallets, then persons.
-    Returns the ids of the legs that ended now.
+    Phones that it was transferred to end with it. Locks the caps in id order, then persons, then wallets, as
+    claims do. Returns the ids of the legs that ended now.
     """
     await keeping.lock_limits(tx, [id_ for one in results for id_ in one.facts.limit_ids])
     phones = await transfers.open_with(tx, [one.facts.leg_id for one in results])
+    await _follow_persons(tx, results, now)
     await billing.lock_wallets(tx, transfers.payers(phones))
     ended = await keeping.end(tx, results, now)
     done = [one for one in results if one.facts.leg_id in ended]
     await transfers.end(tx, phones, {one.facts.leg_id: one.talks for one in results})
-    for one in done:
-        if one.opted_out and one.facts.caller:
-            await compliance.mark_opted_out(
-                tx, one.facts.account_id, [one.facts.caller], one.facts.advertiser, "script", now
-            )
     noted = await _note_recordings(tx, done, now)
     await _tell(tx, {one.facts.account_id for one in done}, [one.facts.call_id for one in done], noted)
     return ended
+
+
+async def _follow_persons(tx: Tx, results: Sequence[InboundResult], now: datetime) -> None:
+    """Who wants no more calls is written down; once more changes nothing. In the order of their keys, because
+    that locks them."""
+    wanted = {
+        (one.facts.account_id, one.facts.advertiser, one.facts.caller)
+        for one in results
+        if one.opted_out and one.facts.caller
+    }
+    for account_id, advertiser, caller in sorted(wanted):
+        await compliance.mark_opted_out(tx, account_id, [caller], advertiser, "script", now)
 
 
 async def _note_recordings(tx: Tx, results: Sequence[InboundResult], now: datetime) -> dict[int, list[int]]:
