@@ -14,6 +14,7 @@ from tests.fakes.ear import PROMPT, hearing
 from tests.fakes.one_trunk import UNSPEAKABLE, Tones, Trunks
 from tests.fakes.real_calls import TRUNK, Lab, new_leg, real_lab, request
 
+from tongdai.adapters.asterisk.stored import StoredRecordings
 from tongdai.ports.speech import Sound
 from tongdai.ports.telephony import (
     Answered,
@@ -262,17 +263,12 @@ async def test_recordings_are_whole_before_the_end_is_told_and_lie_on_the_node_u
     assert 0.5 < told[8].seconds < 1.6
     assert told[9].seconds == pytest.approx(0.5, abs=0.3)
     assert told[7].seconds > told[8].seconds + told[9].seconds - 0.1
-    assert names <= set(await engine.names())
-    whole = b"".join([piece async for piece in engine.fetch(f"td-{leg}-7")])
+    async with StoredRecordings(lab.asterisk.node) as stored:
+        assert names <= set(await stored.names())
+        whole = b"".join([piece async for piece in await stored.fetch(f"td-{leg}-7")])
     with wave.open(io.BytesIO(whole)) as file:
         assert (file.getframerate(), file.getnchannels()) == (8000, 1)
         assert file.getnframes() / 8000 == pytest.approx(told[7].seconds, abs=0.4)
-    for name in names:
-        await engine.forget(name)
-        await engine.forget(name)
-    assert not names & set(await engine.names())
-    with pytest.raises(EngineRefusedError):
-        await anext(aiter(engine.fetch(f"td-{leg}-7")))
     await lab.released()
 
 

@@ -77,7 +77,10 @@ async def test_a_file_that_breaks_off_is_not_taken_for_whole() -> None:
 @pytest.mark.parametrize("status", [301, 400, 401, 403, 500, 503])
 async def test_a_refusal_that_says_nothing_of_the_recording_is_no_word_on_it(status: int) -> None:
     async def refuses(request: web.Request) -> web.Response:
-        return web.Response(status=404 if "/live/" in request.path else status)
+        if "/elsewhere/" in request.path:
+            return web.json_response([])
+        headers = {"Location": f"/elsewhere{request.path}"} if status == 301 else None
+        return web.Response(status=404 if "/live/" in request.path else status, headers=headers)
 
     async with node_that(refuses) as stored:
         for asked in (read(stored), stored.forget("td-5-0"), stored.names()):

@@ -26,7 +26,6 @@ from tongdai.adapters.asterisk.journal import FIRST_VARIABLE, Journal
 from tongdai.adapters.asterisk.leg import Leg
 from tongdai.adapters.asterisk.link import Body, Link, Reply, connect
 from tongdai.adapters.asterisk.provision import Provisioner
-from tongdai.adapters.asterisk.recording import NodeRecordings
 from tongdai.adapters.asterisk.wire import Watcher, channel_of
 from tongdai.kit.db import TRANSIENT_ERRORS
 from tongdai.ports.sip import AsteriskNode, SipTrunk, TrunkBook, UnknownTrunkError
@@ -70,7 +69,7 @@ def new_app() -> str:
 
 
 class AsteriskEngine:
-    """`ports.telephony.IncomingEngine` and `RecordingStore` on one node."""
+    """`ports.telephony.IncomingEngine` on one node. `stored.StoredRecordings` fetches its recordings."""
 
     capabilities = CAPABILITIES
 
@@ -100,10 +99,6 @@ class AsteriskEngine:
         self._trunks: dict[int, SipTrunk] = {}
         self._taken: dict[str, Link] = {}
         self._incoming = Incoming(self)
-        recordings = NodeRecordings(node)
-        self.fetch = recordings.fetch
-        self.forget = recordings.forget
-        self.names = recordings.names
 
     # -------------------------------------------------------------- the port
 

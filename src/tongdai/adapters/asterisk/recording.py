@@ -1,35 +1,24 @@
 """Recording on a call: beside it, on a channel that listens in, so that prompts and digits go on meanwhile.
 
-And the node's store of recordings, which is asked over plain HTTP and needs no application.
+What it leaves on the node is fetched by `stored.StoredRecordings`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
-
-import aiohttp
-import msgspec
+from typing import TYPE_CHECKING
 
 from tongdai.adapters.asterisk.heard import Heard
 from tongdai.adapters.asterisk.journal import Recording
-from tongdai.adapters.asterisk.link import authorization
-from tongdai.adapters.asterisk.wire import Wire, leg_of
-from tongdai.ports.sip import AsteriskNode
-from tongdai.ports.telephony import EngineRefusedError, EngineUnreachableError
+from tongdai.adapters.asterisk.wire import Wire
 
 if TYPE_CHECKING:
     from tongdai.adapters.asterisk.leg import Leg
 
 SILENCE_S = 5
 """So long a person may say nothing until their message counts as said."""
-PIECE = 64 * 1024
-"""Bytes of a recording that are handed on at once."""
-_GONE = 404
 
 
 def recording_name(leg_id: int, command_id: int) -> str:
@@ -177,55 +166,3 @@ class Recorder:
 
     def _listener(self, one: Recording) -> str:
         return f"{self._leg.name}-s{one.ordinal}"
-
-
-class NodeRecordings:
-    """`ports.telephony.RecordingStore` of one node. Needs no connection of an engine."""
-
-    def __init__(self, node: AsteriskNode, *, answer_timeout_s: float = 30.0) -> None:
-        self._node = node
-        self._timeout = aiohttp.ClientTimeout(total=None, connect=5.0, sock_read=answer_timeout_s)
-
-    async def fetch(self, name: str) -> AsyncIterator[bytes]:
-        """A finished recording as a WAV file. Raises EngineRefusedError when there is none."""
-        async with self._asked("GET", f"recordings/stored/{name}/file") as answer:
-            if answer.status == _GONE:
-                raise EngineRefusedError("there is no such recording")
-            _must_be_ok(answer)
-            async for piece in answer.content.iter_chunked(PIECE):
-                yield piece
-
-    async def forget(self, name: str) -> None:
-        async with self._asked("DELETE", f"recordings/stored/{name}") as answer:
-            if answer.status != _GONE:
-                _must_be_ok(answer)
-
-    async def names(self) -> list[str]:
-        """All finished recordings of ours."""
-        async with self._asked("GET", "recordings/stored") as answer:
-            _must_be_ok(answer)
-            stored = msgspec.json.decode(await answer.read(), type=list[dict[str, Any]])
-        return [name for one in stored if is_ours(name := str(one.get("name", "")))]
-
-    @asynccontextmanager
-    async def _asked(self, method: str, uri: str) -> AsyncIterator[aiohttp.ClientResponse]:
-        headers = {"Authorization": authorization(self._node)}
-        url = f"{self._node.url.rstrip('/')}/ari/{uri}"
-        try:
-            async with (
-                aiohttp.ClientSession(headers=headers, timeout=self._timeout) as session,
-                session.request(method, url, allow_redirects=False) as answer,
-            ):
-                yield answer
-        except (aiohttp.ClientError, TimeoutError, OSError, msgspec.DecodeError):
-            raise EngineUnreachableError("the node's recordings cannot be reached") from None
-
-
-def is_ours(name: str) -> bool:
-    leg, _, command = name.rpartition("-")
-    return leg_of(leg) is not None and command.isdecimal()
-
-
-def _must_be_ok(answer: aiohttp.ClientResponse) -> None:
-    if answer.status >= 300:
-        raise EngineUnreachableError(f"the node answers HTTP {answer.status}")

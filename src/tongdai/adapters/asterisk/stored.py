@@ -57,7 +57,7 @@ class StoredRecordings:
 
     async def fetch(self, name: str) -> AsyncIterator[bytes]:
         try:
-            answer = await self._session.get(f"{self._base}/stored/{name}/file")
+            answer = await self._session.get(f"{self._base}/stored/{name}/file", allow_redirects=False)
             if answer.status == HTTPStatus.OK and await self._is_live(name):
                 # Asterisk gives out what there is so far.
                 answer.close()
@@ -71,7 +71,7 @@ class StoredRecordings:
 
     async def forget(self, name: str) -> None:
         try:
-            async with self._session.delete(f"{self._base}/stored/{name}") as answer:
+            async with self._session.delete(f"{self._base}/stored/{name}", allow_redirects=False) as answer:
                 status = answer.status
         except _UNREACHABLE as error:
             raise EngineUnreachableError(type(error).__name__) from None
@@ -80,7 +80,7 @@ class StoredRecordings:
 
     async def names(self) -> list[str]:
         try:
-            async with self._session.get(f"{self._base}/stored") as answer:
+            async with self._session.get(f"{self._base}/stored", allow_redirects=False) as answer:
                 if answer.status != HTTPStatus.OK:
                     raise EngineUnreachableError(f"HTTP status {answer.status}")
                 stored = await answer.json()
@@ -89,7 +89,7 @@ class StoredRecordings:
         return [one["name"] for one in stored if one["name"].startswith(OURS) and one.get("format") == FORMAT]
 
     async def _is_live(self, name: str) -> bool:
-        async with self._session.get(f"{self._base}/live/{name}") as answer:
+        async with self._session.get(f"{self._base}/live/{name}", allow_redirects=False) as answer:
             return answer.status == HTTPStatus.OK
 
 
