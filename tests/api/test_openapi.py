@@ -44,7 +44,9 @@ async def test_every_operation_is_named_described_tagged_and_secured(document: d
         assert operation["description"], where
         assert set(operation["tags"]) <= tags, where
         # Its links carry their own permission.
-        needs = [] if operation["operationId"] == "hearRecording" else [{"bearer": []}, {"key": []}]
+        needs: list[dict[str, list[str]]] = [{"bearer": []}, {"key": []}]
+        if operation["operationId"] == "hearRecording":
+            needs = []
         assert operation.get("security", []) == needs, where
 
 

@@ -180,7 +180,7 @@ async def test_new_calls_leave_a_node_that_does_not_answer_and_its_legs_stay_unk
 
 
 class Flapping(PlayedEngine):
-    """While it is asked about legs it goes away and is back, before whoever asked hears that nobody answers."""
+    """While asked about legs it goes away and is back, before whoever asked hears that nobody answers."""
 
     async def adopt(self, legs: Sequence[LegRef]) -> dict[int, LegKnowledge]:
         known = await super().adopt(legs)

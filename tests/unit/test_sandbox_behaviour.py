@@ -117,7 +117,16 @@ class Tape:
         self.told: list[Told] = []
         self.logged: list[str] = []
 
-    def log(self, leg: Leg, event: str, *, cause: str = "", by: str = "", digit: str = "") -> None:
+    def log(
+        self,
+        leg: Leg,
+        event: str,
+        *,
+        cause: str = "",
+        by: str = "",
+        digit: str = "",
+        phone: Dial | None = None,
+    ) -> None:
         self.logged.append(event)
 
     def tell(self, leg: Leg, told: Told) -> None:

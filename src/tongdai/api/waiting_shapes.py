@@ -76,8 +76,8 @@ class Waiting(msgspec.Struct, frozen=True):
       is enabled, on a trunk that is.
     - `dnc_stale`: a fresh copy of the national do-not-call register. `no_policy`: a policy of rules that is
       in force today; both are the operator's to bring.
-    - `speech_not_ready`: time; what the next calls say is being spoken. `speech_failed`: the voice's answer, or
-      another voice, which is the operator's to bring.
+    - `speech_not_ready`: time; what the next calls say is being spoken. `speech_failed`: the voice's answer,
+      or another voice, which is the operator's to bring.
     - `no_dialer`: a dialer process, which the operator starts. `engine_unreachable`: the engine's answer.
       `schedule_over`, `script_invalid`, `configuration_invalid`:
       somebody who mends what they name.
