@@ -123,3 +123,23 @@ async def test_the_words_for_waiting_are_listed_in_full(document: dict[str, Any]
 
     assert {"schedule_closed", "nothing_queued", "channels_full"} <= set(waiting["reason"]["enum"])
     assert "window_closed" in str(waiting["detail"])
+
+
+async def test_no_choice_is_a_whole_number_or_a_number_of_which_only_one_may_hold(
+    document: dict[str, Any],
+) -> None:
+    """A whole number is both, so that it would be refused by every `oneOf` that names both."""
+
+    def choices(value: Any) -> Iterator[list[dict[str, Any]]]:
+        if isinstance(value, dict):
+            if isinstance(value.get("oneOf"), list):
+                yield value["oneOf"]
+            for inner in value.values():
+                yield from choices(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                yield from choices(inner)
+
+    found = [{one.get("type") for one in each} for each in choices(document)]
+    assert any("number" in kinds for kinds in found)
+    assert not [kinds for kinds in found if {"number", "integer"} <= kinds]

@@ -74,6 +74,7 @@ class DocumentedStructs(StructSchemaPlugin):
             shown = properties[field.encode_name]
             _describe(shown, docs.get(field.name))
             _bound(shown, field.type)
+            _tell_apart(shown)
         return schema
 
 
@@ -130,6 +131,18 @@ def _bound_inside(shown: Schema, part: shapes.Type) -> None:
             _bound(place.items, part.item_type)
         elif isinstance(part, shapes.DictType):
             _bound(place.additional_properties, part.value_type)
+
+
+def _tell_apart(shown: Schema | Reference | bool | None) -> None:
+    """A whole number is a number too, and so would be none of a `oneOf` that names both."""
+    if not isinstance(shown, Schema):
+        return
+    _tell_apart(shown.items)
+    choices = shown.one_of or ()
+    if any(isinstance(one, Schema) and one.type == OpenAPIType.NUMBER for one in choices):
+        shown.one_of = [
+            one for one in choices if not (isinstance(one, Schema) and one.type == OpenAPIType.INTEGER)
+        ]
 
 
 def _without_ellipsis(items: Schema | Reference | None) -> Schema | Reference | None:
