@@ -13,8 +13,6 @@ from hypothesis import strategies as st
 from tongdai.domain.campaigns import CampaignConfig
 from tongdai.domain.dialer.model import (
     LATENESS,
-    LEAD,
-    PACE,
     TRANSIT,
     Capacity,
     DueCall,
@@ -24,6 +22,7 @@ from tongdai.domain.dialer.model import (
     Plan,
     shares,
 )
+from tongdai.domain.live.pacing import LEAD, PACE
 
 NOW = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
 HORIZON = NOW + timedelta(milliseconds=250)

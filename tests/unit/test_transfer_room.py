@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tongdai.domain.dialer import model as dialer
-from tongdai.domain.live import transfer_room
+from tongdai.domain.live.pacing import LEAD
 from tongdai.domain.live.transfer_room import LATENESS, PATIENCE, Cap, find_room, find_slot
 
 NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
@@ -20,12 +20,6 @@ NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 def cap(id: int = 1, **more: Any) -> Cap:
     values = {"max_channels": None, "max_cps": None, "live": 0, "next_slot_at": NOW, "cooling_until": None}
     return Cap(id, **(values | more))
-
-
-def test_slots_are_laid_at_the_pace_of_claims() -> None:
-    assert transfer_room.PACE == dialer.PACE
-    assert transfer_room.LEAD == dialer.LEAD
-    assert transfer_room.UNPACED_LATENESS == dialer.UNPACED_LATENESS
 
 
 @pytest.mark.parametrize(
@@ -72,7 +66,7 @@ def test_no_second_holds_one_call_too_many(cps: float, asked: list[tuple[int, fl
         now += timedelta(seconds=later)
         if phones == 0:
             slot = max(now, limit.next_slot_at)
-            last = max(slot, now + dialer.LEAD)
+            last = max(slot, now + LEAD)
             limit.take(last)
             moments = [slot + lateness * (last + dialer.LATENESS + dialer.TRANSIT - slot)]
         else:

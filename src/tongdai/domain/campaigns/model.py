@@ -14,6 +14,7 @@ from msgspec import Meta
 from tongdai.domain.calls.model import NEVER_RETRIED, RETRIED_ON_REQUEST, Outcome
 from tongdai.domain.campaigns.declared import DeclaredField
 from tongdai.domain.compliance.model import Schedule
+from tongdai.domain.scripts.runner import RECORD_ANNOUNCEMENT
 
 Kind = Literal["voice", "otp"]
 Purpose = Literal["advertising", "customer_care", "transactional", "otp", "debt_reminder", "survey"]
@@ -83,6 +84,11 @@ class CampaignConfig(msgspec.Struct, frozen=True, kw_only=True):
         for outcome in self.retries:
             if outcome not in RETRIED_ON_REQUEST:
                 raise ValueError(f"retries: no rule is possible for {outcome[:40]!r}")
+
+    @property
+    def announcement(self) -> str:
+        """What is said before anything is recorded; "": nothing."""
+        return RECORD_ANNOUNCEMENT if self.record_announcement is None else self.record_announcement
 
 
 # --------------------------------------------------------------------------- retry rules

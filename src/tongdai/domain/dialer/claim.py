@@ -16,9 +16,10 @@ from tongdai.domain.campaigns import CampaignConfig
 from tongdai.domain.dialer.bench import Bench
 from tongdai.domain.dialer.cashier import Cashier
 from tongdai.domain.dialer.gates import Gated, ask_persons, ask_routes, find_networks
-from tongdai.domain.dialer.model import LEAD, Capacity, DueCall, Limit, OtpReserve, Plan, Slot, shares
+from tongdai.domain.dialer.model import Capacity, DueCall, Limit, OtpReserve, Plan, Slot, shares
 from tongdai.domain.dialer.store import claiming as store
 from tongdai.domain.live import LegFacts
+from tongdai.domain.live.pacing import LEAD
 from tongdai.kit.db import Tx
 
 FLOOR_MARGIN = timedelta(seconds=10)

@@ -15,11 +15,12 @@ from tongdai.domain import compliance, contacts
 from tongdai.domain.dialer.bench import Bench
 from tongdai.domain.dialer.claim import Claim, Claimer, ClaimRules, claim
 from tongdai.domain.dialer.driver import Driver
-from tongdai.domain.dialer.model import LEAD, Plan, Stations, without_nodes
+from tongdai.domain.dialer.model import Plan, Stations, without_nodes
 from tongdai.domain.dialer.planner import Plans, Waiting, plan
 from tongdai.domain.dialer.presence import Presence
 from tongdai.domain.dialer.store import claiming as store
 from tongdai.domain.dialer.store import planning
+from tongdai.domain.live.pacing import LEAD
 from tongdai.kit.db import TRANSIENT_ERRORS, Database, DatabaseError
 
 log = logging.getLogger(__name__)

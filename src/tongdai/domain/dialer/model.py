@@ -14,16 +14,12 @@ from decimal import Decimal
 from tongdai.domain.billing.pricing import Price
 from tongdai.domain.campaigns.model import CampaignConfig
 from tongdai.domain.contacts.model import DialFormat
+from tongdai.domain.live.pacing import LEAD, PACE, UNPACED_LATENESS
 from tongdai.domain.routing.model import may_call, network_distance
 from tongdai.kit.clock import VIETNAM
 
-PACE = 0.97
-"""Slots are laid at this part of the calls per second that a cap allows. What is left lets a call be sent
-late by `LATENESS`, and be another `TRANSIT` on its way, without any second, wherever it begins, holding one
-call too many: (1 + 0.015 + 0.015) * 0.97 < 1."""
-
 NODE_PACE = 0.9
-"""The same over a node, which puts an INVITE on the wire some milliseconds after it was asked to, and some
+"""As `PACE`, over a node, which puts an INVITE on the wire some milliseconds after it was asked to, and some
 tens of them when it is busy: so much may the ways of two calls differ without a second holding one too
 many."""
 
@@ -31,21 +27,14 @@ UNCAPPED = 1_000_000
 """Stands for 'no cap' where a number is needed."""
 
 LATENESS = timedelta(milliseconds=15)
-"""How late a paced call may be sent. A slot missed by more is given up and claimed anew."""
+"""How late a paced call may be sent. A slot missed by more is given up and claimed anew. With `TRANSIT` it is
+within what `PACE` leaves: (1 + 0.015 + 0.015) * 0.97 < 1."""
 
 TRANSIT = timedelta(milliseconds=15)
 """How long after its last moment to be sent a call may still reach its engine; an engine that can refuse a
 later one is told so."""
 
 LONGEST_SPACING_S = 1000.0
-
-LEAD = timedelta(milliseconds=30)
-"""What a claim is expected to take to commit, until it has been measured. A slot that begins sooner may be
-used up to then, and the next one is spaced from there: on an idle trunk a call goes out at once, and our own
-commit makes none miss its slot."""
-
-UNPACED_LATENESS = timedelta(seconds=5)
-"""How late a call may be sent where no cap on calls per second applies."""
 
 
 @dataclass(slots=True)

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from tongdai.domain import scripts
-from tongdai.domain.campaigns import CampaignConfig
 from tongdai.domain.dialer.model import Plan
 from tongdai.domain.dialer.store import planning as store
 from tongdai.domain.live import LegFacts
@@ -70,13 +69,13 @@ class Speech:
                 plan.campaign_id,
                 plan.script_id,
                 plan.script_version,
-                announcement_of(plan.config),
+                plan.config.announcement,
             )
         )
 
     def warm(self, facts: LegFacts, script: scripts.Script) -> None:
         """While it rings, have at hand what is said to this person: they may have been imported just now."""
-        items = spoken_items(script, facts.fields, _texts(announcement_of(facts.config)))
+        items = spoken_items(script, facts.fields, _texts(facts.config.announcement))
         task = asyncio.create_task(self._warm(facts.leg_id, items))
         self._warming.add(task)
         task.add_done_callback(self._warming.discard)
@@ -100,12 +99,6 @@ class Speech:
 
     async def _script_of(self, spoken: Spoken) -> scripts.Script:
         return await self._script(spoken.account_id, spoken.script_id, spoken.script_version)
-
-
-def announcement_of(config: CampaignConfig) -> str:
-    """What is said before anything is recorded; "": nothing."""
-    given = config.record_announcement
-    return scripts.RECORD_ANNOUNCEMENT if given is None else given
 
 
 def _texts(announcement: str) -> tuple[str, ...]:

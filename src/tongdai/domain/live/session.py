@@ -19,7 +19,7 @@ from tongdai.domain.live.model import (
     key_press_text,
     outcome_of,
 )
-from tongdai.domain.scripts import RECORD_ANNOUNCEMENT, Runner, Script
+from tongdai.domain.scripts import Runner, Script
 from tongdai.ports.telephony import (
     Answered,
     AnsweredBy,
@@ -55,7 +55,7 @@ class Session:
             facts.fields,
             code,
             voicemail_action=facts.config.voicemail_action,
-            announcement=_announcement(facts),
+            announcement=facts.config.announcement,
             recorded=self._records,
         )
         self._seen = 0
@@ -173,8 +173,3 @@ def _records_call(facts: LegFacts, script: Script) -> bool:
     """Never where a code is read, whatever the campaign says."""
     reads_code = script.kind == "otp" or facts.purpose == "otp" or facts.secret is not None
     return facts.config.record and not reads_code
-
-
-def _announcement(facts: LegFacts) -> str:
-    given = facts.config.record_announcement
-    return RECORD_ANNOUNCEMENT if given is None else given

@@ -12,18 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-PACE: Final = 0.97
-"""The part of a cap's calls per second that slots are laid at, as `dialer.model.PACE`."""
-
-LEAD: Final = timedelta(milliseconds=30)
-"""What taking a slot is expected to need until it has committed."""
+from tongdai.domain.live.pacing import LEAD, PACE, UNPACED_LATENESS
 
 LATENESS: Final = timedelta(milliseconds=100)
 """How late phones may be rung under a cap on calls per second. The next call waits for so much longer, so it
 is short; a slot that is missed all the same is taken anew with twice the time, and so on."""
-
-UNPACED_LATENESS: Final = timedelta(seconds=5)
-"""The same where no such cap applies."""
 
 PATIENCE: Final = timedelta(seconds=3)
 """How long a person on the line waits for a slot; a transfer that would have to wait longer rings nobody."""
