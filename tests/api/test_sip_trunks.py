@@ -53,14 +53,31 @@ async def test_a_change_of_the_settings_keeps_the_password_and_a_new_one_takes_i
     made = await owner.made("/trunks", REAL)
     path = f"/trunks/{made['id']}"
 
-    changed = await owner.send("PATCH", path, {"sip": SIP | {"host": "new.carrier.vn", "causes": {}}})
+    changed = await owner.send("PATCH", path, {"sip": SIP | {"port": 5090, "causes": {}}})
 
-    assert changed.json()["sip"] == SHOWN | {"host": "new.carrier.vn", "causes": {}}
+    assert changed.json()["sip"] == SHOWN | {"port": 5090, "causes": {}}
     told = await TrunkBookOfDatabase(services.db, services.keyring).trunk(made["id"])
-    assert (told.host, told.password) == ("new.carrier.vn", PASSWORD)
-    await owner.send("PATCH", path, {"sip": SIP | {"password": "another"}})
+    assert (told.port, told.password) == (5090, PASSWORD)
+    await owner.send("PATCH", path, {"sip": SIP | {"host": "new.carrier.vn", "password": "another"}})
     told = await TrunkBookOfDatabase(services.db, services.keyring).trunk(made["id"])
-    assert (told.host, told.password) == ("sip.carrier.vn", "another")
+    assert (told.host, told.password) == ("new.carrier.vn", "another")
+
+
+@pytest.mark.parametrize("away", [{"host": "evil.example"}, {"outbound_proxy": "sip:evil.example"}])
+async def test_a_password_does_not_follow_its_trunk_to_another_server(
+    owner: Api, away: dict[str, Any]
+) -> None:
+    """Who may change a trunk need not know its password, and a server that asks for it can guess it."""
+    made = await owner.made("/trunks", REAL)
+    path = f"/trunks/{made['id']}"
+
+    answer = await owner.send("PATCH", path, {"sip": SIP | away})
+
+    assert answer.status_code == 400
+    assert [error["path"] for error in answer.json()["errors"]] == ["sip.password"]
+    assert (await owner.get(path)).json() == made
+    without = {"host": "evil.example", "register": False, "username": ""}
+    assert (await owner.send("PATCH", path, {"sip": SIP | without})).json()["sip"]["has_password"] is False
 
 
 async def test_what_is_not_about_sip_leaves_it_as_it_is(owner: Api) -> None:

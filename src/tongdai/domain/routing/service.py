@@ -37,7 +37,8 @@ Ordered = TypeVar("Ordered", str, int)
 class TrunkChanges(TypedDict, total=False):
     """What can change in a trunk; what is absent stays. `cooling_until` None: dial on it again now.
 
-    `sip` changes as a whole. The password stays without one, as long as there is a username.
+    `sip` changes as a whole. The password stays without one, as long as there is a username and calls go to
+    the same server.
     """
 
     name: str
@@ -140,7 +141,8 @@ async def list_trunks(tx: Tx, account_id: int, *, after: int = 0, limit: int = 1
 async def update_trunk(tx: Tx, account_id: int, trunk_id: int, **changes: Unpack[TrunkChanges]) -> Trunk:
     """Change what is given and keep the rest; calls that are up go on.
 
-    Raises TrunkNotFoundError, TrunkInvalidError, TrunkNameTakenError.
+    Raises TrunkNotFoundError, TrunkInvalidError, TrunkNameTakenError; TrunkInvalidError also when the password
+    would go to another server than the one that it was given for.
     """
     old = await trunks.trunk(tx, account_id, trunk_id, hold=True)
     if old is None:
@@ -151,8 +153,13 @@ async def update_trunk(tx: Tx, account_id: int, trunk_id: int, **changes: Unpack
         "node_ids": _in_order(changes.get("node_ids", old.node_ids)),
     }
     trunk = replace(old, **values)
-    if "sip_password" not in changes and (trunk.sip is None or not trunk.sip.username):
-        trunk = replace(trunk, sip_password=None)
+    if "sip_password" not in changes:
+        if trunk.sip is None or not trunk.sip.username:
+            trunk = replace(trunk, sip_password=None)
+        elif old.sip is not None and old.sip_password is not None and trunk.sip.way != old.sip.way:
+            # Whoever is asked for it there sees enough of it to guess it.
+            message = "is for the carrier's server before: give it again for the new one"
+            raise TrunkInvalidError(errors=[("sip.password", message)])
     await _require_sound_trunk(
         tx,
         trunk,

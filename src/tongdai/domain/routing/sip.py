@@ -76,6 +76,11 @@ class SipSettings(msgspec.Struct, frozen=True, kw_only=True):
     causes: dict[int, EndCause] = {}
     """What this carrier's SIP statuses mean, where they mean something else than usual."""
 
+    @property
+    def way(self) -> tuple[str, str]:
+        """Who is asked for calls, and asks for the password."""
+        return self.host.lower().rstrip("."), self.outbound_proxy
+
 
 def sip_trunk(trunk_id: int, revision: int, sip: SipSettings, password: str) -> SipTrunk:
     """As an engine is told of it."""
