@@ -219,7 +219,7 @@ async def _journal_text(engine: AsteriskEngine, leg_id: int, channel: str) -> st
 async def _facts(engine: AsteriskEngine, journal: Journal, channel: Channel, waiting: _Waiting) -> Facts:
     """What Asterisk shows of a leg; what it says meanwhile is kept by `waiting`."""
     name = channel_of(journal.leg_id)
-    plays, recordings, phones = set(), set(), set()
+    plays, recordings = set(), set()
     for play_id, ordinal in journal.plays.items():
         engine.watch(f"{name}-{ordinal}", waiting)
         if (await engine.ask("GET", f"playbacks/{name}-{ordinal}")).ok:
@@ -233,11 +233,9 @@ async def _facts(engine: AsteriskEngine, journal: Journal, channel: Channel, wai
             begun.discard(one.id)
             if await _subscribed(engine, f"{name}-s{one.ordinal}"):
                 listeners.add(one.id)
-    for phone in journal.transfer.limits if journal.transfer is not None else ():
-        if await _subscribed(engine, channel_of(phone)):
-            phones.add(phone)
+    phones = await _phones(engine, journal, waiting)
     heard_by = None
-    in_application = channel.dialplan is not None and channel.dialplan.app_name == "Stasis"
+    in_application = _is_in_application(channel)
     if journal.detects and in_application and (said := await _variable(engine, channel.id, "AMDSTATUS")):
         heard_by = said
     return Facts(
@@ -250,7 +248,24 @@ async def _facts(engine: AsteriskEngine, journal: Journal, channel: Channel, wai
         begun=frozenset(begun),
         listeners=frozenset(listeners),
         phones=frozenset(phones),
+        answered_phones=frozenset(leg for leg, answered in phones.items() if answered),
     )
+
+
+async def _phones(engine: AsteriskEngine, journal: Journal, waiting: Watcher) -> dict[int, bool]:
+    """Those of its transfer that are there, and whether each was answered."""
+    there: dict[int, bool] = {}
+    for leg_id in journal.transfer.limits if journal.transfer is not None else ():
+        name = channel_of(leg_id)
+        engine.watch(name, waiting)
+        if await _subscribed(engine, name) and (reply := await engine.ask("GET", f"channels/{name}")).ok:
+            channel = msgspec.convert(reply.json(), Channel)
+            there[leg_id] = channel.state == "Up" and _is_in_application(channel)
+    return there
+
+
+def _is_in_application(channel: Channel) -> bool:
+    return channel.dialplan is not None and channel.dialplan.app_name == "Stasis"
 
 
 async def _variable(engine: AsteriskEngine, channel: str, name: str) -> str:

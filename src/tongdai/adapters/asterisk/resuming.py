@@ -22,6 +22,8 @@ class Facts:
     recordings: frozenset[int]
     phones: frozenset[int]
     """Which of those that the journal names are still going on."""
+    answered_phones: frozenset[int]
+    """Which of these were answered."""
     begun: frozenset[int]
     """Recordings of which there is sound."""
     listeners: frozenset[int]
@@ -46,7 +48,7 @@ def resume(leg: Leg, wire: Wire, facts: Facts) -> None:
         else:
             leg.recorder.begin_again(one, listens=one.id in facts.listeners)
     if leg.journal.transfer is not None:
-        leg.switch.resume(leg.journal.transfer, set(facts.phones))
+        leg.switch.resume(leg.journal.transfer, facts.phones, facts.answered_phones)
     leg.note()
 
 
@@ -80,7 +82,7 @@ def replay_end(leg: Leg, at: float, cause: int, status: int, *, answered: bool) 
         # Somebody answered while no client listened, and was cut off at once.
         journal.answered_at = at
     if journal.transfer is not None:
-        leg.switch.resume(journal.transfer, set())
+        leg.switch.resume_end(journal.transfer)
     for one in list(journal.recordings.values()):
         leg.recorder.resume(one, goes_on=False)
     leg.end_noted(at, cause, status)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -106,6 +106,8 @@ class Switch:
 
     def _answered(self, leg_id: int) -> None:
         transfer = self._leg.journal.transfer
+        if transfer is not None and transfer.connected == leg_id:
+            return
         if transfer is None or transfer.connected or leg_id not in transfer.limits:
             self._wire.send("DELETE", f"channels/{channel_of(leg_id)}")
             return
@@ -190,8 +192,9 @@ class Switch:
 
     # -------------------------------------------------------------- taken over
 
-    def resume(self, transfer: Connection, there: set[int]) -> None:
-        """Another process began it. `there`: its phones that still ring or talk."""
+    def resume(self, transfer: Connection, there: Set[int], answered: Set[int]) -> None:
+        """Another process began it. `there`: its phones that still ring or talk; `answered`: which talk, or
+        were answered while nobody listened."""
         for leg_id in transfer.limits:
             if leg_id in there:
                 self._wire.watch(channel_of(leg_id), self)
@@ -204,6 +207,14 @@ class Switch:
             until = transfer.until + SLACK_S
         if self._leg.journal.transfer is not None:
             self._limit_to(until - now)
+            for leg_id in sorted(answered):
+                self._answered(leg_id)
+
+    def resume_end(self, transfer: Connection) -> None:
+        """The person hung up while nobody listened. Its phones may ring or talk on: Asterisk lets them."""
+        for leg_id in transfer.limits:
+            self._release(leg_id)
+        self.resume(transfer, frozenset(), frozenset())
 
     def forget(self) -> None:
         if self._over_at is not None:
