@@ -36,6 +36,7 @@ pytestmark = pytest.mark.anyio
 AGENT = "02473009999"
 COLLEAGUE = "0912000111"
 ADDRESS = "sip:an@pbx.example.vn"
+NAMES = ("sip:101@pbx.example.vn", "sip:an.0912000111@pbx.example.vn")
 
 ALONE = "Tổng đài viên đang bận"
 
@@ -317,6 +318,31 @@ async def test_a_talk_may_last_as_long_as_is_paid_for(office: Office) -> None:
         await office.give()
         assert [leg.max_s for leg in (await office.transfer()).legs] == [16]
         assert await wallet(office.desk) == (1056, 1056)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["sip:0912000111@sbc.carrier.vn", "sip:+84-912.000.111@sbc.carrier.vn:5080", "sips:84912000111@a.vn"],
+)
+async def test_an_address_that_has_a_number_for_a_name_costs_what_the_number_costs(
+    office: Office, address: str
+) -> None:
+    """A carrier rings it like the number, whatever host is written behind it."""
+    await prepaid(office.desk, 770 + 286)
+    await office.open(address, config=CampaignConfig(max_call_seconds=60))
+    async with dialing(office.desk.db, office.desk.keyring, {"sandbox": office.engine}):
+        await office.give()
+        assert [(leg.target, leg.max_s) for leg in (await office.transfer()).legs] == [(address, 16)]
+        assert await wallet(office.desk) == (1056, 1056)
+
+
+async def test_an_address_leads_to_no_number_that_a_script_may_not_call(office: Office) -> None:
+    await office.open(
+        "sip:19001234@carrier.vn", "sip:1800-1234@carrier.vn", "sip:+12125550123@carrier.vn", ADDRESS, *NAMES
+    )
+    async with dialing(office.desk.db, office.desk.keyring, {"sandbox": office.engine}):
+        await office.give()
+        assert [leg.target for leg in (await office.transfer()).legs] == [ADDRESS, *NAMES]
 
 
 async def test_who_cannot_be_paid_for_is_not_rung_and_an_address_costs_nothing(office: Office) -> None:

@@ -151,7 +151,7 @@ async def take(
     now = read.now
     targets = [transfer.target, *transfer.others]
     networks = await _networks(tx, parent, targets, prefixes)
-    targets = [target for target in targets if _is_carried(parent, networks.get(target))]
+    targets = [one for one in targets if not _is_kept_from(one) and _is_carried(parent, networks.get(one))]
     room = find_room(caps, len(targets), now)
     tills = await billing.open_tills(tx, [parent.account_id], now)
     till = tills.get(parent.account_id)
@@ -184,18 +184,38 @@ async def take_another_slot(tx: Tx, taken: Taken, missed: int) -> Taken | None:
 async def _networks(
     tx: Tx, parent: Parent, targets: Sequence[str], prefixes: contacts.PrefixTable
 ) -> dict[str, str]:
-    """The routing group of each number; SIP addresses have none."""
-    numbers = [target for target in targets if not _is_address(target)]
-    found = await contacts.networks_of(tx, parent.account_id, numbers, prefixes)
-    return {number: network.routing_group for number, network in found.items()}
+    """The routing group of each target that is a number, or an address that leads to one."""
+    numbers = {target: number for target in targets if (number := _number_of(target))}
+    found = await contacts.networks_of(tx, parent.account_id, [*numbers.values()], prefixes)
+    return {target: found[number].routing_group for target, number in numbers.items()}
 
 
 def _is_address(target: str) -> bool:
     return target.startswith(("sip:", "sips:"))
 
 
+def _named(target: str) -> contacts.Normalised:
+    """The number that a SIP address has for a name: `sip:0912345678@carrier.vn` rings a telephone."""
+    name = target.partition(":")[2].partition("@")[0]
+    return contacts.normalise("" if any(map(str.isalpha, name)) else name)
+
+
+def _number_of(target: str) -> str:
+    """Canonical; "" for the address of somebody who has no number of the public network."""
+    if not _is_address(target):
+        return target
+    named = _named(target)
+    return named.number if named.callable else ""
+
+
+def _is_kept_from(target: str) -> bool:
+    """An address that leads to what no script may call as a number: services that bill whoever dials them,
+    and numbers abroad."""
+    return _is_address(target) and _named(target).reason in ("service", "foreign")
+
+
 def _is_carried(parent: Parent, network: str | None) -> bool:
-    """Whether the leg's own trunk may be used for it now. `network` None: it is an address."""
+    """Whether the leg's own trunk may be used for it now. `network` None: it is no number."""
     return parent.enabled and (
         network is None or parent.trunk_networks is None or network in parent.trunk_networks
     )
@@ -204,7 +224,7 @@ def _is_carried(parent: Parent, network: str | None) -> bool:
 def _phones(
     parent: Parent, targets: Sequence[str], networks: Mapping[str, str], max_s: int, till: billing.Till | None
 ) -> list[Phone]:
-    """Those that can be paid for, each with what is reserved for it. Addresses cost nothing."""
+    """Those that can be paid for, each with what is reserved for it. What is no number costs nothing."""
     phones: list[Phone] = []
     if max_s <= 0:
         return phones
