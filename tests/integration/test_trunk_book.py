@@ -261,7 +261,7 @@ async def test_a_sip_engine_needs_settings_and_no_other_has_them(shelf: Shelf) -
 async def test_the_password_stays_as_long_as_there_is_a_username(shelf: Shelf) -> None:
     made = await shelf.trunk(sip={"username": "u"}, sip_password=shelf.sealed("p"))
 
-    await shelf.change(made, sip=SipSettings(host="b", username="v"), name="renamed")
+    await shelf.change(made, sip=SipSettings(host="Sip.carrier.vn.", username="v"), name="renamed")
     assert (await shelf.book.trunk(made.id)).password == "p"
     changed = await shelf.change(made, sip=SipSettings(host="b"))
 

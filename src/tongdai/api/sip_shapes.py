@@ -76,8 +76,8 @@ class GivenSip(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     username: Username = ""
     """For digest authentication. Empty: the carrier knows us by our address."""
     password: Password | UnsetType = UNSET
-    """Left out: it stays as it is, for as long as there is a username. For another `host` or `outbound_proxy` it
-    is given again. It is shown to nobody."""
+    """Left out: it stays as it is, for as long as there is a username. With another `host` or
+    `outbound_proxy` it has to be given again. It is shown to nobody."""
     register: bool = False
     """True: calls come in over a registration. It needs a username."""
     from_user: FromUser = ""

@@ -141,8 +141,8 @@ async def list_trunks(tx: Tx, account_id: int, *, after: int = 0, limit: int = 1
 async def update_trunk(tx: Tx, account_id: int, trunk_id: int, **changes: Unpack[TrunkChanges]) -> Trunk:
     """Change what is given and keep the rest; calls that are up go on.
 
-    Raises TrunkNotFoundError, TrunkInvalidError, TrunkNameTakenError; TrunkInvalidError also when the password
-    would go to another server than the one that it was given for.
+    Raises TrunkNotFoundError, TrunkNameTakenError, TrunkInvalidError; that also when the password would go to
+    another server than the one that it was given for.
     """
     old = await trunks.trunk(tx, account_id, trunk_id, hold=True)
     if old is None:
