@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from tongdai.domain.billing.pricing import Price
 from tongdai.domain.calls import Outcome
-from tongdai.domain.campaigns import CampaignConfig
+from tongdai.domain.campaigns import CampaignConfig, RetryRule
 from tongdai.domain.live import LegFacts, LegRecording, Session, Talk
 from tongdai.domain.scripts import RECORD_ANNOUNCEMENT, Script, parse_script
 from tongdai.ports.telephony import (
@@ -35,6 +37,7 @@ RECORDED = CampaignConfig(record=True)
 TALK = parse_script(
     {"start": "talk", "steps": {"talk": {"kind": "transfer", "target": "02473001234", "ring_s": 20}}}
 )
+PRICE = Price(1, Decimal(660), 6, 1, 0, Decimal(100), Decimal(0), Decimal(10), Decimal(10))
 NOTE = parse_script({"start": "note", "steps": {"note": {"kind": "record", "max_s": 20}}})
 CODE = parse_script(
     {"kind": "otp", "start": "code", "steps": {"code": {"kind": "read_code", "purpose": "Mã là"}}}
@@ -165,3 +168,13 @@ def test_a_call_that_was_never_transferred_says_so_unless_nothing_was_heard_of_i
     silent = Session(facts(CampaignConfig()), NOTE, None)
     lost = silent.lost()
     assert (lost.outcome, lost.transferred) == (Outcome.LOST, True)
+
+
+def test_an_answered_call_that_could_not_be_spoken_on_is_failed_and_free_and_not_made_again() -> None:
+    retried = CampaignConfig(retries={"failed": RetryRule(times=3, after_seconds=60)})
+    session, _ = answered(TALK, retried, price=PRICE)
+    _, result = session.on(Ended(1, 3, 9.0, EndCause.FAILURE, 5.0))
+    assert result is not None
+    assert (result.outcome, result.answered, result.duration_s) == (Outcome.FAILED, True, 4)
+    assert result.final
+    assert result.charge() is None

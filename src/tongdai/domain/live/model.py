@@ -156,6 +156,9 @@ _NOT_CHARGED = frozenset({None, Outcome.CONGESTION, Outcome.FAILED})
 def outcome_of(ended: Ended, by: AnsweredBy | None) -> Outcome:
     """The domain's word for how a leg ended (ARCHITECTURE section 4)."""
     if ended.answered_at is not None:
+        if ended.cause is EndCause.FAILURE:
+            # A prompt could not be spoken: what was answered was not our call as it was meant to be.
+            return Outcome.FAILED
         return Outcome.VOICEMAIL if by is AnsweredBy.MACHINE else Outcome.ANSWERED
     return _OUTCOME_OF_CAUSE[ended.cause]
 

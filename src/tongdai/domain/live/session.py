@@ -151,7 +151,7 @@ class Session:
             duration_s=talk,
             key_press=key_press_text(self._runner.key_presses),
             timeline=tuple(self._timeline),
-            final=outcome is Outcome.LOST and answered_at is not None,
+            final=outcome in {Outcome.LOST, Outcome.FAILED} and answered_at is not None,
             answered=answered_at is not None,
             end_code=None if answered_at is None else self._runner.result or None,
             opted_out=self._runner.opted_out,
