@@ -18,7 +18,7 @@ from tongdai.kit.db import TRANSIENT_ERRORS, Database
 log = logging.getLogger(__name__)
 
 
-LINGER_S = 0.12
+LINGER_S = 0.2
 """Ends that come one by one are written so long after those before them, together: a transaction costs much
 the same for one as for ten. The first after a pause is written at once."""
 HURRIED_S = 0.02
