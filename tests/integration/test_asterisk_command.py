@@ -84,3 +84,39 @@ async def test_a_folder_without_the_files_is_told_in_one_line(db: Database, tmp_
 
     assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
     assert str(tmp_path) in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--password", "half;of it"),
+        ("--password", "a;b"),
+        ("--password", "a\nread_only=no"),
+        ("--username", "general"),
+        ("--username", "a]b"),
+        ("--address", "eth0"),
+        ("--http-address", "localhost"),
+        ("--external-address", "203.0.113.7 "),
+        ("--local-network", "10.0.0.0/33"),
+        ("--local-network", "10.0.0.1/8"),
+        ("--certificate", "/etc/a;b.pem"),
+    ],
+)
+async def test_what_asterisk_would_read_otherwise_is_not_written(
+    db: Database, tmp_path: Path, words: tuple[str, str]
+) -> None:
+    """A semicolon begins a remark there: of such a password only its beginning would open the node."""
+    refused = await asterisk(db, "config", "--dir", str(tmp_path / "tongdai"), *words)
+
+    assert refused.exit_code == 1
+    assert words[0] in refused.output
+    assert not (tmp_path / "tongdai").exists()
+
+
+async def test_whoever_opens_the_rest_interface_is_told_what_that_means(db: Database, tmp_path: Path) -> None:
+    closed = await asterisk(db, "config", "--dir", str(tmp_path / "a"))
+    opened = await asterisk(db, "config", "--dir", str(tmp_path / "b"), "--http-address", "0.0.0.0")
+
+    assert (closed.exit_code, opened.exit_code) == (0, 0)
+    assert "listens on" not in closed.output
+    assert "The REST interface listens on 0.0.0.0" in opened.output

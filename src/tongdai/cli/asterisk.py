@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import click
@@ -11,6 +13,7 @@ import click
 from tongdai.adapters.asterisk.dialplan import Listening, existing_files
 from tongdai.cli.admin import Admin, open_admin, table
 from tongdai.domain import routing
+from tongdai.domain.routing.sip import is_host
 from tongdai.kit.db import Tx
 
 OURS = "tongdai"
@@ -35,6 +38,15 @@ Then restart it once: systemctl restart asterisk. From then on trunks come and g
 
 Make it a node: tongdai asterisk add-node NAME --files {folder} --max-channels 50
 """
+
+
+OPEN = """The REST interface listens on {address}, without TLS: whoever reaches it and has the password can do
+with the node what they like. Let the dialers alone reach it, over a private network.
+"""
+# What stands in them would end a line of Asterisk's files, or begin a remark or a section.
+_USERNAME = re.compile(r"[A-Za-z0-9._-]{1,100}").fullmatch
+_SECRET = re.compile(r"[\x21-\x3a\x3c-\x7e]{1,200}").fullmatch
+_FILE = re.compile(r"/[A-Za-z0-9/._+@-]*").fullmatch
 
 
 @click.group()
@@ -102,6 +114,10 @@ def config(
         http_address=http_address,
         http_port=http_port,
     )
+    if faults := list(_faults(listening)):
+        raise click.ClickException("\n".join(faults))
+    if not ip_address(http_address).is_loopback:
+        click.echo(OPEN.format(address=http_address), err=True)
     texts = existing_files(listening)
     if folder is None:
         for name, text in texts.items():
@@ -194,6 +210,37 @@ def _sounds(self: Admin) -> Path:
     if self.data is not None and not self.settings.sounds_dir:
         return (self.data / "sounds").absolute()
     return self.settings.sounds_path.absolute()
+
+
+def _faults(listening: Listening) -> Iterator[str]:
+    """What Asterisk would read otherwise than it was meant, or not at all."""
+    if not _USERNAME(listening.username) or listening.username == "general":
+        yield "--username must be 1 to 100 Latin letters, digits, dots, hyphens and underscores, not general."
+    if not _SECRET(listening.password):
+        yield "--password must be 1 to 200 Latin letters, digits and signs, without spaces and semicolons."
+    places = {"--address": listening.address, "--http-address": listening.http_address}
+    yield from (f"{name} must be an IP address." for name, place in places.items() if not _is_address(place))
+    if listening.external_address and not is_host(listening.external_address):
+        yield "--external-address must be an IP address or a name."
+    for network in listening.local_networks:
+        if not _is_network(network):
+            yield f"--local-network must be a network such as 10.0.0.0/8; {network!r} is none."
+    if listening.certificate and not _FILE(listening.certificate):
+        yield "--certificate must be an absolute path of Latin letters, digits and /._+@-."
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return bool(ip_address(text)) and "%" not in text
+    except ValueError:
+        return False
+
+
+def _is_network(text: str) -> bool:
+    try:
+        return bool(ip_network(text))
+    except ValueError:
+        return False
 
 
 def _write(path: Path, text: str) -> None:
