@@ -166,6 +166,20 @@ async def test_one_desk_at_a_time_hears_a_node_and_another_when_it_is_gone(
             assert board.accepted["in-2"][1] is second
 
 
+async def test_a_keeper_hears_calls_again_after_one_before_it_asked_for_them_and_went(
+    db: Database, keyring: Keyring, board: Switchboard
+) -> None:
+    one = await the_shop(db)
+    async with desk(db, keyring, board) as (keeper, _):
+        await taken(board, one)
+        earlier = board.client()
+        await earlier.hear_incoming(True)
+        await earlier.hear_incoming(False)
+        board.rings(one.trunk.id, one.number, channel="in-2")
+        await until(lambda: "in-2" in board.accepted)
+        assert board.accepted["in-2"][1] is keeper
+
+
 async def test_calls_that_rang_while_nobody_heard_them_are_taken_by_the_first_who_does(
     db: Database, keyring: Keyring, board: Switchboard
 ) -> None:

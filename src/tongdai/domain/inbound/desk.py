@@ -268,8 +268,16 @@ class Desk:
     async def _sweep_now_and_then(self, station: _Station) -> None:
         now = asyncio.get_running_loop().time()
         if now >= station.swept_at + self._config.sweep_s:
+            if station.swept_at != LONG_AGO:
+                await self._hear_again(station)
             station.swept_at = now
             await self._sweep(station)
+
+    async def _hear_again(self, station: _Station) -> None:
+        """A keeper before, who did not know yet that it is none any more, may have asked later than this one;
+        an engine tells its calls to whoever asked last, and to nobody when that one is gone."""
+        with suppress(EngineUnreachableError):
+            await station.engine.hear_incoming(True)
 
     async def _sweep(self, station: _Station) -> None:
         """Take over what keepers before have left, and ask the node about open legs that nobody drives."""
