@@ -82,3 +82,13 @@ def test_both_images_are_built_from_files_that_are_sent(compose: dict[str, Any])
 def _options(command: str) -> set[str]:
     found = asterisk.commands[command]
     return {option for given in found.params if isinstance(given, click.Option) for option in given.opts}
+
+
+def test_the_node_notes_the_ends_of_calls_and_runs_no_programs() -> None:
+    """What `tongdai asterisk config` asks of an existing Asterisk, and docs/how-to/connect-a-trunk.md."""
+    assert re.search(
+        r"sed -i '/\^\\\[options\\\]/a live_dangerously = yes' /etc/asterisk/asterisk\.conf", DOCKERFILE
+    )
+    assert re.search(
+        r"sed -i '/\^\\\[modules\\\]/a noload => func_shell\.so' /etc/asterisk/modules\.conf", DOCKERFILE
+    )
