@@ -348,8 +348,8 @@ async def test_a_name_is_looked_up_here_and_its_last_addresses_hold(
     assert "127.0.0.9/32" in asterisk.cli("pjsip show identifies")
 
 
-async def test_an_address_that_two_trunks_name_is_the_older_ones(
-    client: Client, book: Book, asterisk: AsteriskInstance, peer: Peer
+async def test_an_address_that_two_trunks_name_is_the_older_ones_and_that_is_told_once(
+    client: Client, book: Book, asterisk: AsteriskInstance, peer: Peer, caplog: pytest.LogCaptureFixture
 ) -> None:
     node = ("127.0.0.1", asterisk.sip_port)
     older = book.set(trunk_to(peer, 30))
@@ -366,6 +366,9 @@ async def test_an_address_that_two_trunks_name_is_the_older_ones(
 
     assert await trunk_of_a_call() == "30"
     assert "10.9.0.0/16" in asterisk.cli("pjsip show identifies")
+    await client.pushing.keep_once(NODE)
+    told = [one for one in caplog.records if "an older one" in one.message]
+    assert [(vars(one)["trunk"], vars(one)["addresses"]) for one in told] == [(31, 1)]
     book.set(older, enabled=False)
     await client.pushing.keep_once(NODE)
     assert await trunk_of_a_call() == "31"

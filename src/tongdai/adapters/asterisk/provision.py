@@ -71,6 +71,8 @@ class _Kept:
     auth: Fields | None = None
     asked: bool = False
     """Whether the node was asked what another keeper left there."""
+    taken: int = 0
+    """Addresses and networks of its that are an older trunk's."""
     failed_at: float = field(default=float("-inf"))
     failed: tuple[int, bool] | None = None
     """The revision that could not be pushed, and whether it was to register."""
@@ -196,7 +198,9 @@ class Provisioner:
 
     async def _keep_trunk(self, trunk: SipTrunk, kept: _Kept, sources: _Sources, *, registers: bool) -> None:
         trunk = await self.ensure(trunk.trunk_id)
-        networks = sources.left_for(await self._networks(trunk))
+        named = await self._networks(trunk)
+        networks = sources.left_for(named)
+        _tell_of_taken(trunk, kept, len(named) - len(networks))
         if not kept.asked:
             await self._see_what_is_there(trunk, kept, networks)
         await self._keep_registration(trunk, kept, registers=registers)
@@ -313,6 +317,14 @@ class Provisioner:
     async def _delete(self, kind: str, trunk_id: int) -> None:
         """Harmless when it is not there."""
         await self._ask("DELETE", f"{_OBJECTS}/{kind}/{pjsip.object_id(trunk_id)}", None)
+
+
+def _tell_of_taken(trunk: SipTrunk, kept: _Kept, taken: int) -> None:
+    """Once, since nobody else would: whoever has the other trunk may be another account."""
+    if taken and taken != kept.taken:
+        told = {"trunk": trunk.trunk_id, "addresses": taken}
+        logger.warning("calls of a trunk go to an older one, which names the same addresses", extra=told)
+    kept.taken = taken
 
 
 def _overlap(one: Network, other: Network) -> bool:
