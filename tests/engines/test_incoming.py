@@ -264,6 +264,16 @@ async def test_a_call_ends_at_its_limit_by_itself(outside: Outside) -> None:
     assert ended.at == pytest.approx(2.0, abs=1.2)
 
 
+async def test_a_call_that_nobody_picks_up_ends_at_its_limit_by_itself(outside: Outside) -> None:
+    engine, leg = outside.client(), next(_legs)
+    async with hearing(engine) as ear:
+        call = await came(ear, engine, outside)
+        await engine.accept(call.channel, leg, 2.0)
+        ended = await ear.until_ended(leg)
+    assert ended.answered_at is None
+    assert ended.at == pytest.approx(2.0, abs=1.2)
+
+
 async def test_another_client_adopts_an_accepted_call_and_hears_it_from_its_first_event(
     outside: Outside,
 ) -> None:

@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 RINGS_S = 20.0
 """A call that nobody accepts or refuses is refused after so long, and the carrier may try elsewhere."""
+SLACK_S = 10.0
+"""Beyond its limit, until Asterisk ends by itself a call that nobody ends."""
 RECONNECT_S = 0.5
 PURGE_EVERY_S = 24 * 3600.0
 PURGED_DAYS = range(3, 11)
@@ -96,10 +98,10 @@ class Incoming:
         self._ringing.clear()
 
     async def _keep_hearing(self) -> None:
-        engine = self._engine
+        engine, me = self._engine, asyncio.current_task()
         keeping = asyncio.ensure_future(self._keep_trunks())
         try:
-            while self._wanted:
+            while self._wanted and self._task is me:
                 link = await connect(engine.node, INCOMING_APP, answer_timeout_s=engine.answer_timeout_s)
                 if link is not None:
                     self._link = link
@@ -112,7 +114,8 @@ class Incoming:
                 await asyncio.sleep(RECONNECT_S)
         finally:
             keeping.cancel()
-            self._task = None
+            if self._task is me:
+                self._task = None
 
     async def _keep_trunks(self) -> None:
         engine = self._engine
@@ -202,12 +205,15 @@ class Incoming:
         leg = Leg(engine, journal, channel, engine.now())
         engine.legs[leg_id] = leg
         leg.begin()
+        leg.limit_to(max_s)
         name = quote(channel)
         try:
             source = quote(f"channel:{channel}")
             heard = await engine.ask("POST", f"applications/{engine.app}/subscription?eventSource={source}")
             push = f"variable={quote('CHANNEL(hangup_handler_push)')}&value={quote(END_HANDLER)}"
             engine.send("POST", f"channels/{name}/variable?{push}")
+            limit = f"variable=TIMEOUT(absolute)&value={max_s + SLACK_S:.3f}"
+            engine.send("POST", f"channels/{name}/variable?{limit}")
             leg.write_journal()
             marked = await engine.ask("POST", f"channels/{name}/variable?variable=TDLEG&value={leg_id}")
         except EngineUnreachableError:

@@ -56,6 +56,7 @@ def _resume_call(leg: Leg, facts: Facts) -> None:
     journal = leg.journal
     now = leg.at()
     if journal.inbound and journal.answered_at is None:
+        leg.limit_to(journal.max_s - now)
         return
     if journal.answered_at is None:
         if facts.up and facts.in_application:
@@ -65,7 +66,7 @@ def _resume_call(leg: Leg, facts: Facts) -> None:
                 leg.ring(now)
             leg.guard_for(max(0.0, journal.ring_s - now))
         return
-    leg.limit_to(journal.answered_at + journal.max_s - now)
+    leg.limit_to((0.0 if journal.inbound else journal.answered_at) + journal.max_s - now)
     if not journal.answered_told and facts.in_application:
         if facts.detected is None:
             leg.detect()
