@@ -146,7 +146,8 @@ class Leg:
         """The phone was answered; the script is told now, or when it is known by whom."""
         self._note_ringing()
         self.journal.answered_at = at
-        self.limit_to(self.journal.max_s)
+        if not self.journal.inbound:  # whose limit runs since it was accepted
+            self.limit_to(self.journal.max_s)
         max_s = quote(f"{self.journal.max_s:.3f}")
         self._wire.send_soon(
             "POST", f"channels/{self.channel}/variable?variable=TIMEOUT(absolute)&value={max_s}"
