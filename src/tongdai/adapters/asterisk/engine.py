@@ -318,7 +318,9 @@ class AsteriskEngine:
     def _write_journals(self) -> None:
         legs, self._dirty = self._dirty, {}
         for leg in legs:
-            if not leg.ended:
+            # Of talk that is being ended nothing more needs to be known: an adopter would end it again.
+            talk_ends = leg.journal.ending and leg.journal.answered_at is not None
+            if not (leg.ended or talk_ends):
                 leg.write_journal()
 
     def ended(self, leg: Leg) -> None:
@@ -373,10 +375,9 @@ class AsteriskEngine:
         """
         if app == self.app or app in self._taken:
             return
-        link = await connect(self.node, app, answer_timeout_s=self.answer_timeout_s)
+        link = await connect(self.node, app, self._on_taken_heard, answer_timeout_s=self.answer_timeout_s)
         if link is None:
             raise EngineUnreachableError("Asterisk is not connected")
-        link.on_heard = self._on_taken_heard
         self._taken[app] = link
         keeper = asyncio.get_running_loop().create_task(self._keep_taken(app, link))
         self._keepers.add(keeper)
@@ -415,10 +416,9 @@ class AsteriskEngine:
 
     async def _connect(self) -> Link | None:
         """A connection whose application Asterisk lists, or None."""
-        link = await connect(self.node, self.app, answer_timeout_s=self.answer_timeout_s)
+        link = await connect(self.node, self.app, self._on_heard, answer_timeout_s=self.answer_timeout_s)
         if link is None:
             return None
-        link.on_heard = self._on_heard
         try:
             if await listed(link):
                 return link

@@ -102,10 +102,11 @@ class Incoming:
         keeping = asyncio.ensure_future(self._keep_trunks())
         try:
             while self._wanted and self._task is me:
-                link = await connect(engine.node, INCOMING_APP, answer_timeout_s=engine.answer_timeout_s)
+                link = await connect(
+                    engine.node, INCOMING_APP, self._on_heard, answer_timeout_s=engine.answer_timeout_s
+                )
                 if link is not None:
                     self._link = link
-                    link.on_heard = self._on_heard
                     with suppress(EngineUnreachableError):
                         await self._hear_those_that_ring(link)
                         await asyncio.shield(link.closed)

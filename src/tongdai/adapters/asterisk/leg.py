@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from urllib.parse import quote
 
 from tongdai.adapters.asterisk import journal as journals
 from tongdai.adapters.asterisk.causes import REQUEST_TIMEOUT, TEMPORARILY_UNAVAILABLE, Hangup, end_cause
@@ -146,12 +145,9 @@ class Leg:
         """The phone was answered; the script is told now, or when it is known by whom."""
         self._note_ringing()
         self.journal.answered_at = at
+        # Asterisk's own limit runs from the originate: it is for calls that nobody looks after any more.
         if not self.journal.inbound:  # whose limit runs since it was accepted
             self.limit_to(self.journal.max_s)
-        max_s = quote(f"{self.journal.max_s:.3f}")
-        self._wire.send_soon(
-            "POST", f"channels/{self.channel}/variable?variable=TIMEOUT(absolute)&value={max_s}"
-        )
         if self.journal.detects:
             self.detect()
         else:
@@ -457,10 +453,8 @@ class Leg:
         self._wire.tell(event)
         if isinstance(event, Ringing):
             self._wire.write_some_time(self)
-        elif isinstance(event, Answered):
-            # From here on it costs money.
-            self._wire.write_now(self)
         else:
+            # Soon, and not now: what the script does about it is noted in the same breath.
             self._wire.write_soon(self)
 
     def note(self) -> None:

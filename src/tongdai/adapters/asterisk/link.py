@@ -19,8 +19,12 @@ from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
 import msgspec
+from websockets.client import ClientProtocol
+from websockets.exceptions import WebSocketException
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+from websockets.uri import parse_uri
 
-from tongdai.adapters.asterisk import websocket
 from tongdai.adapters.asterisk.heard import Heard
 from tongdai.ports.sip import AsteriskNode
 from tongdai.ports.telephony import EngineUnreachableError
@@ -35,10 +39,15 @@ SILENT_S = 2.2
 TICK_S = 0.2
 SOON_S = 0.002
 """So long a request waits for others to go with: each write costs more than what is in it."""
+BREATH_S = 0.005
+"""A busy connection is read and written so far apart. What comes alone is heard and sent at once."""
+MAX_MESSAGE = 64 * 1024 * 1024
+"""Bytes. A list of all channels of a full node has some megabytes."""
 MAX_UNSENT = 4 * 1024 * 1024
 """Bytes that may wait for a node that does not read; they would arrive too late."""
 
 Body = Mapping[str, Any]
+OnHeard = Callable[[Heard], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,28 +85,32 @@ def authorization(node: AsteriskNode) -> str:
 class Link(asyncio.Protocol):
     """A connection for the events of one application. Made by `connect`; used from one event loop."""
 
-    def __init__(self, node: AsteriskNode, app: str, *, answer_timeout_s: float) -> None:
+    def __init__(self, node: AsteriskNode, app: str, on_heard: OnHeard, *, answer_timeout_s: float) -> None:
         self.app = app
         self._node = node
         self._loop = asyncio.get_running_loop()
         self._answer_timeout_s = answer_timeout_s
         self._transport: asyncio.Transport | None = None
-        self._key = websocket.new_key()
-        self._head: bytearray | None = bytearray()
-        self._frames = websocket.FrameReader()
+        self._protocol = ClientProtocol(
+            parse_uri(_address(node, app)), max_size=MAX_MESSAGE, logger=_silent_logger()
+        )
+        self._parts: list[bytes] = []
+        """Of a message that comes in several frames."""
         self._decode = msgspec.json.Decoder(Heard).decode
         self._encode = msgspec.json.Encoder().encode
         self._outbox: list[bytes] = []
+        self._wrote_at = 0.0
+        self._paused = False
         self._flushing = False
         self._soon: asyncio.TimerHandle | None = None
         self._numbers = 0
         self._asked: dict[str, tuple[asyncio.Future[Reply], float]] = {}
         self._heard_at = self._loop.time()
         self._tick: asyncio.TimerHandle | None = None
+        self._tick_at = 0.0
         self.open: asyncio.Future[None] = self._loop.create_future()
         self.closed: asyncio.Future[None] = self._loop.create_future()
-        self.on_heard: Callable[[Heard], None] | None = None
-        """Called with each event, in order."""
+        self._on_heard = on_heard
         self.before_write: Callable[[], None] | None = None
         """Called before a batch of requests is written; may add some."""
 
@@ -143,14 +156,18 @@ class Link(asyncio.Protocol):
             request = _Request(number, method, uri)
         else:
             request = _Request(number, method, uri, "application/json", self._encode(body).decode())
-        self._outbox.append(websocket.frame(self._encode(request)))
+        self._outbox.append(self._encode(request))
         self.schedule()
 
     def schedule(self) -> None:
-        """Write a batch within this turn of the event loop."""
+        """Write a batch within this turn of the event loop, or a breath after the one before."""
         if not self._flushing:
             self._flushing = True
-            self._loop.call_soon(self._flush)
+            wait = self._wrote_at + BREATH_S - self._loop.time()
+            if wait > 0:
+                self._loop.call_later(wait, self._flush)
+            else:
+                self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         if self.before_write is not None:
@@ -160,94 +177,122 @@ class Link(asyncio.Protocol):
             self._soon.cancel()
             self._soon = None
         batch, self._outbox = self._outbox, []
-        if self._transport is None or self.closed.done():
+        if self._transport is None or self._protocol.state is not State.OPEN or self.closed.done():
             return
-        self._transport.write(b"".join(batch))
+        for message in batch:
+            self._protocol.send_text(message)
+        self._wrote_at = self._loop.time()
+        self._write()
         if self._transport.get_write_buffer_size() > MAX_UNSENT:
             self.abort()
+
+    def _write(self) -> None:
+        """What the protocol has to send, its own frames too."""
+        if self._transport is not None and not self._transport.is_closing():
+            data = b"".join(self._protocol.data_to_send())
+            if data:
+                self._transport.write(data)
 
     # -------------------------------------------------------------- the connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are asyncio's in all but their class.
         self._transport = cast(asyncio.Transport, transport)
-        parts = urlsplit(self._node.url)
-        target = f"{parts.path.rstrip('/')}/ari/events?app={quote(self.app)}"
-        self._transport.write(websocket.handshake(parts.netloc, target, authorization(self._node), self._key))
+        request = self._protocol.connect()
+        request.headers["Authorization"] = authorization(self._node)
+        self._protocol.send_request(request)
+        self._write()
 
     def data_received(self, data: bytes) -> None:
         self._heard_at = self._loop.time()
-        try:
-            if self._head is not None:
-                data = self._read_head(data)
-            for opcode, payload in self._frames.feed(data):
-                self._on_message(opcode, payload)
-        except websocket.WebSocketError as error:
+        self._protocol.receive_data(data)
+        for event in self._protocol.events_received():
+            if isinstance(event, Frame):
+                self._on_frame(event)
+            else:
+                self._on_handshake()
+        self._write()
+        if self._protocol.state is not State.OPEN:
+            self._give_up(self._protocol.handshake_exc or self._protocol.parser_exc)
+        elif not self._paused and self._transport is not None:
+            # Asterisk writes each event by itself; many are read together at the price of one.
+            self._paused = True
+            self._transport.pause_reading()
+            self._loop.call_later(BREATH_S, self._read_on)
+
+    def _read_on(self) -> None:
+        self._paused = False
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _give_up(self, error: Exception | None) -> None:
+        if error is not None:
             logger.warning("Asterisk: %s", error, extra={"node": self._node.id})
-            self.abort()
+        self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end()
 
-    def _read_head(self, data: bytes) -> bytes:
-        assert self._head is not None
-        self._head += data
-        head, found, rest = bytes(self._head).partition(b"\r\n\r\n")
-        if not found:
-            if len(head) > websocket.MAX_HEAD:
-                raise websocket.WebSocketError("no WebSocket: a head without end")
-            return b""
-        websocket.check_handshake(head, self._key)
-        self._head = None
-        if not self.open.done():
-            self.open.set_result(None)
-        self._tick = self._loop.call_later(TICK_S, self._watch)
-        return rest
+    def _on_handshake(self) -> None:
+        if self._protocol.handshake_exc is None:
+            if not self.open.done():
+                self.open.set_result(None)
+            self._tick_at = self._loop.time() + TICK_S
+            self._tick = self._loop.call_at(self._tick_at, self._watch)
 
-    def _on_message(self, opcode: int, payload: bytes) -> None:
-        if opcode == websocket.PING:
-            self._control(payload, websocket.PONG)
-        elif opcode == websocket.CLOSE:
-            self.abort()
-        elif opcode == websocket.TEXT and not self.closed.done():
-            try:
-                heard = self._decode(payload)
-            except msgspec.DecodeError:
-                logger.warning("a message of Asterisk cannot be read", extra={"node": self._node.id})
-                return
-            if heard.type == "RESTResponse":
-                self._on_answer(heard)
-            elif self.on_heard is not None:
-                self.on_heard(heard)
+    def _on_frame(self, frame: Frame) -> None:
+        if frame.opcode in (Opcode.TEXT, Opcode.CONT):
+            self._parts.append(bytes(frame.data))
+            if frame.fin:
+                message, self._parts = b"".join(self._parts), []
+                self._on_message(message)
+
+    def _on_message(self, payload: bytes) -> None:
+        if self.closed.done():
+            return
+        try:
+            heard = self._decode(payload)
+        except msgspec.DecodeError:
+            logger.warning("a message of Asterisk cannot be read", extra={"node": self._node.id})
+            return
+        if heard.type == "RESTResponse":
+            self._on_answer(heard)
+        else:
+            self._on_heard(heard)
 
     def _on_answer(self, heard: Heard) -> None:
         asked = self._asked.get(heard.request_id)
         if asked is not None and not asked[0].done():
             asked[0].set_result(Reply(heard.status_code, heard.message_body))
 
-    def _control(self, payload: bytes, opcode: int) -> None:
-        self._outbox.append(websocket.frame(payload, opcode))
-        self.schedule()
-
     def _watch(self) -> None:
-        """Ask a silent node whether it lives, and give up one that does not answer."""
+        """Ask a silent node whether it lives, and give up one that does not answer.
+
+        Time in which this process itself did nothing says nothing of the node: what it sent waits to be read.
+        """
         now = self._loop.time()
+        absent = now - self._tick_at
+        if absent > TICK_S:
+            self._heard_at += absent
         silent = now - self._heard_at
         first = next(iter(self._asked.values()), None)
-        if silent > SILENT_S or (first is not None and first[1] <= now):
+        if silent > SILENT_S or (first is not None and first[1] + max(0.0, absent - TICK_S) <= now):
             logger.warning("Asterisk does not answer", extra={"node": self._node.id})
             self.abort()
             return
-        if silent > PING_AFTER_S:
-            self._control(b"", websocket.PING)
-        self._tick = self._loop.call_later(TICK_S, self._watch)
+        if silent > PING_AFTER_S and self._protocol.state is State.OPEN:
+            self._protocol.send_ping(b"")
+            self._write()
+        self._tick_at = now + TICK_S
+        self._tick = self._loop.call_at(self._tick_at, self._watch)
 
     def abort(self) -> None:
         """Give it up at once; nothing that was not delivered yet is delivered later."""
         if self._transport is not None:
             connection = self._transport.get_extra_info("socket")
             if connection is not None:
-                with suppress(OSError):
+                # uvloop's socket says ValueError once it is closed.
+                with suppress(OSError, ValueError):
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._transport.abort()
         self._end()
@@ -256,7 +301,10 @@ class Link(asyncio.Protocol):
         """End it in good order: what was asked so far is still delivered."""
         if self._transport is not None and not self.closed.done():
             self._flush()
-            self._transport.write(websocket.frame((1000).to_bytes(2, "big"), websocket.CLOSE))
+            if self._protocol.state is State.OPEN:
+                with suppress(WebSocketException):
+                    self._protocol.send_close(1000)
+                self._write()
             self._transport.close()
         self._end()
 
@@ -274,8 +322,24 @@ class Link(asyncio.Protocol):
             self.open.cancel()
 
 
-async def connect(node: AsteriskNode, app: str, *, answer_timeout_s: float) -> Link | None:
-    """An open connection for the events of `app`, which exists from now on; None: it cannot be reached."""
+def _address(node: AsteriskNode, app: str) -> str:
+    parts = urlsplit(node.url)
+    scheme = "wss" if parts.scheme == "https" else "ws"
+    return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}/ari/events?app={quote(app)}"
+
+
+def _silent_logger() -> logging.Logger:
+    """The protocol's own log has what is sent, passwords too: it is never written."""
+    quiet = logging.getLogger(f"{__name__}.protocol")
+    quiet.setLevel(logging.CRITICAL + 1)
+    return quiet
+
+
+async def connect(node: AsteriskNode, app: str, on_heard: OnHeard, *, answer_timeout_s: float) -> Link | None:
+    """An open connection for the events of `app`, which exists from now on; None: it cannot be reached.
+
+    `on_heard` is called with each event, in order; the first may come before this returns.
+    """
     parts = urlsplit(node.url)
     secure = parts.scheme == "https"
     loop = asyncio.get_running_loop()
@@ -283,7 +347,7 @@ async def connect(node: AsteriskNode, app: str, *, answer_timeout_s: float) -> L
     try:
         async with asyncio.timeout(CONNECT_S):
             _, link = await loop.create_connection(
-                lambda: Link(node, app, answer_timeout_s=answer_timeout_s),
+                lambda: Link(node, app, on_heard, answer_timeout_s=answer_timeout_s),
                 parts.hostname or "",
                 parts.port or (443 if secure else 80),
                 ssl=ssl.create_default_context() if secure else None,

@@ -1,0 +1,152 @@
+"""The connection to a node, against a server that a test plays."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+from tests.fakes.dialling import until
+from websockets.asyncio.server import Server, ServerConnection, serve
+
+from tongdai.adapters.asterisk import link as links
+from tongdai.adapters.asterisk.heard import Heard
+from tongdai.adapters.asterisk.link import Link, connect
+from tongdai.ports.sip import AsteriskNode
+from tongdai.ports.telephony import EngineUnreachableError
+
+pytestmark = pytest.mark.anyio
+
+Play = Callable[[ServerConnection], Awaitable[None]]
+
+
+def node_at(port: int) -> AsteriskNode:
+    return AsteriskNode(
+        id=1,
+        name="node",
+        url=f"http://127.0.0.1:{port}",
+        username="tongdai",
+        password="for-tests-only",
+        sounds_path="/srv/sounds",
+    )
+
+
+def nothing(heard: Heard) -> None:
+    """Nobody listens."""
+
+
+@asynccontextmanager
+async def connected(play: Play) -> AsyncIterator[tuple[Link, list[Heard], Server]]:
+    """A link to a server that plays this, and what was heard over it."""
+    async with serve(play, "127.0.0.1", 0, compression=None) as server:
+        (port,) = (one.getsockname()[1] for one in server.sockets)
+        heard: list[Heard] = []
+        link = await connect(node_at(port), "td-app", heard.append, answer_timeout_s=5.0)
+        assert link is not None
+        try:
+            yield link, heard, server
+        finally:
+            link.abort()
+
+
+async def answer_everything(connection: ServerConnection) -> None:
+    async for message in connection:
+        request = msgspec.json.decode(message)
+        answer = {
+            "type": "RESTResponse",
+            "request_id": request["request_id"],
+            "status_code": 201,
+            "message_body": request["uri"],
+        }
+        await connection.send(msgspec.json.encode(answer).decode())
+
+
+async def test_each_request_has_its_own_answer() -> None:
+    async with connected(answer_everything) as (link, _, _):
+        replies = await asyncio.gather(*(link.ask("POST", f"channels?id={n}") for n in range(200)))
+    assert [reply.body for reply in replies] == [f"channels?id={n}" for n in range(200)]
+    assert {reply.status for reply in replies} == {201}
+
+
+async def test_we_say_who_we_are_and_which_application_we_hear() -> None:
+    said: list[tuple[str, str]] = []
+
+    async def note(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        said.append((connection.request.path, connection.request.headers["Authorization"]))
+        await connection.wait_closed()
+
+    async with connected(note):
+        await until(lambda: said)
+    assert said == [("/ari/events?app=td-app", "Basic dG9uZ2RhaTpmb3ItdGVzdHMtb25seQ==")]
+
+
+async def test_events_are_heard_in_order_though_they_come_in_pieces() -> None:
+    async def tell(connection: ServerConnection) -> None:
+        for number in range(50):
+            text = msgspec.json.encode({"type": f"Event{number}", "padding": "x" * number * 100}).decode()
+            await connection.send([text[:20], text[20:40], text[40:]])
+        await connection.wait_closed()
+
+    async with connected(tell) as (_, heard, _):
+        await until(lambda: len(heard) == 50)
+    assert [event.type for event in heard] == [f"Event{number}" for number in range(50)]
+
+
+async def test_what_cannot_be_read_is_passed_over() -> None:
+    async def tell(connection: ServerConnection) -> None:
+        await connection.send("no JSON")
+        await connection.send('{"type": "StasisStart"}')
+        await connection.wait_closed()
+
+    async with connected(tell) as (_, heard, _):
+        await until(lambda: heard)
+    assert [event.type for event in heard] == ["StasisStart"]
+
+
+async def test_a_node_that_goes_silent_is_given_up_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "PING_AFTER_S", 0.1)
+    monkeypatch.setattr(links, "SILENT_S", 0.5)
+    monkeypatch.setattr(links, "TICK_S", 0.05)
+    stopped = asyncio.Event()
+
+    async def stop_reading(connection: ServerConnection) -> None:
+        connection.transport.pause_reading()
+        stopped.set()
+        await connection.wait_closed()
+
+    async with connected(stop_reading) as (link, _, _):
+        await stopped.wait()
+        asked = asyncio.create_task(link.ask("GET", "asterisk/info"))
+        async with asyncio.timeout(5):
+            await link.closed
+        with pytest.raises(EngineUnreachableError):
+            await asked
+
+
+async def test_our_own_absence_is_not_held_against_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "PING_AFTER_S", 0.1)
+    monkeypatch.setattr(links, "SILENT_S", 0.5)
+    monkeypatch.setattr(links, "TICK_S", 0.05)
+    async with connected(answer_everything) as (link, _, _):
+        await link.ask("GET", "asterisk/info")
+        # As a process that was stopped, or had no processor: its clock went on without it.
+        link._heard_at -= 5.0
+        link._tick_at -= 5.0
+        assert (await link.ask("GET", "asterisk/info")).status == 201
+        assert not link.closed.done()
+
+
+async def test_a_server_that_is_none_is_not_connected_to() -> None:
+    async def not_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"SIP/2.0 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(not_http, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        assert await connect(node_at(port), "td-app", nothing, answer_timeout_s=1.0) is None
+    assert await connect(node_at(port), "td-app", nothing, answer_timeout_s=1.0) is None
