@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from tests import factories
 from tests.desk import Desk
 from tests.fakes.clock import FakeClock
 from tests.fakes.dialling import until
 from tests.fakes.speakers import PlayedSpeaker, failing, sounding
 
 from tongdai.adapters.files import FileStorage
-from tongdai.domain import scripts
+from tongdai.domain import routing, scripts
 from tongdai.domain.campaigns import CampaignConfig
 from tongdai.domain.dialer.model import Line, Plan
 from tongdai.domain.dialer.speech import Speech as CampaignSpeech
@@ -248,6 +249,35 @@ async def test_the_next_calls_of_a_campaign_are_spoken_before_they_are_due(
     said = {text for _, text in one.asked}
     assert {"Chào", "mời", "nghe máy."} <= said
     assert not any("LanF" in text for text in said)
+
+
+async def test_what_callers_hear_is_spoken_before_anybody_calls(
+    db: Database, desk: Desk, tmp_path: Path
+) -> None:
+    one = PlayedSpeaker()
+    account = desk.owner.account_id
+    async with db.transaction() as tx:
+        script = await scripts.create_script(
+            tx,
+            account,
+            "answers",
+            {"start": "a", "steps": {"a": {"kind": "say", "text": "Xin chào, mời để lại lời nhắn."}}},
+        )
+        trunk = await factories.trunk(tx, account)
+        await tx.execute("UPDATE trunks SET engine = 'asterisk' WHERE id = %s", [trunk.id])
+        line = await factories.hotline(tx, account, trunk_id=trunk.id)
+        await routing.update_hotline(
+            tx, account, line.id, inbound_script_id=script.id, inbound_script_version=1
+        )
+
+    async def load(account_id: int, script_id: int, version: int) -> scripts.Script:
+        async with db.transaction() as tx:
+            return await scripts.load_version(tx, account_id, script_id, version)
+
+    async with booked(tmp_path, one=one) as book:
+        speech = CampaignSpeech(db, book, load)
+        async with running(speech.run):
+            await until(lambda: any("lời nhắn" in text for _, text in one.asked))
 
 
 async def test_a_campaign_on_lines_that_play_no_files_waits_for_no_voice(

@@ -106,7 +106,14 @@ class Recovery:
         for facts in legs:
             by_engine.setdefault(facts.engine, []).append(facts)
         for name, of_engine in by_engine.items():
-            await self._ask(name, of_engine, now)
+            try:
+                await self._ask(name, of_engine, now)
+            except DatabaseError:
+                raise
+            except Exception:
+                # What one engine says makes no sense: legs of others are not to wait for that.
+                log.exception("an engine could not be asked about legs", extra={"engine": name})
+                await self._keep_unknown(of_engine, now)
 
     async def _ask(self, name: str, legs: Sequence[LegFacts], now: datetime) -> None:
         """Hold a session for each leg before asking, so that no replayed event is missed."""
@@ -128,11 +135,16 @@ class Recovery:
             # Held but never asked about, they would not be strays and nobody would ask again.
             self._driver.forget(facts.leg_id for facts in held)
             raise
-        self._act_on(held, known, now)
+        await self._act_on(held, known, now)
 
-    def _act_on(self, legs: Sequence[LegFacts], known: Mapping[int, LegKnowledge], now: datetime) -> None:
+    async def _act_on(
+        self, legs: Sequence[LegFacts], known: Mapping[int, LegKnowledge], now: datetime
+    ) -> None:
+        untold = [facts for facts in legs if facts.leg_id not in known]
+        self._driver.forget(facts.leg_id for facts in untold)
+        await self._keep_unknown(untold, now)
         for facts in legs:
-            match known.get(facts.leg_id, LegKnowledge.FORGOTTEN):
+            match known.get(facts.leg_id):
                 case LegKnowledge.REPLAYED:
                     self._asked_at[facts.leg_id] = now
                 case LegKnowledge.NEVER_SEEN:

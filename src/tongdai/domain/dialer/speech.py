@@ -1,4 +1,4 @@
-"""What campaigns say is spoken before they dial over a node (`prompts.Preparer`)."""
+"""What is said over nodes is spoken before it is needed (`prompts.Preparer`): by campaigns, and to callers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from tongdai.domain import scripts
+from tongdai.domain.dialer.fleet import ASTERISK
 from tongdai.domain.dialer.model import Plan
 from tongdai.domain.dialer.store import planning as store
 from tongdai.domain.live import LegFacts
@@ -15,7 +16,7 @@ from tongdai.domain.prompts.preparing import Preparer, Prompts
 from tongdai.domain.prompts.sounds import SoundBook
 from tongdai.domain.scripts.spoken import constant_items, says_fields, spoken_items
 from tongdai.kit.db import Database
-from tongdai.kit.running import cancel_all
+from tongdai.kit.running import cancel_all, keep_going
 from tongdai.ports.speech import SpeechFailedError
 
 log = logging.getLogger(__name__)
@@ -23,16 +24,20 @@ log = logging.getLogger(__name__)
 LOOK_AHEAD = 500
 """Calls of a campaign whose contacts' own words are spoken before they are due."""
 
+ANSWERING_LOOK_S = 20.0
+"""Seconds between looks at which scripts answer hotlines."""
+
 Script = Callable[[int, int, int], Awaitable[scripts.Script]]
 """(account, script, version) -> script."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """What a campaign says, as far as it is the campaign's."""
+    """What a campaign says, as far as it is the campaign's; or what a script says to callers."""
 
     account_id: int
     campaign_id: int
+    """0: the script answers a hotline."""
     script_id: int
     script_version: int
     announcement: str = field(repr=False)
@@ -53,11 +58,22 @@ class Speech:
 
     async def run(self) -> None:
         await self._book.start()
+        answering = asyncio.create_task(keep_going("answering scripts", self._keep_answering))
         try:
             await self._preparer.run()
         finally:
-            await cancel_all(list(self._warming))
+            await cancel_all([answering, *self._warming])
             await self._book.stop()
+
+    async def _keep_answering(self) -> None:
+        """Have at hand what callers will hear. Nobody waits for it: who calls is answered in any case."""
+        while True:
+            async with self._db.transaction() as tx:
+                found = await store.answering_scripts(tx, ASTERISK)
+            for account_id, script_id, version in found:
+                answering = Spoken(account_id, 0, script_id, version, scripts.RECORD_ANNOUNCEMENT)
+                self._preparer.ready(answering)
+            await asyncio.sleep(ANSWERING_LOOK_S)
 
     def why_not(self, plan: Plan) -> str | None:
         """Why a campaign may not speak yet; None: it may, or its engines need no sound."""
@@ -75,6 +91,8 @@ class Speech:
 
     def warm(self, facts: LegFacts, script: scripts.Script) -> None:
         """While it rings, have at hand what is said to this person: they may have been imported just now."""
+        if not says_fields(script):
+            return
         items = spoken_items(script, facts.fields, _texts(facts.config.announcement))
         task = asyncio.create_task(self._warm(facts.leg_id, items))
         self._warming.add(task)
@@ -91,7 +109,7 @@ class Speech:
 
     async def _upcoming(self, spoken: Spoken) -> Sequence[tuple[int, Prompts]] | None:
         script = await self._script_of(spoken)
-        if not says_fields(script):
+        if spoken.campaign_id == 0 or not says_fields(script):
             return None
         async with self._db.transaction() as tx:
             calls = await store.next_fields(tx, spoken.campaign_id, self._look_ahead)

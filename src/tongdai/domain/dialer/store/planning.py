@@ -41,6 +41,13 @@ WHERE q.campaign_id = %s AND q.state = 'queued' AND (q.due_at, q.id) >= (c.floor
 ORDER BY q.due_at, q.id LIMIT %s
 """
 
+# The scripts that answer calls over one engine's trunks. There are as many hotlines as somebody has numbers.
+ANSWERING: Sql = """
+SELECT DISTINCT h.account_id, h.inbound_script_id, h.inbound_script_version
+FROM hotlines h JOIN trunks t ON t.id = h.trunk_id
+WHERE h.inbound_script_id IS NOT NULL AND h.enabled AND t.enabled AND t.engine = %s
+"""
+
 # The lines of all hotlines that running campaigns name, whether enabled or not.
 LINES: Sql = """
 SELECT h.id AS hotline_id, h.trunk_id, t.engine, h.number, h.network, t.dial_format, t.presented_format,
@@ -161,6 +168,11 @@ async def lines(tx: Tx, hotline_ids: Iterable[int]) -> dict[int, LineRow]:
 async def next_fields(tx: Tx, campaign_id: int, most: int) -> list[tuple[int, dict[str, Any]]]:
     """(call, its contact's fields) of the calls that are due next, in that order."""
     return await (await tx.execute(NEXT_FIELDS, [campaign_id, most])).fetchall()
+
+
+async def answering_scripts(tx: Tx, engine: str) -> list[tuple[int, int, int]]:
+    """(account, script, version) of each script that answers calls."""
+    return await (await tx.execute(ANSWERING, [engine])).fetchall()
 
 
 async def served_networks(tx: Tx, account_ids: Iterable[int]) -> dict[int, frozenset[str] | None]:
