@@ -1,20 +1,30 @@
-"""What happens to transferred calls while no client listens, and what whoever takes them over makes of it."""
+"""Calls on which something is missing: a client that listens, a trunk that can be read, a prompt."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 
 import pytest
+from psycopg import OperationalError
 from tests.fakes.dialling import until
 from tests.fakes.ear import Ear, hearing
+from tests.fakes.one_trunk import Tones, Trunks
 from tests.fakes.real_calls import TRUNK, Lab, new_leg, real_lab, ref, request
 
+from tongdai.adapters.asterisk.engine import AsteriskEngine
+from tongdai.ports.sip import SipTrunk
+from tongdai.ports.speech import Sound
 from tongdai.ports.telephony import (
     Answered,
+    AudioClip,
+    EndCause,
     EngineBack,
     EngineGone,
     HangUp,
     LegKnowledge,
+    Play,
+    PromptItem,
     Transfer,
     TransferEnded,
     TransferLeg,
@@ -36,10 +46,10 @@ def healthy(lab: Lab) -> Iterator[None]:
     lab.asterisk.cli("channel request hangup all")
 
 
-def to(kind: str, phone: int) -> Transfer:
+def to(kind: str, phone: int, *, trunk: int = TRUNK) -> Transfer:
     """To a telephone of that kind."""
     target = f"0912345{kind}"
-    return Transfer(7, target, 20.0, legs=(TransferLeg(phone, TRUNK, target, str(phone), 60.0),))
+    return Transfer(7, target, 20.0, legs=(TransferLeg(phone, trunk, target, str(phone), 60.0),))
 
 
 def up(lab: Lab) -> int:
@@ -86,3 +96,45 @@ async def test_a_phone_that_was_answered_before_its_call_was_taken_over_is_conne
         await lab.released()
     assert isinstance(told, TransferEnded)
     assert (told.connected, told.leg_id_connected) == (True, phone)
+
+
+class _Unreadable(Trunks):
+    """Whose database is away when a trunk is asked for that nobody asked for before."""
+
+    async def trunk(self, trunk_id: int) -> SipTrunk:
+        if trunk_id not in self.by_id:
+            raise OperationalError("the connection is lost")
+        return await super().trunk(trunk_id)
+
+
+async def test_a_transfer_over_a_trunk_that_cannot_be_read_fails_at_once(lab: Lab) -> None:
+    leg = new_leg()
+    async with hearing(lab.client(trunks=_Unreadable(lab.phone.sip_trunk(TRUNK)))) as ear:
+        await ear.engine.originate(request("001", leg))
+        await ear.until_heard(leg, Answered)
+        await ear.command(leg, to("001", new_leg(), trunk=TRUNK + 1))
+        async with asyncio.timeout(5.0):
+            told = await ear.until_heard(leg, TransferEnded)
+        await ear.command(leg, HangUp())
+        await ear.until_ended(leg)
+    assert isinstance(told, TransferEnded)
+    assert not told.connected
+
+
+class _FullDisk(Tones):
+    async def sounds(self, items: Sequence[PromptItem]) -> Sequence[Sound]:
+        raise OSError("no space left on device")
+
+
+async def test_a_call_whose_prompts_cannot_be_written_ends_and_is_not_silent(lab: Lab) -> None:
+    leg = new_leg()
+    engine = AsteriskEngine(
+        lab.asterisk.node, Trunks(lab.phone.sip_trunk(TRUNK)), _FullDisk(lab.asterisk.sounds)
+    )
+    async with hearing(engine) as ear:
+        await engine.originate(request("001", leg))
+        await ear.until_heard(leg, Answered)
+        await ear.command(leg, Play(1, (AudioClip("clip", 1.0),)))
+        async with asyncio.timeout(5.0):
+            ended = await ear.until_ended(leg)
+    assert (ended.cause, ended.answered_at is not None) == (EndCause.FAILURE, True)

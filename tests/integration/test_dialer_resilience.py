@@ -125,6 +125,49 @@ async def test_another_dialer_takes_over_what_a_dead_one_was_driving(desk: Desk)
     assert await desk.live() == []
 
 
+async def test_a_leg_that_an_engine_makes_no_sense_of_stays_unknown_and_is_in_no_other_legs_way(
+    desk: Desk,
+) -> None:
+    campaign = await desk.campaign()
+    first = PlayedEngine(silent)
+    async with dialing(desk.db, desk.keyring, {"sandbox": first}):
+        odd, plain = await desk.give(campaign, "0912345678", "0912345679")
+        await until(lambda: len(first.dialled) == 2)
+    [(odd_leg,)] = await rows(desk.db, "SELECT id FROM legs WHERE call_id = %s AND state <> 'ended'", odd)
+
+    class Confused(Replaying):
+        async def adopt(self, legs: Sequence[LegRef]) -> dict[int, LegKnowledge]:
+            self.knows = LegKnowledge.REPLAYED
+            return await super().adopt([leg for leg in legs if leg.leg_id != odd_leg])
+
+    async with dialing(desk.db, desk.keyring, {"sandbox": Confused()}):
+        assert (await desk.done(plain))["outcome"] == "answered"
+
+        async def unknown() -> bool:
+            return (await rows(desk.db, "SELECT state FROM legs WHERE id = %s", odd_leg)) == [("unknown",)]
+
+        await eventually(unknown)
+
+
+async def test_an_engine_that_talks_no_sense_is_in_no_other_engines_way(desk: Desk) -> None:
+    campaign = await desk.campaign()
+    first = PlayedEngine(silent)
+    async with dialing(desk.db, desk.keyring, {"sandbox": first}):
+        odd, plain = await desk.give(campaign, "0912345678", "0912345679")
+        await until(lambda: len(first.dialled) == 2)
+    await rows(desk.db, "UPDATE legs SET engine = 'odd' WHERE call_id = %s RETURNING id", odd)
+    assert len(await rows(desk.db, "SELECT FROM legs WHERE engine = 'odd' AND state <> 'ended'")) == 1
+
+    class Odd(PlayedEngine):
+        async def adopt(self, legs: Sequence[LegRef]) -> dict[int, LegKnowledge]:
+            raise KeyError("creationtime")
+
+    sane = Replaying()
+    sane.knows = LegKnowledge.REPLAYED
+    async with dialing(desk.db, desk.keyring, {"odd": Odd(), "sandbox": sane}):
+        assert (await desk.done(plain))["outcome"] == "answered"
+
+
 async def test_legs_of_a_dialer_that_was_cut_off_for_a_moment_and_died_later_are_adopted(desk: Desk) -> None:
     """Another dialer found it dead while it was cut off. That must not be what is known of it for ever."""
     campaign = await desk.campaign()

@@ -393,7 +393,8 @@ class Engine(Protocol):
 
     async def adopt(self, legs: Sequence[LegRef]) -> dict[int, LegKnowledge]:
         """Take over legs that another client originated, and say what is known of each. The earlier client
-        hears nothing more of them. Raises EngineUnreachableError."""
+        hears nothing more of them. A leg of which nothing is said could not be asked about: it stays unknown.
+        Raises EngineUnreachableError."""
         ...
 
 

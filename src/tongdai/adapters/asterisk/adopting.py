@@ -8,6 +8,7 @@ id is taken by a channel that dials nobody, so that a request which is still on 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ from tongdai.ports.telephony import (
 
 if TYPE_CHECKING:
     from tongdai.adapters.asterisk.engine import AsteriskEngine
+
+logger = logging.getLogger(__name__)
 
 TAKEN_LOOK_S = 5.0
 """Between two looks whether an application that was taken over is still needed."""
@@ -79,7 +82,10 @@ class _Waiting:
 
 
 async def adopt(engine: AsteriskEngine, refs: Sequence[LegRef]) -> dict[int, LegKnowledge]:
-    """Raises EngineUnreachableError; what was adopted until then is told all the same."""
+    """What is known of each; a leg about which no sense can be made is left out, and is in no other's way.
+
+    Raises EngineUnreachableError; what was adopted until then is told all the same.
+    """
     await _take_applications(engine, {ref.channel or channel_of(ref.leg_id) for ref in refs})
     up_since = await _up_since(engine)
     places = asyncio.Semaphore(_AT_ONCE)
@@ -88,8 +94,16 @@ async def adopt(engine: AsteriskEngine, refs: Sequence[LegRef]) -> dict[int, Leg
         async with places:
             return await _adopt_one(engine, ref, up_since)
 
-    known = await asyncio.gather(*(one(ref) for ref in refs))
-    return {ref.leg_id: knowledge for ref, knowledge in zip(refs, known, strict=True)}
+    answers = await asyncio.gather(*(one(ref) for ref in refs), return_exceptions=True)
+    known: dict[int, LegKnowledge] = {}
+    for ref, answer in zip(refs, answers, strict=True):
+        if isinstance(answer, LegKnowledge):
+            known[ref.leg_id] = answer
+        else:
+            logger.warning("a leg cannot be adopted", extra={"leg": ref.leg_id}, exc_info=answer)
+            if not engine.reachable:
+                raise EngineUnreachableError("the connection was lost")
+    return known
 
 
 async def has_calls(engine: AsteriskEngine, app: str) -> bool:

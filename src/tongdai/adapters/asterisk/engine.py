@@ -356,7 +356,11 @@ class AsteriskEngine:
             return
         watcher = self._watchers.get(name)
         if watcher is not None:
-            watcher.on_heard(heard)
+            try:
+                watcher.on_heard(heard)
+            except Exception:
+                # One call that cannot be followed must not cost the connection, and all others with it.
+                logger.exception("an event cannot be followed", extra={"node": self.node.id, "of": name})
 
     def _on_heard(self, heard: Heard) -> None:
         if heard.type == "ApplicationReplaced":

@@ -137,6 +137,10 @@ class Leg:
         if self._told_answer or self.journal.inbound:
             return
         if heard.args and heard.args[0] == "amd":
+            if self.journal.answered_at is None:
+                # Whoever had it listen for a machine died before that was noted.
+                self.journal.answered_at = self.at()
+                self.limit_to(self.journal.max_s)
             self.tell_answer(detected(heard.args[1] if heard.args[1:] else ""))
         elif self.journal.answered_at is None:
             self.answer(self.at())
@@ -350,6 +354,11 @@ class Leg:
             sounds = await self._wire.sounds.sounds(play.items)
         except SpeechFailedError as error:
             logger.error("a prompt cannot be spoken: %s", error.reason, extra={"leg": self.leg_id})
+            self.fail()
+            return
+        except Exception:
+            # A full disk, say. A person who hears nothing is not to be kept on the line.
+            logger.exception("a prompt cannot be spoken", extra={"leg": self.leg_id})
             self.fail()
             return
         finally:

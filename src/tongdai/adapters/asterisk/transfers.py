@@ -72,6 +72,10 @@ class Switch:
             self._phone_gone(phone.leg_id)
         except EngineUnreachableError:
             logger.warning("whether a phone was rung is unknown", extra={"leg": phone.leg_id})
+        except Exception:
+            # Its trunk cannot be read, say. Who waits for it is not to wait for ever.
+            logger.exception("a phone cannot be rung", extra={"leg": phone.leg_id})
+            self._phone_gone(phone.leg_id)
         else:
             if not reply.ok:
                 self._phone_gone(phone.leg_id)

@@ -140,9 +140,6 @@ class Recovery:
     async def _act_on(
         self, legs: Sequence[LegFacts], known: Mapping[int, LegKnowledge], now: datetime
     ) -> None:
-        untold = [facts for facts in legs if facts.leg_id not in known]
-        self._driver.forget(facts.leg_id for facts in untold)
-        await self._keep_unknown(untold, now)
         for facts in legs:
             match known.get(facts.leg_id):
                 case LegKnowledge.REPLAYED:
@@ -152,6 +149,9 @@ class Recovery:
                 case LegKnowledge.FORGOTTEN:
                     # Reconciled: it is not up any more, and nobody will ever say how it ended.
                     self._driver.lose(facts)
+                case None:
+                    self._driver.forget([facts.leg_id])
+        await self._keep_unknown([facts for facts in legs if facts.leg_id not in known], now)
 
     async def _hold(self, facts: LegFacts) -> bool:
         """False: it cannot be driven (its script or its secret cannot be read), so it stays unknown."""

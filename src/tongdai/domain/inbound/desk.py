@@ -18,7 +18,7 @@ from typing import TypeGuard
 
 from tongdai.domain.inbound.driving import LAST_ORDINAL, Driving, LoadScript
 from tongdai.domain.inbound.ender import Ender
-from tongdai.domain.inbound.model import Arrival, InboundFacts, Rules, Taken, node_of
+from tongdai.domain.inbound.model import Arrival, InboundFacts, Rules, Taken, kept_text, node_of
 from tongdai.domain.inbound.service import take
 from tongdai.domain.inbound.session import InboundSession
 from tongdai.domain.inbound.store import keeping as store
@@ -169,6 +169,11 @@ class Desk:
         async with self._room, self._db.transaction() as tx:
             taken = await take(tx, arrival, station.keeper_id, self._config.rules)
         if taken.facts is None:
+            if not taken.known:
+                told = {"engine": station.name, "trunk": call.trunk_id, "called": kept_text(call.called)}
+                log.warning(
+                    "a call came in for a number that is no hotline of its trunk's account", extra=told
+                )
             await station.engine.refuse(call.channel, _refusal(taken))
             return
         facts = taken.facts
@@ -328,9 +333,10 @@ class Desk:
                 self._driving.let_go(facts.leg_id)
             raise
         for facts in held:
-            await self._act_on(facts, known.get(facts.leg_id, LegKnowledge.FORGOTTEN))
+            await self._act_on(facts, known.get(facts.leg_id))
 
-    async def _act_on(self, facts: InboundFacts, knowledge: LegKnowledge) -> None:
+    async def _act_on(self, facts: InboundFacts, knowledge: LegKnowledge | None) -> None:
+        """None: it could not be asked about, and will be again."""
         held = self._driving.get(facts.leg_id)
         if held is None:
             return
@@ -338,6 +344,9 @@ class Desk:
             await self._driving.begin(held)
             return
         self._driving.let_go(facts.leg_id)
+        if knowledge is None:
+            await self._mark_unknown([facts.leg_id])
+            return
         never = knowledge is LegKnowledge.NEVER_SEEN
         self._ender.put(held.session.given_up() if never else held.session.lost())
 

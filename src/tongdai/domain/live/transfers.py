@@ -92,7 +92,10 @@ class Transfers:
         except DatabaseError:
             # Should it have been committed after all, it is freed when the engine says that it is over.
             log.warning("a transfer rings nobody", extra={"leg": leg_id}, exc_info=True)
-            return replace(transfer, legs=())
+        except Exception:
+            # Whatever it was: the person who waits for it hears the fallback, and not silence.
+            log.exception("a transfer cannot be made", extra={"leg": leg_id})
+        return replace(transfer, legs=())
 
     async def over(self, leg_id: int, told: TransferEnded) -> None:
         """Free and settle what the transfer held. What fails here is made good when the leg ends."""
