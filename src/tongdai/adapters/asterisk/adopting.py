@@ -71,7 +71,7 @@ class _End:
     journal: str
 
 
-class _Waiting:
+class Waiting:
     """Keeps what is heard of a leg until it is known how far the leg is."""
 
     def __init__(self) -> None:
@@ -148,7 +148,7 @@ async def _adopt_one(engine: AsteriskEngine, ref: LegRef, up_since: float) -> Le
         held.write_journal()
         held.forget()
     for _ in range(2):
-        waiting = _Waiting()
+        waiting = Waiting()
         there = await _channel(engine, channel, waiting)
         if there is not None and not _is_tombstone(there):
             return await _resume(engine, ref.leg_id, there, waiting)
@@ -198,7 +198,7 @@ def _is_tombstone(channel: Channel) -> bool:
     return channel.name.startswith("Local/")
 
 
-async def _resume(engine: AsteriskEngine, leg_id: int, channel: Channel, waiting: _Waiting) -> LegKnowledge:
+async def _resume(engine: AsteriskEngine, leg_id: int, channel: Channel, waiting: Waiting) -> LegKnowledge:
     if engine.watcher(channel.id) is not waiting:
         # A phone that a leg of this engine rings: that leg drives it.
         return LegKnowledge.REPLAYED
@@ -215,9 +215,15 @@ async def _resume(engine: AsteriskEngine, leg_id: int, channel: Channel, waiting
     for event in list(journal.events):
         engine.tell(event)
     resume(leg, engine, facts)
+    hand_on(engine, waiting)
+    return LegKnowledge.REPLAYED
+
+
+def hand_on(engine: AsteriskEngine, waiting: Waiting) -> None:
+    """What was heard meanwhile goes to whom it concerns by now. For the rest nobody waits any more."""
+    engine.unwatch_all_of(waiting)
     for heard in waiting.heard:
         engine.hear(heard)
-    return LegKnowledge.REPLAYED
 
 
 async def _journal_text(engine: AsteriskEngine, leg_id: int, channel: str) -> str:
@@ -230,7 +236,7 @@ async def _journal_text(engine: AsteriskEngine, leg_id: int, channel: str) -> st
     return text or await _variable(engine, channel, FIRST_VARIABLE)
 
 
-async def _facts(engine: AsteriskEngine, journal: Journal, channel: Channel, waiting: _Waiting) -> Facts:
+async def _facts(engine: AsteriskEngine, journal: Journal, channel: Channel, waiting: Waiting) -> Facts:
     """What Asterisk shows of a leg; what it says meanwhile is kept by `waiting`."""
     name = channel_of(journal.leg_id)
     plays, recordings = set(), set()

@@ -292,6 +292,10 @@ class AsteriskEngine:
     def unwatch(self, name: str) -> None:
         self._watchers.pop(name, None)
 
+    def unwatch_all_of(self, watcher: Watcher) -> None:
+        for name in [name for name, one in self._watchers.items() if one is watcher]:
+            del self._watchers[name]
+
     def watcher(self, name: str) -> Watcher | None:
         return self._watchers.get(name)
 
