@@ -131,7 +131,7 @@ async def test_many_transfers_at_once_keep_within_the_trunk(
     campaign = await real.campaign(talk(TALKS, RINGS_OUT), channels=12, cps=20, config=CONFIG)
     await rows(desk.db, "UPDATE limits SET max_channels = 6 WHERE kind = 'campaign' RETURNING 1")
     async with real.dialing(3):
-        calls = await real.give(campaign, 30)
+        calls = await real.give(campaign, 18)
 
         async def all_done() -> bool:
             return await desk.all_done()
