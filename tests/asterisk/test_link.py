@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import msgspec
 import pytest
 from tests.fakes.dialling import until
+from tests.fakes.one_trunk import Tones, Trunks
 from websockets.asyncio.server import Server, ServerConnection, serve
 
 from tongdai.adapters.asterisk import link as links
+from tongdai.adapters.asterisk.engine import AsteriskEngine
 from tongdai.adapters.asterisk.heard import Heard
 from tongdai.adapters.asterisk.link import Link, connect
 from tongdai.ports.sip import AsteriskNode
@@ -150,3 +153,26 @@ async def test_a_server_that_is_none_is_not_connected_to() -> None:
         port = server.sockets[0].getsockname()[1]
         assert await connect(node_at(port), "td-app", nothing, answer_timeout_s=1.0) is None
     assert await connect(node_at(port), "td-app", nothing, answer_timeout_s=1.0) is None
+
+
+async def test_a_client_whose_application_is_taken_while_it_connects_begins_under_another_name() -> None:
+    """It would hear nothing of its calls otherwise, and believe that it does."""
+    names: list[str] = []
+
+    async def play(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        names.append(connection.request.path.partition("app=")[2])
+        if len(names) == 1:
+            await connection.send(b'{"type": "ApplicationReplaced"}', text=True)
+        await answer_everything(connection)
+
+    async with serve(play, "127.0.0.1", 0, compression=None) as server:
+        (port,) = (one.getsockname()[1] for one in server.sockets)
+        engine = AsteriskEngine(node_at(port), Trunks(), Tones(Path("/nowhere")))
+        await engine.start()
+        try:
+            await until(lambda: engine.reachable)
+            assert names == [names[0], engine.app]
+            assert engine.app != names[0]
+        finally:
+            await engine.stop()

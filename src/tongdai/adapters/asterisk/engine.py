@@ -424,11 +424,15 @@ class AsteriskEngine:
 
     async def _connect(self) -> Link | None:
         """A connection whose application Asterisk lists, or None."""
+        if self._replaced:
+            self.app = new_app()
+            self._replaced = False
         link = await connect(self.node, self.app, self._on_heard, answer_timeout_s=self.answer_timeout_s)
         if link is None:
             return None
         try:
-            if await listed(link):
+            # Somebody may have taken the application meanwhile: it is listed, and theirs.
+            if await listed(link) and not self._replaced:
                 return link
         except EngineUnreachableError:
             return None
@@ -441,7 +445,6 @@ class AsteriskEngine:
     def _begin(self, link: Link) -> None:
         link.before_write = self._write_journals
         self._link = link
-        self._replaced = False
         self.provisioner = Provisioner(self._ask_node, self._book)
         self.tell(EngineBack())
         self._incoming.connected()
@@ -462,8 +465,6 @@ class AsteriskEngine:
             task.cancel()
         for keeper in list(self._keepers):
             keeper.cancel()
-        if self._replaced:
-            self.app = new_app()
         self.tell(EngineGone())
 
 
