@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from tests.asterisk.test_provision import NODE, Book, Client, trunk_to
+from tests.asterisk.test_provision import NODE, Book, Client, client_on, trunk_to
 from tests.fakes.asterisk import AsteriskInstance, free_port
-from tests.fakes.sippeer import WAIT_S, sip_peer
+from tests.fakes.sippeer import sip_peer
 
-from tongdai.adapters.asterisk.link import connect
 from tongdai.cli import cli
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asterisk]
@@ -70,10 +69,9 @@ def book() -> Book:
 
 @pytest.fixture
 async def client(existing: AsteriskInstance, book: Book) -> AsyncIterator[Client]:
-    link = await connect(existing.direct, "td-in", answer_timeout_s=WAIT_S)
-    assert link is not None
-    yield Client(link, book)
-    link.close()
+    made = await client_on(existing, book)
+    yield made
+    made.link.close()
 
 
 async def test_its_own_work_is_there_as_before(existing: AsteriskInstance) -> None:

@@ -62,11 +62,10 @@ class Book:
 class Client:
     """A connection to the node with what it pushes and hears."""
 
-    def __init__(self, link: Link, book: TrunkBook) -> None:
+    def __init__(self, link: Link, book: TrunkBook, heard: asyncio.Queue[Heard]) -> None:
         self.link = link
         self.pushing = Provisioner(link.ask, book)
-        self.heard: asyncio.Queue[Heard] = asyncio.Queue()
-        link.on_heard = self.heard.put_nowait
+        self.heard = heard
 
     async def dial(self, trunk_id: int, number: str, channel: str) -> None:
         trunk = await self.pushing.ensure(trunk_id)
@@ -83,6 +82,14 @@ class Client:
                     return heard
 
 
+async def client_on(asterisk: AsteriskInstance, book: TrunkBook) -> Client:
+    """One that hears calls that come in."""
+    heard: asyncio.Queue[Heard] = asyncio.Queue()
+    link = await connect(asterisk.direct, "td-in", heard.put_nowait, answer_timeout_s=WAIT_S)
+    assert link is not None
+    return Client(link, book, heard)
+
+
 @pytest.fixture
 def book() -> Book:
     return Book()
@@ -91,11 +98,10 @@ def book() -> Book:
 @pytest.fixture
 async def client(asterisk: AsteriskInstance, book: Book) -> AsyncIterator[Client]:
     """It hears calls that come in. What it pushed is gone afterwards."""
-    link = await connect(asterisk.direct, "td-in", answer_timeout_s=WAIT_S)
-    assert link is not None
-    yield Client(link, book)
-    link.close()
-    link = await connect(asterisk.direct, "tidying", answer_timeout_s=WAIT_S)
+    made = await client_on(asterisk, book)
+    yield made
+    made.link.close()
+    link = await connect(asterisk.direct, "tidying", lambda _: None, answer_timeout_s=WAIT_S)
     assert link is not None
     for trunk_id in list(book.known):
         for kind in ("registration", "identify", "endpoint", "auth"):
@@ -269,6 +275,32 @@ async def test_a_call_comes_in_from_the_carriers_address_alone(
     async with sip_peer(host="127.0.0.2") as elsewhere:
         refused = await elsewhere.call(node, f"sip:02473001234@127.0.0.1:{node[1]}", caller="td10")
         assert await refused.status() == 401
+
+
+@pytest.mark.parametrize("pushes", [1, 2, 3, 4])
+async def test_who_calls_is_told_however_often_the_trunk_was_pushed(
+    client: Client, book: Book, asterisk: AsteriskInstance, peer: Peer, pushes: int
+) -> None:
+    """Asterisk writes the caller id of an endpoint that has none as `<unknown>`, reads that back as a number
+    when the endpoint is updated, and would have it in the place of every caller's."""
+    node = ("127.0.0.1", asterisk.sip_port)
+    for _ in range(pushes):
+        book.set(trunk_to(peer, 13))
+        await client.pushing.keep_once(NODE)
+
+    calling = await peer.call(node, f"sip:02473001234@127.0.0.1:{node[1]}", caller="0912345678")
+
+    started = await client.event("StasisStart")
+    assert started.channel is not None
+    assert started.channel.caller is not None
+    assert started.channel.caller.number == "0912345678"
+    await client.link.ask("DELETE", f"channels/{started.channel.id}")
+    await calling.status()
+    await client.dial(13, "0912345678", "out-13")
+    [invite] = peer.requests("INVITE")
+    assert invite.headers["from"].startswith("<sip:0241234567@")
+    assert invite.headers["p-asserted-identity"].startswith("<sip:0241234567@")
+    assert "<sip:0912345678@" in invite.headers["to"]
 
 
 async def test_a_call_that_nobody_hears_may_be_sent_to_another_node(
@@ -568,14 +600,12 @@ async def test_after_a_restart_of_the_node_everything_is_there_again(
         book.set(trunk_to(peer, 29, username="khach", password=PASSWORD, register=True))
         for _ in range(2):
             peer.registered.clear()
-            link = await connect(asterisk.direct, "td-in", answer_timeout_s=WAIT_S)
-            assert link is not None
-            client = Client(link, book)
+            client = await client_on(asterisk, book)
             await client.pushing.keep_once(NODE)
             await peer.until(lambda: peer.registered)
             await client.dial(29, "0912345678", "out-29")
             assert (await client.event("ChannelDestroyed")).tech_cause == 486
-            link.abort()
+            client.link.abort()
             asterisk.kill()
             asterisk.start()
 

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 from tests import factories
-from tests.asterisk.test_provision import Client
+from tests.asterisk.test_provision import Client, client_on
 from tests.fakes.asterisk import AsteriskInstance
 from tests.fakes.sippeer import WAIT_S, Peer, sip_peer
 
-from tongdai.adapters.asterisk.link import connect
 from tongdai.domain import routing
 from tongdai.domain.routing import SipSettings, Trunk, TrunkBookOfDatabase
 from tongdai.kit.crypto import Keyring
@@ -53,14 +52,12 @@ async def client(
     db: Database, keyring: Keyring, asterisk: AsteriskInstance, node_id: int
 ) -> AsyncIterator[Client]:
     """A keeper that hears calls."""
-    link = await connect(asterisk.direct, "td-in", answer_timeout_s=WAIT_S)
-    assert link is not None
-    made = Client(link, TrunkBookOfDatabase(db, keyring))
+    made = await client_on(asterisk, TrunkBookOfDatabase(db, keyring))
     keeping = asyncio.create_task(made.pushing.keep(node_id))
     yield made
     keeping.cancel()
     await asyncio.gather(keeping, return_exceptions=True)
-    link.close()
+    made.link.close()
 
 
 async def _create(db: Database, keyring: Keyring, peer: Peer, **more: Any) -> Trunk:

@@ -81,6 +81,9 @@ def endpoint(trunk: SipTrunk) -> Fields:
         # The other side may not send our calls elsewhere.
         "allow_transfer": "false",
         "allow_subscribe": "false",
+        # A name and no number. Without either, an update takes `<unknown>` for a number, which then stands in
+        # the place of every caller's.
+        "callerid": "tongdai",
     }
 
 
