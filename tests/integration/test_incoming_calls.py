@@ -251,7 +251,7 @@ async def test_a_full_hotline_is_busy_and_its_channel_is_not_taken_twice(
 
 
 async def test_a_number_that_is_nobodys_is_told_so_and_leaves_no_call(
-    db: Database, keyring: Keyring, carrier: CarrierProcess
+    db: Database, keyring: Keyring, carrier: CarrierProcess, caplog: pytest.LogCaptureFixture
 ) -> None:
     one = await shop(db, await account(db), GREETING)
     async with open_for_calls(db, keyring, carrier) as phone:
@@ -260,6 +260,9 @@ async def test_a_number_that_is_nobodys_is_told_so_and_leaves_no_call(
         await one.ended()
     assert [line.cause for line in carrier.lines() if line.event == "REJECT"] == ["unallocated"]
     assert len(await one.calls()) == 1
+    [told] = [vars(record) for record in caplog.records if "no hotline" in record.message]
+    assert (told["trunk"], told["called"]) == (one.trunk.id, "02473009999")
+    assert PATIENT not in str(told), "who called is in no log"
 
 
 @pytest.mark.parametrize(
