@@ -117,7 +117,7 @@ class Listener:
 
     async def told(self) -> Any:
         """What it has seen; it ends with that."""
-        told, _ = await self.process.communicate()
+        told, _ = await self.process.communicate(b"")
         return msgspec.json.decode(told)
 
 
