@@ -27,6 +27,7 @@ from tongdai.domain import accounts
 from tongdai.settings import Settings
 
 URL = "http://tests"
+HOTLINE = "02473001234"
 LONGEST_S = 60.0
 """In which all calls of a test have ended, on a machine that is busy with others."""
 
@@ -64,7 +65,7 @@ class RealPlatform:
         body = {"name": name, "engine": "asterisk", "max_channels": 60, "max_cps": 50, "sip": dict(sip)}
         return await self.owner.made("/trunks", body | more)
 
-    async def hotline(self, trunk_id: int, number: str = "02473001234", **more: Any) -> int:
+    async def hotline(self, trunk_id: int, number: str = HOTLINE, **more: Any) -> int:
         made = await self.owner.made("/hotlines", {"number": number, "trunk_id": trunk_id} | more)
         return int(made["id"])
 
@@ -166,14 +167,16 @@ async def _running(run: Callable[[asyncio.Event], Awaitable[None]]) -> AsyncIter
 
 
 @asynccontextmanager
-async def real_platform(database_url: str, folder: Path, asterisk: AsteriskInstance) -> AsyncIterator[RealPlatform]:
-    """With its API; sounds lie where the node finds them."""
+async def real_platform(
+    database_url: str, folder: Path, asterisk: AsteriskInstance
+) -> AsyncIterator[RealPlatform]:
+    """With its API. Its sounds are in a folder of its own, where the node finds them."""
     settings = Settings(
         secret_key=base64.b64encode(factories.MASTER_KEY).decode(),
         database_url=database_url,
         database_pool_size=6,
         data_dir=str(folder),
-        sounds_dir=str(asterisk.sounds),
+        sounds_dir=str(asterisk.sounds / folder.name),
         dialer_end_margin_s=1.0,
         webhooks_allow_private=True,
         public_url=URL,
