@@ -52,7 +52,7 @@ async def ended(services: Services, hotline: dict[str, Any], **how: Any) -> None
         taken = await inbound.take(tx, arrival, 1, Rules())
         assert taken.facts is not None
         values: dict[str, Any] = {"kind": Kind.MISSCALL, "disposition": Disposition.CANCEL, "answered": False}
-        result = InboundResult(facts=taken.facts, ring_s=3.5, **(values | how))
+        result = InboundResult(facts=taken.facts, ring_s=3.51, **(values | how))
         await inbound.end_calls(tx, [result], services.clock.now())
 
 
@@ -155,7 +155,7 @@ async def test_a_call_is_shown_from_its_first_ring_to_its_end(owner: Api, servic
         "state": "ended",
         "kind": "CALLIN",
         "disposition": "ANSWER",
-        "ring_s": 3.5,
+        "ring_s": 3.51,
         "duration_s": 65,
         "billable_s": 65,
         "key_press": "2 (6)",

@@ -11,11 +11,12 @@ from psycopg.rows import class_row, dict_row
 from tongdai.domain.inbound.model import IncomingCall, IncomingFilter
 from tongdai.kit.db import Sql, Tx
 
+# By way of numeric: as a double, the real 3.51 is 3.509999990463257.
 _COLUMNS: Sql = """
     i.id, i.account_id, i.hotline_id, h.number AS hotline, i.trunk_id, i.leg_id, i.caller, i.caller_given,
     i.called_given, i.state, i.came_at, i.answered_at, i.ended_at, i.kind, i.disposition,
-    i.ring_s::float8 AS ring_s, i.duration_s, i.billable_s, i.key_press, i.timeline, i.answers, i.end_code,
-    i.transfers, i.campaign_call_id, i.campaign_id"""
+    i.ring_s::numeric::float8 AS ring_s, i.duration_s, i.billable_s, i.key_press, i.timeline, i.answers,
+    i.end_code, i.transfers, i.campaign_call_id, i.campaign_id"""
 
 # One call. By primary key.
 GET: Final[Sql] = f"""
