@@ -44,6 +44,7 @@ class SippPhone:
         self._trunk = trunk
         self._options = ["--ear", str(ear), "--kinds", *kinds]
         self._process: subprocess.Popen[str] | None = None
+        self._last: list[Line] | None = None
 
     def sip_trunk(self, trunk_id: int, *, revision: int = 1, digest: bool = False) -> SipTrunk:
         """The far end as a trunk's settings; with `digest` those that 019 and the registrar ask for."""
@@ -85,7 +86,8 @@ class SippPhone:
         self._process.send_signal(signal.SIGCONT)
 
     def lines(self) -> list[Line]:
-        return read_log(self.folder / "far-end.log")
+        """What it saw until now, or until it was stopped."""
+        return read_log(self.folder / "far-end.log") if self._last is None else self._last
 
     def events_of(self, number: str) -> list[str]:
         """What the log says of the calls to a number, in order."""
@@ -121,4 +123,5 @@ class SippPhone:
             process.wait(timeout=20)
             assert process.stdout is not None
             process.stdout.close()
+        self._last = self.lines()
         shutil.rmtree(self.folder)
