@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from tests.desk import Desk
@@ -12,6 +14,7 @@ from tests.fakes.engine import PlayedEngine, answers_and_ends, ends_with, refuse
 
 from tongdai.domain import campaigns
 from tongdai.domain.campaigns import CampaignConfig, RetryRule
+from tongdai.domain.dialer import driver
 from tongdai.ports.telephony import (
     Answered,
     AnsweredBy,
@@ -116,6 +119,20 @@ async def test_a_slot_that_was_missed_is_given_back_and_does_not_count(desk: Des
     assert (end["outcome"], end["attempts"], len(engine.dialled)) == ("answered", 1, 1)
     assert engine.refused[0].leg_id != engine.dialled[0].leg_id
     assert await desk.live() == []
+
+
+async def test_an_engine_is_told_until_when_to_dial_by_the_clock_of_its_own_host(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is 40 seconds ahead of the database's here, and every call would come too late."""
+    monkeypatch.setattr(driver, "time", SimpleNamespace(time=lambda: time.time() + 40))
+    campaign = await desk.campaign()
+    engine = PlayedEngine()
+    async with dialing(desk.db, desk.keyring, {"sandbox": engine}):
+        (call,) = await desk.give(campaign, "0912345678")
+        await desk.done(call)
+    ahead = engine.dialled[0].dial_before - datetime.now(UTC)
+    assert 35 < ahead.total_seconds() < 46
 
 
 async def test_a_refused_originate_is_our_fault_and_final(desk: Desk) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import heapq
 import logging
 import math
+import time
 from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
@@ -62,17 +63,25 @@ class DatabaseClock:
     def __init__(self) -> None:
         self._readings: list[tuple[float, float, float]] = []
         self._ahead_s = math.nan  # until the first reading nobody knows
+        self._unsure_s = 0.0
 
     def read(self, asked: float, database_now: datetime, answered: float) -> None:
         """`asked` and `answered` are the event loop's time around the question."""
         fresh = [reading for reading in self._readings if answered - reading[0] < self.KEEP_S]
         ahead = database_now.timestamp() - (asked + answered) / 2
         self._readings = [*fresh, (answered, answered - asked, ahead)]
-        self._ahead_s = min(self._readings, key=lambda reading: reading[1])[2]
+        _, took, self._ahead_s = min(self._readings, key=lambda reading: reading[1])
+        self._unsure_s = took / 2
 
     def steady_of(self, moment: datetime) -> float:
         """When the event loop's clock shows that moment."""
         return moment.timestamp() - self._ahead_s
+
+    def on_wall(self, moment: datetime) -> datetime:
+        """What this host's own clock shows at that moment of the database's, or a little before, as far as
+        that can be known. Engines know no other clock, and the two may be seconds apart."""
+        left = self.steady_of(moment) - self._unsure_s - asyncio.get_running_loop().time()
+        return datetime.fromtimestamp(time.time() + left, UTC)
 
     def now(self, zone: tzinfo) -> datetime:
         return datetime.fromtimestamp(asyncio.get_running_loop().time() + self._ahead_s, zone)
@@ -218,7 +227,7 @@ class Driver:
             ring_s=facts.config.ring_seconds,
             max_s=facts.config.max_call_seconds if facts.talk_s is None else facts.talk_s,
             detect_machine=facts.config.detect_voicemail or facts.secret is not None,
-            dial_before=facts.dial_before + TRANSIT,
+            dial_before=self._clock.on_wall(facts.dial_before + TRANSIT),
         )
         try:
             await self._engines[facts.engine].originate(request)

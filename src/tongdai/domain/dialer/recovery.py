@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tongdai.domain import live
@@ -16,7 +17,7 @@ from tongdai.domain.dialer.driver import Driver
 from tongdai.domain.dialer.store import recovering as store
 from tongdai.domain.live import LegFacts
 from tongdai.kit.db import Database, DatabaseError
-from tongdai.ports.telephony import Engine, EngineUnreachableError, LegKnowledge
+from tongdai.ports.telephony import Engine, EngineUnreachableError, LegKnowledge, LegRef
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class Recovery:
         engines: Mapping[str, Engine],
         driver: Driver,
         *,
+        on_wall: Callable[[datetime], datetime],
         is_ending: Callable[[int], bool],
         engine_timeout: timedelta,
     ) -> None:
@@ -42,6 +44,7 @@ class Recovery:
         self._now = now
         self._engines = engines
         self._driver = driver
+        self._on_wall = on_wall
         self._is_ending = is_ending
         self._engine_timeout = engine_timeout
         self._unknown: dict[int, tuple[datetime, str]] = {}
@@ -126,7 +129,7 @@ class Recovery:
             for facts in legs:
                 if await self._hold(facts):
                     held.append(facts)  # noqa: PERF401 - what is held so far must be known when this fails
-            known = await engine.adopt([facts.ref() for facts in held])
+            known = await engine.adopt([self._ref(facts) for facts in held])
         except EngineUnreachableError:
             self._driver.forget(facts.leg_id for facts in held)
             await self._keep_unknown(held, now)
@@ -136,6 +139,10 @@ class Recovery:
             self._driver.forget(facts.leg_id for facts in held)
             raise
         await self._act_on(held, known, now)
+
+    def _ref(self, facts: LegFacts) -> LegRef:
+        """Its slot by this host's clock, since the database's is not known to engines."""
+        return replace(facts.ref(), dial_at=self._on_wall(facts.dial_at))
 
     async def _act_on(
         self, legs: Sequence[LegFacts], known: Mapping[int, LegKnowledge], now: datetime

@@ -133,6 +133,7 @@ class Dialer:
             self._now,
             self._engines,
             self._driver,
+            on_wall=self._clock.on_wall,
             is_ending=self._ender.holds,
             engine_timeout=timedelta(seconds=self._config.engine_timeout_s),
         )
