@@ -351,7 +351,7 @@ async def test_another_format_keeps_those_events_that_it_has_a_body_for(outbox: 
         changed = await webhooks.update_endpoint(
             tx, outbox.keyring, outbox.account_id, endpoint, format="vbot_call_history"
         )
-        assert changed.events == ["attempt.ended"]
+        assert changed.events == ["attempt.ended", "incoming_call.ended"]
         with pytest.raises(EndpointInvalidError):
             await webhooks.update_endpoint(tx, outbox.keyring, outbox.account_id, endpoint, format="zalo")
 
