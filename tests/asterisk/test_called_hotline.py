@@ -1,4 +1,4 @@
-"""Hotlines made over our API are called on a real Asterisk: what scripts do, and what VBot's server is told."""
+"""Hotlines made over our API are called on a real Asterisk: what scripts do, and what VBot's server hears."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ async def line(real: RealPlatform, handset: Handset, asterisk: AsteriskInstance)
 def body_of(
     call: dict[str, Any], kind: str, disposition: str, *rung: tuple[str, str, int], files: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """The whole body of VBot's call history. `rung`: (number, disposition, seconds) of each phone, in order."""
+    """The whole body of VBot's call history. `rung`: (number, disposition, seconds) of each phone."""
     date = datetime.fromisoformat(call["came_at"]).strftime("%m/%d/%Y %H:%M:%S")
     callees = rung or ((call["hotline"], disposition, call["duration_s"]),)
     fixed = {"vbot_id": "", "date_create": date, "postage": 0, "member_no": ""}

@@ -1,4 +1,4 @@
-"""What is said over nodes is spoken before it is needed (`prompts.Preparer`): by campaigns, and to callers."""
+"""What is said over nodes is spoken before it is needed (`prompts.Preparer`): by campaigns and to callers."""
 
 from __future__ import annotations
 
