@@ -164,7 +164,7 @@ async def test_no_key_is_lost_however_fast_and_whenever_it_is_pressed(
     """At once after the answer, in the midst of the prompt, and after it, where the last one is a menu's. By
     RFC 4733 they come as fast as the telephone can, without waiting for each other.
     """
-    parts = ((0.0, PRESSED[:2]), (0.7, PRESSED[2:]), (7.5, "#1"))
+    parts: tuple[tuple[float, str], ...] = ((0.0, PRESSED[:2]), (0.7, PRESSED[2:]), (7.5, "#1"))
     if apart_s:
         parts = tuple((0.1 + place * apart_s, key) for place, key in enumerate(PRESSED + "#1"))
     presses = tuple(Press(after, keys, how=how, duration_ms=KEY_MS) for after, keys in parts)
