@@ -20,8 +20,8 @@ from tongdai.kit.db import Database
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asterisk]
 
-CALLS = 120
-UP = 30
+CALLS = 200
+UP = 50
 """Calls that are up when something happens to them all."""
 FINAL = {"answered", "lost"}
 
