@@ -12,6 +12,7 @@ import pytest
 from tests.fakes.dialling import until
 from tests.fakes.one_trunk import Tones, Trunks
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.utils import accept_key
 
 from tongdai.adapters.asterisk import link as links
 from tongdai.adapters.asterisk.engine import AsteriskEngine
@@ -176,3 +177,30 @@ async def test_a_client_whose_application_is_taken_while_it_connects_begins_unde
             assert engine.app != names[0]
         finally:
             await engine.stop()
+
+
+async def test_a_handshake_that_comes_in_pieces_is_one() -> None:
+    async def answer_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        (key,) = (line.split(": ")[1] for line in head.split("\r\n") if line.startswith("Sec-WebSocket-Key"))
+        lines = (
+            "HTTP/1.1 101 Switching Protocols",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            f"Sec-WebSocket-Accept: {accept_key(key)}",
+            "",
+            "",
+        )
+        for piece in "\r\n".join(lines):
+            writer.write(piece.encode())
+            await writer.drain()
+            await asyncio.sleep(0)
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(answer_slowly, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        link = await connect(node_at(port), "td-app", nothing, answer_timeout_s=1.0)
+        assert link is not None
+        link.abort()

@@ -212,9 +212,9 @@ class Link(asyncio.Protocol):
             else:
                 self._on_handshake()
         self._write()
-        if self._protocol.state is not State.OPEN:
+        if self._protocol.state in (State.CLOSING, State.CLOSED):
             self._give_up(self._protocol.handshake_exc or self._protocol.parser_exc)
-        elif not self._paused and self._transport is not None:
+        elif self._protocol.state is State.OPEN and not self._paused and self._transport is not None:
             # Asterisk writes each event by itself; many are read together at the price of one.
             self._paused = True
             self._transport.pause_reading()
