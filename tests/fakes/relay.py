@@ -22,6 +22,8 @@ class _End(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.is_reaching = False
         self._choked = False
+        self._early = b""
+        """What came before there was another end: early releases of Python 3.11 read though told not to."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -35,12 +37,19 @@ class _End(asyncio.Protocol):
                 self._relay.reach_out(self)
         else:
             self.other.other = self
+            self.transport.write(self.other.early())
             self.flow()
             self.other.flow()
 
     def data_received(self, data: bytes) -> None:
         if self.other is not None and self.other.transport is not None:
             self.other.transport.write(data)
+        else:
+            self._early += data
+
+    def early(self) -> bytes:
+        early, self._early = self._early, b""
+        return early
 
     def pause_writing(self) -> None:
         if self.other is not None:
