@@ -30,6 +30,32 @@ async def test_partitions_are_made_before_ids_reach_them(db: Database) -> None:
         assert await upkeep.ensure_partitions(tx) == 0
 
 
+async def test_a_table_gets_its_partitions_by_a_row_of_its_own(db: Database) -> None:
+    async with db.transaction() as tx:
+        await tx.execute("CREATE SEQUENCE letter_ids; SELECT setval('letter_ids', 20000000)")
+        await tx.execute("CREATE TABLE letters (id bigint PRIMARY KEY) PARTITION BY RANGE (id)")
+        await tx.execute(
+            "INSERT INTO big_tables (name, sequence, fillfactor) VALUES ('letters', 'letter_ids', 90)"
+        )
+        assert await upkeep.ensure_partitions(tx) == 2
+        assert await upkeep.ensure_partitions(tx) == 0
+        for letter_id in (20_000_000, 29_999_999, 30_000_000):
+            await tx.execute("INSERT INTO letters VALUES (%s)", (letter_id,))
+        held = await (await tx.execute("SELECT tableoid::regclass::text FROM letters ORDER BY id")).fetchall()
+        shape = await _shape(tx, "letters_p3")
+    assert held == [("letters_p2",), ("letters_p2",), ("letters_p3",)]
+    assert shape["options"] == ["fillfactor=90"]
+
+
+async def test_every_table_that_is_split_by_id_is_among_the_big_ones(db: Database) -> None:
+    async with db.autocommit() as connection:
+        split = "SELECT relname FROM pg_class WHERE relkind = 'p' ORDER BY 1"
+        named = "SELECT name FROM big_tables ORDER BY 1"
+        found = await (await connection.execute(split)).fetchall()
+        assert found == await (await connection.execute(named)).fetchall()
+    assert ("calls",) in found
+
+
 async def test_a_partition_is_made_while_an_import_and_a_claim_are_under_way(
     db: Database, keyring: Keyring, clock: FakeClock
 ) -> None:

@@ -29,6 +29,7 @@ from tongdai.kit.migrate import (
 OF_NO_ACCOUNT = {
     "accounts",
     "asterisk_nodes",
+    "big_tables",
     "dialers",
     "national_do_not_call",
     "national_lists",
@@ -41,6 +42,16 @@ OF_NO_ACCOUNT = {
     "webhook_senders",
     "webhook_totals",
     "zalo_prices",
+}
+
+# By the sequence of their ids.
+BIG_SEQUENCES = {
+    "attempt_ids": "attempts",
+    "call_ids": "calls",
+    "inbound_call_ids": "inbound_calls",
+    "ledger_ids": "ledger",
+    "leg_ids": "legs",
+    "recording_ids": "recordings",
 }
 
 FIRST = Migration(1, "0001_first.sql", "CREATE TABLE first (id integer); INSERT INTO first VALUES (1);")
@@ -185,6 +196,33 @@ def test_accounts_of_the_version_before_each_get_a_code_of_their_own(empty_url: 
     codes = {str(code) for code in rows(empty_url, "SELECT code FROM accounts")}
     assert len(codes) == 100
     assert {len(code) for code in codes} == {9}
+
+
+def test_big_tables_of_the_version_before_keep_their_partitions_and_get_the_next(empty_url: str) -> None:
+    migrate(empty_url, [migration for migration in shipped() if migration.version < 14])
+    with psycopg.connect(empty_url) as connection:
+        connection.execute("SELECT setval('leg_ids', 12345678), ensure_partitions()")
+        # So far have the calls come since the hourly job was here last.
+        connection.execute("SELECT setval('call_ids', 10000000)")
+    before = partitions(empty_url)
+    migrate(empty_url)
+    after = partitions(empty_url)
+    assert {name for name, _ in after - before} == {"calls_p2"}
+    assert before < after
+    with psycopg.connect(empty_url) as connection:
+        for sequence in BIG_SEQUENCES:
+            connection.execute("SELECT setval(%s, 40000000)", [sequence])
+        connection.execute("SELECT ensure_partitions()")
+    later = {name for name, _ in partitions(empty_url) - after}
+    assert later == {f"{table}_p{part}" for table in BIG_SEQUENCES.values() for part in (4, 5)}
+
+
+def partitions(url: str) -> set[tuple[object, object]]:
+    """(name, oid) of each partition of a table of ours."""
+    with psycopg.connect(url) as connection:
+        return set(
+            connection.execute("SELECT relname, oid FROM pg_class WHERE relispartition AND relkind = 'r'")
+        )
 
 
 def test_the_jobs_schema_is_that_of_the_installed_library() -> None:
