@@ -105,17 +105,32 @@ async def test_requests_are_counted_by_route_and_never_by_what_is_in_them(http: 
     assert "0987654321" not in metrics
 
 
-async def test_metrics_tell_how_webhooks_fare_and_go_on_without_a_database(
+async def test_metrics_tell_how_webhooks_and_recordings_fare_and_go_on_without_a_database(
     http: httpx.AsyncClient, services: Services
 ) -> None:
     metrics = (await http.get("/metrics")).text
     assert 'tongdai_webhook_tries_total{result="delivered"} 0.0' in metrics
     assert "tongdai_webhook_pending 0.0" in metrics
     assert 'tongdai_webhook_endpoints_waiting{state="open"} 0.0' in metrics
+    assert "tongdai_recordings_waiting 0.0" in metrics
     await services.db.close()
     without = await http.get("/metrics")
     assert without.status_code == 200
+    assert "tongdai_http_requests_total" in without.text
     assert "tongdai_webhook" not in without.text
+    assert "tongdai_recordings" not in without.text
+
+
+async def test_metrics_that_cannot_be_read_are_logged_and_the_others_shown(
+    http: httpx.AsyncClient, services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with services.db.autocommit() as connection:
+        await connection.execute("DROP TABLE recordings CASCADE")
+    metrics = (await http.get("/metrics")).text
+    assert "tongdai_webhook_pending 0.0" in metrics
+    assert "tongdai_recordings" not in metrics
+    told = [record for record in caplog.records if record.message == "metrics cannot be read"]
+    assert [vars(record)["about"] for record in told] == ["recordings"]
 
 
 async def test_metrics_may_be_off(services: Services) -> None:

@@ -22,6 +22,7 @@ from litestar.types import (
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from tongdai.app.database_metrics import database_metrics
 from tongdai.app.recording_metrics import recording_metrics
 from tongdai.app.webhook_metrics import webhook_metrics
 from tongdai.ports.services import Services
@@ -92,5 +93,9 @@ def _counted(metrics: Metrics, scope: HTTPScope, send: Send) -> Send:
 async def show_metrics(
     metrics: NamedDependency[Metrics], services: NamedDependency[Services]
 ) -> Response[bytes]:
-    text = metrics.text() + await webhook_metrics(services) + await recording_metrics(services)
-    return Response(text, headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})
+    pages = [
+        metrics.text(),
+        await database_metrics(services, "webhooks", webhook_metrics),
+        await database_metrics(services, "recordings", recording_metrics),
+    ]
+    return Response(b"".join(pages), headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})

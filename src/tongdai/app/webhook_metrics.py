@@ -1,44 +1,19 @@
-"""How webhooks fare, for Prometheus: read from the database, as the workers that send them have no page."""
+"""How webhooks fare, for Prometheus."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from tongdai.domain import webhooks
 from tongdai.domain.webhooks import SendingFigures
-from tongdai.ports.services import Services
-
-logger = logging.getLogger(__name__)
-
-PATIENCE_S = 3.0
+from tongdai.kit.db import Tx
 
 
-async def webhook_metrics(services: Services) -> bytes:
-    """The lines of the page; none while the database does not answer, which `/readyz` tells."""
-    try:
-        async with asyncio.timeout(PATIENCE_S), services.db.autocommit() as connection:
-            figures = await webhooks.sending_figures(connection, services.clock.now())
-    except Exception:
-        # Whatever it is: the other metrics are to be shown.
-        logger.warning("the metrics of webhooks cannot be read", exc_info=True)
-        return b""
-    registry = CollectorRegistry()
-    registry.register(_Given(_families(figures)))
-    return generate_latest(registry)
-
-
-class _Given(Collector):
-    def __init__(self, families: Iterable[Metric]) -> None:
-        self._families = list(families)
-
-    def collect(self) -> Iterable[Metric]:
-        return self._families
+async def webhook_metrics(connection: Tx, now: datetime) -> Iterable[Metric]:
+    return _families(await webhooks.sending_figures(connection, now))
 
 
 def _families(figures: SendingFigures) -> Iterator[Metric]:
