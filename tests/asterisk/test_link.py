@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,8 @@ import pytest
 from tests.fakes.dialling import until
 from tests.fakes.one_trunk import Tones, Trunks
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 from websockets.utils import accept_key
 
 from tongdai.adapters.asterisk import link as links
@@ -19,7 +22,7 @@ from tongdai.adapters.asterisk.engine import AsteriskEngine
 from tongdai.adapters.asterisk.heard import Heard
 from tongdai.adapters.asterisk.link import Link, connect
 from tongdai.ports.sip import AsteriskNode
-from tongdai.ports.telephony import EngineUnreachableError
+from tongdai.ports.telephony import EndCause, EngineUnreachableError
 
 pytestmark = pytest.mark.anyio
 
@@ -177,6 +180,65 @@ async def test_a_client_whose_application_is_taken_while_it_connects_begins_unde
             assert engine.app != names[0]
         finally:
             await engine.stop()
+
+
+@asynccontextmanager
+async def told_with_the_handshake(
+    event: dict[str, object],
+) -> AsyncIterator[tuple[AsteriskEngine, list[str]]]:
+    """An engine that hears what comes in, on a node that tells this in one breath with taking it on.
+
+    Yields what the node was asked on that connection too, and at last "closed".
+    """
+    asked: list[str] = []
+
+    def cork(connection: ServerConnection, on: bool) -> None:
+        """What is written meanwhile leaves together."""
+        connection.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
+
+    def hold_back(connection: ServerConnection, request: Request, response: Response) -> None:
+        cork(connection, True)
+
+    async def play(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        comes_in = connection.request.path.endswith("=td-in")
+        if comes_in:
+            await connection.send(msgspec.json.encode(event), text=True)
+        cork(connection, False)
+        with suppress(ConnectionClosed):
+            async for message in connection:
+                request = msgspec.json.decode(message)
+                there = request["uri"].startswith("applications/")
+                answer = {"request_id": request["request_id"], "status_code": 200 if there else 404}
+                said = {"type": "RESTResponse", "message_body": "{}", **answer}
+                await connection.send(msgspec.json.encode(said), text=True)
+                if comes_in:
+                    asked.append(f"{request['method']} {request['uri']}")
+        if comes_in:
+            asked.append("closed")
+
+    async with serve(play, "127.0.0.1", 0, compression=None, process_response=hold_back) as server:
+        (port,) = (one.getsockname()[1] for one in server.sockets)
+        engine = AsteriskEngine(node_at(port), Trunks(), Tones(Path("/nowhere")))
+        await engine.start()
+        try:
+            await engine.hear_incoming(True)
+            yield engine, asked
+        finally:
+            await engine.stop()
+
+
+async def test_a_call_that_is_told_with_the_handshake_rings() -> None:
+    start = {"type": "StasisStart", "channel": {"id": "17.1", "name": "PJSIP/td3-1"}, "args": ["3", "0247"]}
+    async with told_with_the_handshake(start) as (engine, asked):
+        await until(lambda: "POST channels/17.1/ring" in asked)
+        await engine.refuse("17.1", EndCause.BUSY)
+        await until(lambda: "DELETE channels/17.1?reason_code=17" in asked)
+
+
+async def test_who_is_replaced_with_the_handshake_lets_go() -> None:
+    async with told_with_the_handshake({"type": "ApplicationReplaced"}) as (_, asked):
+        await until(lambda: "closed" in asked)
 
 
 async def test_a_handshake_that_comes_in_pieces_is_one() -> None:

@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -102,15 +103,20 @@ class Incoming:
         keeping = asyncio.ensure_future(self._keep_trunks())
         try:
             while self._wanted and self._task is me:
+                early: list[Heard] = []
+                hear = partial(self._on_heard, early)
                 link = await connect(
-                    engine.node, INCOMING_APP, self._on_heard, answer_timeout_s=engine.answer_timeout_s
+                    engine.node, INCOMING_APP, hear, answer_timeout_s=engine.answer_timeout_s
                 )
                 if link is not None:
                     self._link = link
+                    for heard in early:
+                        hear(heard)
                     with suppress(EngineUnreachableError):
                         await self._hear_those_that_ring(link)
                         await asyncio.shield(link.closed)
                     link.abort()
+                    self._link = None
                     self._all_gone()
                 await asyncio.sleep(RECONNECT_S)
         finally:
@@ -153,12 +159,14 @@ class Incoming:
                 data = channel.dialplan.app_data if channel.dialplan is not None else ""
                 self._came(channel, data.split(",")[1:])
 
-    def _on_heard(self, heard: Heard) -> None:
-        if heard.type == "ApplicationReplaced":
+    def _on_heard(self, early: list[Heard], heard: Heard) -> None:
+        if self._link is None:
+            # It came in one breath with the handshake: nothing can be asked on the connection yet.
+            early.append(heard)
+        elif heard.type == "ApplicationReplaced":
             # Whoever asked last hears them.
             self._wanted = False
-            if self._link is not None:
-                self._link.abort()
+            self._link.abort()
         elif heard.channel is not None:
             if heard.type == "StasisStart":
                 self._came(heard.channel, heard.args)
