@@ -184,7 +184,7 @@ async def test_a_client_whose_application_is_taken_while_it_connects_begins_unde
 
 @asynccontextmanager
 async def told_with_the_handshake(
-    event: dict[str, object],
+    event: Mapping[str, object],
 ) -> AsyncIterator[tuple[AsteriskEngine, list[str]]]:
     """An engine that hears what comes in, on a node that tells this in one breath with taking it on.
 
