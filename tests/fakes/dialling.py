@@ -10,8 +10,8 @@ from typing import Any
 
 from tongdai.domain import scripts
 from tongdai.domain.compliance import PolicyBook
-from tongdai.domain.dialer import ClaimRules, Dialer, DialerConfig, LoadScript
-from tongdai.domain.live import Guest
+from tongdai.domain.dialer import ClaimRules, Dialer, DialerConfig
+from tongdai.domain.live import Guest, LoadScript
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
 from tongdai.ports.sip import AsteriskNode

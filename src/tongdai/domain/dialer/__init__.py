@@ -3,7 +3,7 @@
 from tongdai.domain.dialer.claim import Claim, Claimer, ClaimRules, claim
 from tongdai.domain.dialer.fleet import ASTERISK
 from tongdai.domain.dialer.model import OtpReserve
-from tongdai.domain.dialer.service import Dialer, DialerConfig, LoadScript
+from tongdai.domain.dialer.service import Dialer, DialerConfig
 from tongdai.domain.dialer.upkeep import is_any_alive, recount_limits
 
 __all__ = [
@@ -13,7 +13,6 @@ __all__ = [
     "Claimer",
     "Dialer",
     "DialerConfig",
-    "LoadScript",
     "OtpReserve",
     "claim",
     "is_any_alive",

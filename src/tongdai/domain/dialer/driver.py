@@ -8,7 +8,6 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 
 from tongdai.domain.calls import Outcome
@@ -18,7 +17,6 @@ from tongdai.domain.live import (
     Guest,
     LegFacts,
     LegResult,
-    NumberedCommand,
     Session,
     Transfers,
 )
@@ -31,7 +29,6 @@ from tongdai.ports.telephony import (
     EngineRefusedError,
     EngineTooLateError,
     EngineUnreachableError,
-    HangUp,
     IncomingCall,
     IncomingGone,
     LegEvent,
@@ -39,10 +36,6 @@ from tongdai.ports.telephony import (
 )
 
 log = logging.getLogger(__name__)
-
-
-LAST_ORDINAL = 1_000_000
-"""Above every command of a script."""
 
 
 TOO_LATE_IN_A_ROW = 100
@@ -262,8 +255,7 @@ class Driver:
         facts = self.facts(leg_id)
         engine = self._engines.get(facts.engine)
         if engine is not None:
-            with suppress(EngineUnreachableError):
-                await engine.command(leg_id, LAST_ORDINAL, HangUp())
+            await self._commands.hang_up(engine, leg_id)
         self.lose(facts)
 
     def lose(self, facts: LegFacts) -> None:
@@ -312,12 +304,13 @@ class Driver:
             commands, result = session.on(event)
         except Exception:
             log.exception("a script failed on a call", extra={"leg": event.leg_id})
-            commands = (NumberedCommand(LAST_ORDINAL, HangUp()),)
+            await self._commands.hang_up(engine, event.leg_id)
+            commands = ()
             result = LegResult(session.facts, Outcome.FAILED, rang=True, final=session.answered)
         if isinstance(event, TransferEnded):
             self._commands.over(event.leg_id, event)
         if commands:
             await self._commands.tell(engine, event.leg_id, commands, session.talk_left_s())
         if result is not None:
-            self._commands.ended(event.leg_id)
+            self._commands.drop(event.leg_id)
             self._finish(event.leg_id, result)

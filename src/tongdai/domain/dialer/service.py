@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tongdai.domain import calls, campaigns, compliance, scripts
+from tongdai.domain import calls, campaigns, compliance
 from tongdai.domain.dialer.claim import ClaimRules
 from tongdai.domain.dialer.claiming import Claiming
 from tongdai.domain.dialer.driver import DatabaseClock, Driver
@@ -24,9 +24,9 @@ from tongdai.domain.dialer.fleet import Fleet, MakeEngine
 from tongdai.domain.dialer.presence import Presence
 from tongdai.domain.dialer.recovery import Recovery
 from tongdai.domain.dialer.store import recovering
-from tongdai.domain.live import Guest, LegFacts, Session, Transfers, end_orphans
+from tongdai.domain.live import Guest, LegFacts, LoadScript, ScriptCache, Session, Transfers, end_orphans
 from tongdai.kit.crypto import Keyring
-from tongdai.kit.db import Database, Tx
+from tongdai.kit.db import Database
 from tongdai.kit.running import cancel_all, keep_going
 from tongdai.ports.telephony import Engine
 
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from tongdai.domain.prompts.sounds import SoundBook
 
 log = logging.getLogger(__name__)
-
-LoadScript = Callable[[Tx, int, int, int], Awaitable[scripts.Script]]
-"""(tx, account, script, version) -> script."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +81,16 @@ class Dialer:
         self._db = db
         self._guests = guests
         self._keyring = keyring
-        self._load_script = load_script
         self._config = config or DialerConfig()
         self._clock = DatabaseClock()
-        self._scripts: dict[tuple[int, int], scripts.Script] = {}
+        self._scripts = ScriptCache(db, load_script)
         self._sweep_now = asyncio.Event()
         self._ender = Ender(
             db, self._now, on_ended=self._on_ended, is_awaited=lambda: self._claiming.is_starved
         )
-        self._speech = None if sounds is None else _speech(db, sounds, self._script, self._config.look_ahead)
+        self._speech = (
+            None if sounds is None else _speech(db, sounds, self._scripts.get, self._config.look_ahead)
+        )
         self._fleet = Fleet(
             db,
             keyring,
@@ -123,7 +121,7 @@ class Dialer:
             refresh_s=self._config.refresh_s,
             pause_s=self._config.pause_s,
             is_reachable=self._may_take_calls,
-            preload=self._script,
+            preload=self._scripts.get,
             policies=policies or compliance.load_policies(),
             stations=self._fleet.stations,
             why_mute=lambda plan: None if self._speech is None else self._speech.why_not(plan),
@@ -210,19 +208,8 @@ class Dialer:
         """The database's clock, which all stored times are of."""
         return self._clock.now(UTC)
 
-    async def _script(self, account_id: int, script_id: int, version: int) -> scripts.Script:
-        """Versions never change, so one that was loaded is kept."""
-        script = self._scripts.get((script_id, version))
-        if script is None:
-            async with self._db.transaction() as tx:
-                script = await self._load_script(tx, account_id, script_id, version)
-            if len(self._scripts) >= SCRIPTS_KEPT:
-                self._scripts.clear()
-            self._scripts[script_id, version] = script
-        return script
-
     async def _make_session(self, facts: LegFacts) -> Session:
-        script = await self._script(facts.account_id, facts.script_id, facts.script_version)
+        script = await self._scripts.get(facts.account_id, facts.script_id, facts.script_version)
         code = None if facts.secret is None else self._keyring.open(facts.secret, context="otp").decode()
         if self._speech is not None and self._fleet.speaks(facts.engine):
             self._speech.warm(facts, script)
@@ -235,7 +222,7 @@ class Dialer:
     def _on_hint(self, campaign_ids: frozenset[int] | None) -> None:
         self._claiming.hint(campaign_ids)
 
-    def _on_ended(self, _: set[int]) -> None:
+    def _on_ended(self) -> None:
         self._claiming.wake()
 
     def _on_engine_gone(self, name: str) -> None:
@@ -257,6 +244,3 @@ def _speech(db: Database, sounds: SoundBook, script: Script, look_ahead: int) ->
     from tongdai.domain.dialer.speech import Speech
 
     return Speech(db, sounds, script, look_ahead=look_ahead)
-
-
-SCRIPTS_KEPT = 1000

@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeGuard
 
-from tongdai.domain.inbound.driving import LAST_ORDINAL, Driving, LoadScript
+from tongdai.domain.inbound.driving import Driving
 from tongdai.domain.inbound.ender import Ender
 from tongdai.domain.inbound.model import Arrival, InboundFacts, Rules, Taken, kept_text, node_of
 from tongdai.domain.inbound.service import take
 from tongdai.domain.inbound.session import InboundSession
 from tongdai.domain.inbound.store import keeping as store
+from tongdai.domain.live import LoadScript
 from tongdai.kit.db import Database, DatabaseError, Tx
 from tongdai.kit.running import cancel_all, keep_going
 from tongdai.ports.telephony import (
@@ -31,7 +32,6 @@ from tongdai.ports.telephony import (
     EngineGone,
     EngineRefusedError,
     EngineUnreachableError,
-    HangUp,
     IncomingCall,
     IncomingEngine,
     IncomingGone,
@@ -87,6 +87,7 @@ class Desk:
         self._driving = Driving(db, load_script, self._ender)
         self._stations: dict[str, _Station] = {}
         self._arriving: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._marking: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(TAKEN_AT_ONCE)
         self._look = asyncio.Event()
         self._gave_up_at = LONG_AGO
@@ -135,7 +136,9 @@ class Desk:
             self._driving.let_go(leg_id)
         if legs:
             log.warning("calls that came in are unknown", extra={"engine": name, "legs": len(legs)})
-            self._driving.spawn(self._mark_unknown(legs))
+            marking = asyncio.create_task(self._mark_unknown(legs))
+            self._marking.add(marking)
+            marking.add_done_callback(self._marking.discard)
 
     async def _mark_unknown(self, leg_ids: Sequence[int]) -> None:
         with suppress(DatabaseError):
@@ -198,14 +201,14 @@ class Desk:
 
     async def run(self) -> None:
         """Keep what nobody else keeps, until cancelled."""
-        ending = asyncio.create_task(self._ender.run())
+        ending = asyncio.create_task(keep_going("ends of incoming calls", self._ender.run))
         try:
             await keep_going("incoming calls", self._keep)
         finally:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._config.grace_s):
                     await self._ender.drained()
-            await cancel_all([ending, *self._arriving.values()])
+            await cancel_all([ending, *self._arriving.values(), *self._marking])
             await self._driving.stop()
 
     async def _keep(self) -> None:
@@ -364,8 +367,7 @@ class Desk:
     async def _give_up(self, facts: InboundFacts) -> None:
         held, station = self._driving.get(facts.leg_id), self._stations.get(facts.engine)
         if station is not None and station.engine.reachable:
-            with suppress(EngineUnreachableError):
-                await station.engine.command(facts.leg_id, LAST_ORDINAL, HangUp())
+            await self._driving.hang_up(station.engine, facts.leg_id)
         self._driving.let_go(facts.leg_id)
         self._ender.put(InboundSession(facts, None).lost() if held is None else held.session.lost())
 

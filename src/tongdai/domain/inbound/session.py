@@ -125,6 +125,10 @@ class InboundSession:
         self._begun = True
         return self._pass(self._runner.start(AnsweredBy.HUMAN))
 
+    def talk_left_s(self) -> float:
+        """Seconds that are left of its limit, by what was heard last."""
+        return max(0.0, self.facts.max_s - self._heard_at)
+
     def rings(self, transfer_id: int, legs: Sequence[TransferLeg]) -> None:
         """These phones ring for a transfer; none: there was no line to any."""
         for transfer in self._transfers:

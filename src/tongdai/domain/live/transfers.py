@@ -106,6 +106,8 @@ class Transfers:
                 await end_transfer(tx, leg_id, told.id, talks)
         except DatabaseError:
             log.warning("a transfer is settled with its leg", extra={"leg": leg_id}, exc_info=True)
+        except Exception:
+            log.exception("a transfer that is over cannot be settled", extra={"leg": leg_id})
         finally:
             done.set()
             if self._freeing.get(leg_id) is done:
