@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import logging
 import os
+import re
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -32,6 +34,7 @@ from tongdai.domain.campaigns import (
     FileRefusedError,
 )
 from tongdai.domain.campaigns.declared import DeclaredField
+from tongdai.domain.campaigns.file_reader import ReaderDiedError, ReadingTask, reading
 from tongdai.kit.crypto import Keyring
 from tongdai.kit.db import Database
 from tongdai.kit.hints import Hinter
@@ -75,8 +78,11 @@ class Office:
                 tx, account_id, user_id, campaign_id or self.campaign_id, upload, name, chosen
             )
 
-    def importer(self, config: FileImportConfig = SMALL) -> FileImporter:
-        return FileImporter(self.db, self.storage, self.keyring, self.clock, Hinter(self.db), config)
+    def importer(
+        self, config: FileImportConfig = SMALL, *, storage: FileStorage | None = None
+    ) -> FileImporter:
+        storage = storage or self.storage
+        return FileImporter(self.db, storage, self.keyring, self.clock, Hinter(self.db), config)
 
     async def read(self, file: ContactFile, config: FileImportConfig = SMALL) -> ContactFile:
         await self.importer(config).read_file(file.account_id, file.id)
@@ -422,6 +428,76 @@ async def test_two_processes_that_both_hold_a_file_to_be_theirs_take_each_row_on
     assert await office.numbers() == [f"849{n:08d}" for n in range(300)]
     assert read.report_key is not None
     assert office.stored() == [office.storage.path(read.report_key)]
+
+
+class Watched(FileStorage):
+    """Files that something happens to right before they are opened."""
+
+    def __init__(self, root: Path, happens: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(root)
+        self._happens = happens
+
+    async def exists(self, key: str) -> bool:
+        there = await super().exists(key)
+        await self._happens()
+        return there
+
+
+@pytest.mark.parametrize("name", ["khách.csv", "khách.xlsx"])
+async def test_a_file_that_another_process_ends_before_ours_has_opened_it_is_left_to_that(
+    office: Office, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    people = [f"09{n:08d}" for n in range(30)]
+    data = workbook(["sdt"], *([number] for number in people)) if name.endswith("x") else listed(*people)
+    file = await office.upload(data, name)
+
+    async def ends() -> None:
+        await office.importer().read_file(file.account_id, file.id)
+
+    late = office.importer(storage=Watched(tmp_path / "files", ends))
+    with caplog.at_level(logging.INFO):
+        await late.read_file(file.account_id, file.id)
+    read = await office.look(file)
+    assert (read.state, read.accepted, read.error_code) == ("done", 30, None)
+    assert read.report_key is not None
+    assert office.stored() == [office.storage.path(read.report_key)]
+    told = [record for record in caplog.records if record.name.startswith("tongdai.domain.campaigns")]
+    assert [record.message for record in told] == ["another process reads this contact file"]
+
+
+async def test_an_upload_that_goes_before_it_is_opened_fails_the_file(office: Office, tmp_path: Path) -> None:
+    file = await office.upload(listed(*many(3)))
+
+    async def goes() -> None:
+        assert file.storage_key is not None
+        await office.storage.delete(file.storage_key)
+
+    await office.importer(storage=Watched(tmp_path / "files", goes)).read_file(file.account_id, file.id)
+    read = await office.look(file)
+    assert (read.state, read.error_code) == ("failed", "internal")
+
+
+async def test_a_reader_that_breaks_says_where_and_nothing_of_what_it_read(tmp_path: Path) -> None:
+    odd = tmp_path / "0912345678"
+    odd.mkdir()
+    task = ReadingTask(str(odd), "csv", FileOptions(), (), 0, 10)
+    with pytest.raises(ReaderDiedError) as died:
+        async with reading(task):
+            pytest.fail("a folder was read")
+    assert re.fullmatch(r"it ended with 1: IsADirectoryError 21 at .*spreadsheet\.py:\d+.*", str(died.value))
+    assert "0912345678" not in str(died.value)
+
+
+async def test_a_reader_that_cannot_even_begin_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    (tmp_path / "python").write_text("#!/bin/sh\necho no room for it >&2\nexit 3\n")
+    (tmp_path / "python").chmod(0o700)
+    task = ReadingTask(str(tmp_path / "khách.csv"), "csv", FileOptions(), (), 0, 10)
+    with pytest.raises(ReaderDiedError, match=r"^it ended with 3: no room for it$"):
+        async with reading(task):
+            pytest.fail("nobody read")
 
 
 async def test_a_reader_that_is_killed_is_started_again(office: Office) -> None:

@@ -177,17 +177,23 @@ class FileImporter:
             campaign = await get_campaign(tx, file.account_id, file.campaign_id)
             known = await store.numbers(tx, file.account_id, file.id)
         progress = _Progress(file, known, file.last_row)
-        async with on_disk(self._storage, file.storage_key) as path:
-            task = ReadingTask(
-                str(path),
-                file.format,
-                file.options,
-                campaign.fields,
-                file.last_row,
-                self._config.batch_rows,
-            )
-            async with reading(task) as reader:
-                await self._go_through(reader, progress)
+        try:
+            async with on_disk(self._storage, file.storage_key) as path:
+                task = ReadingTask(
+                    str(path),
+                    file.format,
+                    file.options,
+                    campaign.fields,
+                    file.last_row,
+                    self._config.batch_rows,
+                )
+                async with reading(task) as reader:
+                    await self._go_through(reader, progress)
+        except StoredFileMissingError:
+            # Whoever has read it to its end has removed it.
+            async with self._db.transaction() as tx:
+                await _hold(tx, progress)
+            raise
 
     async def _go_through(self, reader: FileReader, progress: _Progress) -> None:
         file = progress.file
@@ -202,8 +208,7 @@ class FileImporter:
 
     async def _take(self, tx: Tx, progress: _Progress, batch: Batch) -> _Sorted:
         file = progress.file
-        if not await store.hold(tx, file.account_id, file.id, progress.last_row):
-            raise _TakenOverError
+        await _hold(tx, progress)
         sorted_ = _Sorted(batch.contacts)
         fresh = sorted_.without_known(progress.known)
         if fresh:
@@ -259,6 +264,13 @@ class _Progress:
     known: dict[int, int]
     """Numbers of the rows so far, each with the row that it was first in."""
     last_row: int
+
+
+async def _hold(tx: Tx, progress: _Progress) -> None:
+    """The file is ours as far as we know it, until the commit. Raises _TakenOverError."""
+    file = progress.file
+    if not await store.hold(tx, file.account_id, file.id, progress.last_row):
+        raise _TakenOverError
 
 
 @dataclass(slots=True)

@@ -5,7 +5,8 @@ and column and so ask for half a terabyte, at which the library aborts its proce
 and the file is told as too large. The child also keeps seconds of parsing off the loop that sends webhooks.
 
 The child is this module, run with `-m`; it is told what to do on its standard input, and answers on its
-standard output with messages of MessagePack, each after four bytes of length.
+standard output with messages of MessagePack, each after four bytes of length. Where it fails otherwise, its
+standard error says in which line of the program, and nothing of what the file holds.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import os
 import resource
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+import traceback
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any, BinaryIO, Final
 
 import msgspec
@@ -29,12 +32,16 @@ from tongdai.domain.campaigns.declared import DeclaredField
 from tongdai.domain.campaigns.file_model import FileOptions, FileRefusedError, Format, Layout
 from tongdai.domain.campaigns.spreadsheet import open_table
 from tongdai.kit.supervisor import die_with_parent
+from tongdai.ports.storage import StoredFileMissingError
 
 MEMORY_BYTES: Final = 2 * 1024**3
 """Address space of a child. 200,000 rows of 20 columns as .xlsx need 0.7 GB of it."""
 CPU_S: Final = 300
 BATCH_BYTES: Final = 8 * 1024 * 1024
 """Of one message, about: a batch with long cells is cut before its rows are."""
+
+MOST_SAID_CHARS: Final = 2_000
+"""Of what a child says on its standard error: the last of it."""
 
 _LENGTH_BYTES: Final = 4
 _ENVIRONMENT: Final = {"LC_ALL": "C.UTF-8", "TZ": "UTC", "PATH": os.defpath, "RUST_BACKTRACE": "0"}
@@ -73,11 +80,15 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
     details: dict[str, Any]
 
 
-Message = Found | Batch | Refused
+class Missing(msgspec.Struct, frozen=True, tag=True):
+    """There is no such file any more; the last of all messages."""
+
+
+Message = Found | Batch | Refused | Missing
 
 
 class ReaderDiedError(Exception):
-    """The child ended without a word, and not because of the file: somebody killed it."""
+    """The child ended before its time, and not because of the file: somebody killed it, or it is broken."""
 
 
 # --------------------------------------------------------------------------- the parent
@@ -91,7 +102,7 @@ class FileReader:
     _process: Process
 
     async def batches(self) -> AsyncIterator[Batch]:
-        """Raises FileRefusedError, ReaderDiedError."""
+        """Raises FileRefusedError, ReaderDiedError, StoredFileMissingError."""
         while (message := await _received(self._process)) is not None:
             assert isinstance(message, Batch)
             yield message
@@ -99,16 +110,22 @@ class FileReader:
 
 @asynccontextmanager
 async def reading(task: ReadingTask) -> AsyncIterator[FileReader]:
-    """A child that reads; it is gone when the block ends. Raises FileRefusedError, ReaderDiedError."""
+    """A child that reads; it is gone when the block ends.
+
+    Raises FileRefusedError, ReaderDiedError; StoredFileMissingError where the file has gone before the child
+    could open it.
+    """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-I",
+        # The package imports this module before it is run, of which there would be a warning.
+        "-Wignore::RuntimeWarning:runpy",
         "-m",
         "tongdai.domain.campaigns.file_reader",
         str(os.getpid()),
         stdin=PIPE,
         stdout=PIPE,
-        stderr=DEVNULL,
+        stderr=PIPE,
         env=_ENVIRONMENT,
     )
     try:
@@ -129,7 +146,7 @@ async def reading(task: ReadingTask) -> AsyncIterator[FileReader]:
 
 
 async def _received(process: Process) -> Message | None:
-    """The child's next message; None when it has said all. Raises FileRefusedError, ReaderDiedError."""
+    """The child's next message; None when it has said all. Raises as `reading` does."""
     assert process.stdout is not None
     try:
         length = int.from_bytes(await process.stdout.readexactly(_LENGTH_BYTES), "big")
@@ -140,11 +157,20 @@ async def _received(process: Process) -> Message | None:
             return None
         if -code in _LIMIT_SIGNALS:
             raise FileRefusedError("too_large_inside") from None
-        raise ReaderDiedError(f"it ended with {code}") from None
+        raise ReaderDiedError(f"it ended with {code}: {await _said(process)}") from None
     message: Message = msgspec.msgpack.decode(raw, type=Message)
     if isinstance(message, Refused):
         raise FileRefusedError(message.code, **message.details)
+    if isinstance(message, Missing):
+        raise StoredFileMissingError
     return message
+
+
+async def _said(process: Process) -> str:
+    """What a child that has ended had to say about it."""
+    assert process.stderr is not None
+    said = (await process.stderr.read()).decode(errors="replace").strip()
+    return said[-MOST_SAID_CHARS:] or "nothing was said"
 
 
 # --------------------------------------------------------------------------- the child
@@ -153,12 +179,34 @@ async def _received(process: Process) -> Message | None:
 def main() -> int:
     """Reads one file. Returns what the process exits with."""
     die_with_parent(int(sys.argv[1]))
+    _say_no_content()
     _limit()
     task = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=ReadingTask)
     with suppress(BrokenPipeError):
-        for message in answer(task):
-            _send(sys.stdout.buffer, message)
+        try:
+            for message in answer(task):
+                _send(sys.stdout.buffer, message)
+        except MemoryError:
+            # Of a message that there was no room for.
+            _send(sys.stdout.buffer, Refused("too_large_inside", {}))
     return 0
+
+
+def _say_no_content() -> None:
+    """From now on the standard error tells where a failure was, and no words: those may quote the file."""
+    said = os.fdopen(os.dup(2), "w")
+    # Libraries write there themselves.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+
+    def say(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
+        number = f" {error.errno}" if isinstance(error, OSError) else ""
+        places = [f"{frame.f_code.co_filename}:{line}" for frame, line in traceback.walk_tb(at)]
+        said.write(f"{kind.__name__}{number} at {', '.join(places)}")
+        said.flush()
+
+    sys.excepthook = say
 
 
 def _limit() -> None:
@@ -178,6 +226,8 @@ def answer(task: ReadingTask) -> Iterator[Message]:
         yield Refused(refusal.code, refusal.details)
     except MemoryError:
         yield Refused("too_large_inside", {})
+    except FileNotFoundError:
+        yield Missing()
     except BaseException as error:
         # What a library of Rust panics with is no Exception. Any file that brings that about is damaged.
         if type(error).__name__ != "PanicException":

@@ -91,7 +91,7 @@ def format_of(path: Path) -> Format:
 def open_table(path: Path, format_: Format, sheet: str | None = None) -> Table:
     """The rows of the named sheet, or of the first that shows. Text files have no sheets: `sheet` is ignored.
 
-    Raises FileRefusedError.
+    Raises FileRefusedError, FileNotFoundError.
     """
     return _open_workbook(path, sheet) if format_ == "xlsx" else _open_text(path)
 
@@ -147,6 +147,8 @@ def _open_workbook(path: Path, wanted: str | None) -> Table:
             book = python_calamine.CalamineWorkbook.from_filelike(file)
             name = _sheet_name(book, wanted)
             sheet = book.get_sheet_by_name(name)
+    except FileNotFoundError:
+        raise
     except python_calamine.PasswordError:
         raise FileRefusedError("old_excel") from None
     except (python_calamine.CalamineError, OSError, ValueError):
