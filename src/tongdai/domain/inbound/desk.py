@@ -351,7 +351,7 @@ class Desk:
             await self._mark_unknown([facts.leg_id])
             return
         never = knowledge is LegKnowledge.NEVER_SEEN
-        self._ender.put(held.session.given_up() if never else held.session.lost())
+        self._ender.put(held.session.given_up() if never else held.lost())
 
     async def _give_up_overdue(self) -> None:
         """Legs whose absolute limit has passed, whoever drives them. If one is up after all, it ends now."""
@@ -369,7 +369,7 @@ class Desk:
         if station is not None and station.engine.reachable:
             await self._driving.hang_up(station.engine, facts.leg_id)
         self._driving.let_go(facts.leg_id)
-        self._ender.put(InboundSession(facts, None).lost() if held is None else held.session.lost())
+        self._ender.put(InboundSession(facts, None).lost() if held is None else held.lost())
 
 
 def _refusal(taken: Taken) -> EndCause:

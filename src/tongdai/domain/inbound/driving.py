@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tongdai.domain import scripts
 from tongdai.domain.inbound.ender import Ender, PickedUp
-from tongdai.domain.inbound.model import InboundFacts
+from tongdai.domain.inbound.model import InboundFacts, InboundResult
 from tongdai.domain.inbound.session import InboundSession
 from tongdai.domain.live import Commands, LoadScript, NumberedCommand, ScriptCache, Transfers
 from tongdai.kit.db import Database, DatabaseError
@@ -29,6 +29,14 @@ class Held:
     @property
     def facts(self) -> InboundFacts:
         return self.session.facts
+
+    def lost(self) -> InboundResult:
+        """What was heard of it; of a session that failed and cannot say, nothing."""
+        try:
+            return self.session.lost()
+        except Exception:
+            log.exception("of a call that came in nothing is known", extra={"leg": self.facts.leg_id})
+            return InboundSession(self.facts, None).lost()
 
 
 class Driving:
@@ -72,8 +80,9 @@ class Driving:
         self._held.pop(leg_id, None)
 
     async def begin(self, held: Held) -> None:
-        """It was accepted, or adopted."""
-        await self._tell(held, held.session.begin())
+        """It was accepted, or adopted. Was it let go meanwhile, this is for whoever adopts it."""
+        if self._held.get(held.facts.leg_id) is held:
+            await self._tell(held, held.session.begin())
 
     async def on_event(self, event: LegEvent) -> bool:
         """False: it is not of a call that is driven here."""
@@ -89,7 +98,7 @@ class Driving:
         except Exception:
             log.exception("a script failed on a call", extra={"leg": event.leg_id})
             await self.hang_up(held.engine, event.leg_id)
-            result = held.session.lost()
+            result = held.lost()
         else:
             await self._tell(held, commands)
         if result is not None:
