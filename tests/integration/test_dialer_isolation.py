@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -14,7 +15,7 @@ from tests.fakes.engine import PlayedEngine, silent
 
 from tongdai.domain.dialer import DialerConfig
 from tongdai.kit.db import Database, Tx
-from tongdai.ports.telephony import LegKnowledge
+from tongdai.ports.telephony import Answered, AnsweredBy, EndCause, Ended, LegKnowledge
 
 pytestmark = pytest.mark.anyio
 
@@ -94,6 +95,23 @@ async def test_a_campaign_whose_configuration_does_not_decode_stops_nobody_elses
         await eventually(says)
     assert sorted(heir.adopted) == sorted(request.leg_id for request in engine.dialled)
     assert not await rows(desk.db, "SELECT FROM legs WHERE state <> 'ended'")
+
+
+async def test_a_call_whose_script_fails_is_hung_up_and_stops_no_other(desk: Desk) -> None:
+    """No session can count with a time that is none."""
+    campaign = await desk.campaign()
+    engine = PlayedEngine(silent)
+    async with dialing(desk.db, desk.keyring, {"sandbox": engine}):
+        given = await desk.give(campaign, "0912345670", "0912345678")
+        await until(lambda: len(engine.dialled) == 2)
+        failing, well = (request.leg_id for request in engine.dialled)
+        for leg_id, ends_at in ((failing, math.nan), (well, 13.0)):
+            engine.tell(Answered(leg_id, 1, 5.0, 5.0, AnsweredBy.HUMAN))
+            engine.tell(Ended(leg_id, 2, ends_at, EndCause.NORMAL, 5.0))
+        for call in given:
+            await desk.done(call)
+    assert await desk.outcomes() == {"failed": 1, "answered": 1}
+    assert engine.hung_up() == [failing]
 
 
 async def test_each_of_many_campaigns_on_one_trunk_gets_its_calls_dialled(desk: Desk) -> None:

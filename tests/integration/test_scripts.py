@@ -101,14 +101,12 @@ async def test_a_name_that_cannot_be_shown_is_refused(tx: Tx, cast: Cast, name: 
 async def test_a_stranger_finds_no_script_to_read_change_or_run(tx: Tx, cast: Cast) -> None:
     row = await scripts.create_script(tx, cast.owner.account_id, "nhắc lịch", body("một"))
     stranger = cast.stranger.account_id
-    cache = scripts.ScriptCache()
-    await scripts.load_version(tx, cast.owner.account_id, row.id, 1, cache)
     with pytest.raises(scripts.ScriptNotFoundError):
         await scripts.get_script(tx, stranger, row.id)
     with pytest.raises(scripts.ScriptNotFoundError):
         await scripts.update_script(tx, stranger, row.id, "this is not JSON")
     with pytest.raises(scripts.ScriptNotFoundError):
-        await scripts.load_version(tx, stranger, row.id, 1, cache)
+        await scripts.load_version(tx, stranger, row.id, 1)
     assert await scripts.list_scripts(tx, stranger) == []
     assert (await scripts.get_script(tx, cast.owner.account_id, row.id)).version == 1
 
@@ -162,14 +160,3 @@ async def test_a_file_that_only_an_old_version_plays_still_is_in_use(tx: Tx, cas
     assert await scripts.uses_audio(tx, account_id, 7)
     assert not await scripts.uses_audio(tx, account_id, 8)
     assert not await scripts.uses_audio(tx, cast.stranger.account_id, 7)
-
-
-async def test_a_cached_version_is_read_once_and_the_oldest_makes_room(tx: Tx, cast: Cast) -> None:
-    account_id = cast.owner.account_id
-    row = await scripts.create_script(tx, account_id, "nhắc lịch", body("một"))
-    await scripts.update_script(tx, account_id, row.id, body("hai"))
-    cache = scripts.ScriptCache(max_versions=1)
-    first = await scripts.load_version(tx, account_id, row.id, 1, cache)
-    assert await scripts.load_version(tx, account_id, row.id, 1, cache) is first
-    await scripts.load_version(tx, account_id, row.id, 2, cache)
-    assert await scripts.load_version(tx, account_id, row.id, 1, cache) is not first

@@ -23,7 +23,6 @@ from tongdai.domain.scripts.results import Recording, Result
 from tongdai.domain.scripts.runner import RECORD_ANNOUNCEMENT, Runner, VoicemailAction
 from tongdai.domain.scripts.service import (
     ResolveAudio,
-    ScriptCache,
     check_script,
     create_script,
     get_script,
@@ -43,7 +42,6 @@ __all__ = [
     "Result",
     "Runner",
     "Script",
-    "ScriptCache",
     "ScriptEntry",
     "ScriptInvalidError",
     "ScriptNameInvalidError",

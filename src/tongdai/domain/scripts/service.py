@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
 from tongdai.domain.scripts import store
@@ -20,26 +19,6 @@ MAX_NAME_CHARS = 200
 
 ResolveAudio = Callable[[int], Awaitable[AudioClip | None]]
 """Finds an audio file of the script's account by its id; None when the account has no such file."""
-
-
-class ScriptCache:
-    """The versions that a process used last, for as long as whoever made it keeps it."""
-
-    def __init__(self, max_versions: int = 256) -> None:
-        self._max_versions = max_versions
-        self._kept: OrderedDict[tuple[int, int, int], Script] = OrderedDict()
-
-    def get(self, key: tuple[int, int, int]) -> Script | None:
-        script = self._kept.get(key)
-        if script is not None:
-            self._kept.move_to_end(key)
-        return script
-
-    def put(self, key: tuple[int, int, int], script: Script) -> None:
-        self._kept[key] = script
-        self._kept.move_to_end(key)
-        if len(self._kept) > self._max_versions:
-            self._kept.popitem(last=False)
 
 
 async def create_script(
@@ -93,17 +72,11 @@ async def list_scripts(tx: Tx, account_id: int, *, after: int = 0, limit: int = 
     return await store.scripts(tx, account_id, after, limit)
 
 
-async def load_version(
-    tx: Tx, account_id: int, script_id: int, version: int, cache: ScriptCache | None = None
-) -> Script:
+async def load_version(tx: Tx, account_id: int, script_id: int, version: int) -> Script:
     """What a call runs, its audio files resolved. Raises ScriptNotFoundError."""
-    key = (account_id, script_id, version)
-    kept = None if cache is None else cache.get(key)
-    script = kept or await store.version_body(tx, account_id, script_id, version)
+    script = await store.version_body(tx, account_id, script_id, version)
     if script is None:
         raise ScriptNotFoundError(script_id=script_id, version=version)
-    if cache is not None:
-        cache.put(key, script)
     return script
 
 
