@@ -14,7 +14,7 @@ import pytest
 from tests.fakes.asterisk import AsteriskInstance
 from tests.fakes.handset import Handset
 from tests.fakes.one_trunk import Trunks
-from tests.fakes.sound import ALAW, QUIET, Samples, find, gaps, rms, silence
+from tests.fakes.sound import ALAW, Samples, gaps, rms, share_heard, silence
 from tests.fakes.speakers import PlayedSpeaker, failing, tone
 
 from tongdai.adapters.asterisk.engine import AsteriskEngine
@@ -112,25 +112,6 @@ def line(asterisk: AsteriskInstance, sounds: Sequence[Sound]) -> Samples:
     return ALAW[np.frombuffer(b"".join(parts), np.uint8)]
 
 
-def share_heard_in_place(sent: Samples, heard: Samples) -> float:
-    """How much of what was sent, by parts of 0.2 s, is heard where it should be, give or take 0.3 s.
-
-    A busy machine loses a packet, or has one come late, and what follows is shifted by it.
-    """
-    first = next(part for part in parts(sent) if rms(sent[part]) > 1000)
-    shift = find(sent[first], heard[: sent.size]).lag_s * 8000 - first.start
-    alike = []
-    for part in parts(sent):
-        if rms(sent[part]) > QUIET:
-            begin = max(0, round(part.start + shift) - 2400)
-            alike.append(find(sent[part], heard[begin : begin + 2400 * 2 + 1600]).similarity > 0.95)
-    return sum(alike) / len(alike)
-
-
-def parts(sent: Samples) -> list[slice]:
-    return [slice(begin, begin + 1600) for begin in range(0, sent.size - 1600, 1600)]
-
-
 async def test_a_person_hears_every_piece_in_order_without_a_gap(
     asterisk: AsteriskInstance, tmp_path: Path
 ) -> None:
@@ -142,7 +123,7 @@ async def test_a_person_hears_every_piece_in_order_without_a_gap(
     assert [event.completed for event in told if isinstance(event, PlaybackEnded)] == [True]
     # The call is hung up at once: the silence after the last digit is not heard to its end.
     sent = sent[: -round(DIGIT_PAUSE_S * 8000)]
-    assert share_heard_in_place(sent, heard) > 0.9
+    assert share_heard(sent, heard) > 0.9
     spoken = heard.astype(np.float32) / np.float32(32768)
     assert levels.speech_level(spoken) == pytest.approx(levels.TARGET_DBOV, abs=1.5)
     longest_pause = max((length for _, length in gaps(heard)), default=0.0)
