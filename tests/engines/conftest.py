@@ -42,7 +42,8 @@ SANDBOX_NUMBERS = {
 
 REAL_NUMBERS = SANDBOX_NUMBERS | {"says_hello": "0912345023", "talks": "0912345022"}
 LAST_EVENTS = {"BYE", "CANCEL", "REJECT"}
-SETTLES_S = 3.0
+SETTLES_S = 15.0
+"""The longest that is waited for what is on its way."""
 TRUNK = 3
 REAL_PACE = 4.0
 """How much faster than a person the prompts of a real Asterisk speak, so that tests do not last."""

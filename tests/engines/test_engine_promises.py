@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from tests.engines.conftest import FarEnd, FarEnds
 from tests.fakes.ear import PROMPT, Ear, hearing
+from tests.fakes.real_calls import EARLY_S, about
 
 from tongdai.adapters.sandbox.log import invited_more_than_once, most_channels
 from tongdai.domain.scripts import Runner, parse_script
@@ -129,7 +130,12 @@ def _prompt_s(far_end: FarEnd, characters: int) -> float:
 
 def _about(far_end: FarEnd, seconds: float, abs: float = 0.01) -> Any:
     """A moment of a simulated call is exact, one of a real call is not."""
-    return pytest.approx(seconds, abs=0.25 if far_end.real else abs)
+    return about(seconds) if far_end.real else pytest.approx(seconds, abs=abs)
+
+
+def _still_speaking(far_end: FarEnd) -> Play:
+    """A prompt that is not over when a key is pressed, which on a real call may be told late."""
+    return Play(1, (Speech("x" * 160),)) if far_end.real else PROMPT
 
 
 def _soon() -> datetime:
@@ -230,13 +236,16 @@ async def test_a_person_who_hangs_up_during_detection_has_answered_all_the_same(
 
 @pytest.mark.parametrize(("kind", "digit"), [("presses_1", "1"), ("presses_2", "2")])
 async def test_a_digit_is_told_with_its_second(far_end: FarEnd, kind: str, digit: str) -> None:
-    async with hearing(far_end.client(), _one_prompt) as ear:
+    def speaks(event: LegEvent) -> Sequence[Command]:
+        return (_still_speaking(far_end),) if isinstance(event, Answered) else _one_prompt(event)
+
+    async with hearing(far_end.client(), speaks) as ear:
         await ear.engine.originate(_request(far_end.number(kind)))
         await ear.until_ended(LEG)
         _, answered, pressed, played, _ = ear.heard[LEG]
     assert isinstance(pressed, Digit)
     assert pressed.digit == digit
-    assert 1.0 <= pressed.at - answered.at <= 3.0
+    assert 1.0 - _s(far_end, 0.0, EARLY_S) <= pressed.at - answered.at <= 3.0
     assert pressed.at < played.at
 
 
@@ -292,7 +301,7 @@ async def test_a_prompt_that_is_stopped_ends_there_and_then(far_end: FarEnd) -> 
             case PlaybackEnded(id=2):
                 return (HangUp(),)
             case Answered():
-                return (PROMPT,)
+                return (_still_speaking(far_end),)
         return ()
 
     async with hearing(far_end.client(), barge_in) as ear:
@@ -314,8 +323,8 @@ async def test_prompts_wait_for_each_other(far_end: FarEnd) -> None:
         await ear.engine.originate(_request(far_end.number("listens")))
         await ear.until(lambda: len(ear.heard[LEG]) == 4)
         _, answered, first, second = ear.heard[LEG]
-    assert first.at - answered.at == _about(far_end, second.at - first.at)
-    assert second.at - first.at == _about(far_end, _prompt_s(far_end, 66))
+    assert first.at - answered.at == _about(far_end, _prompt_s(far_end, 66))
+    assert second.at - answered.at == _about(far_end, 2 * _prompt_s(far_end, 66))
 
 
 async def test_a_timer_fires_at_its_second_and_a_cancelled_one_never(far_end: FarEnd) -> None:
@@ -382,7 +391,7 @@ async def test_a_transfer_without_phones_says_at_once_that_nobody_answered(far_e
         _, answered, transferred, _ = ear.heard[LEG]
     assert isinstance(transferred, TransferEnded)
     assert (transferred.connected, transferred.leg_id_connected) == (False, None)
-    assert transferred.at - answered.at < 0.5
+    assert transferred.at == _about(far_end, answered.at, 0.5)
 
 
 async def test_a_talk_ends_at_its_limit_and_the_call_goes_on(far_end: FarEnd) -> None:
@@ -391,7 +400,7 @@ async def test_a_talk_ends_at_its_limit_and_the_call_goes_on(far_end: FarEnd) ->
         await ear.engine.originate(_request(far_end.number("listens")))
         await ear.until_ended(LEG)
         transferred = _transferred(ear)
-    assert transferred.seconds == pytest.approx(max_s, abs=0.5)
+    assert transferred.seconds == _about(far_end, max_s, 0.5)
 
 
 async def test_a_transfer_is_told_of_before_the_end_of_a_call_that_ends_meanwhile(far_end: FarEnd) -> None:
@@ -550,7 +559,8 @@ async def test_a_call_that_ended_meanwhile_is_told_again_whole(far_end: FarEnd) 
             assert other.heard[LEG][:-1] == one.heard[LEG][:-1]
             last = one.heard[LEG][-1]
             assert replace(ended, at=last.at) == last
-            assert ended.at == _about(far_end, last.at, 0.0)
+            # By Asterisk's own clock, where one of ours has told it late.
+            assert last.at == _about(far_end, ended.at, 0.0)
 
 
 async def test_a_leg_that_was_never_seen_will_not_be_dialled_later(far_end: FarEnd) -> None:

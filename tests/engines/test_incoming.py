@@ -16,6 +16,7 @@ from tests.fakes.carrier import CarrierProcess
 from tests.fakes.ear import Ear, hearing
 from tests.fakes.handset import Handset, Plan, Press
 from tests.fakes.one_trunk import Tones, Trunks
+from tests.fakes.real_calls import about
 
 from tongdai.adapters.asterisk.engine import AsteriskEngine
 from tongdai.adapters.sandbox.engine import SandboxEngine
@@ -81,7 +82,7 @@ class SandboxOutside:
             await engine.place(TRUNK, CALLER, HOTLINE, waits_s=patience, presses=presses)
 
     async def refused_as(self) -> int:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while True:
                 for line in self._carrier.lines():
                     if line.event == "REJECT":
@@ -103,7 +104,7 @@ class AsteriskOutside:
     async def calls(self, *, presses: str = "", waits_s: float | None = None) -> None:
         plan = Plan(presses=tuple(Press(0.4 + place, key) for place, key in enumerate(presses)))
         address = f"sip:{HOTLINE}@127.0.0.1:{self._asterisk.sip_port}"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             # Until whoever hears them has told the node of its trunks, calls over these are strangers'.
             while not await self._rings(address, plan):
                 pass
@@ -261,7 +262,7 @@ async def test_a_call_ends_at_its_limit_by_itself(outside: Outside) -> None:
         await engine.accept(call.channel, leg, 2.0)
         await ear.command(leg, PickUp())
         ended = await ear.until_ended(leg)
-    assert ended.at == pytest.approx(2.0, abs=1.2)
+    assert ended.at == about(2.0)
 
 
 async def test_a_call_that_nobody_picks_up_ends_at_its_limit_by_itself(outside: Outside) -> None:
@@ -271,7 +272,7 @@ async def test_a_call_that_nobody_picks_up_ends_at_its_limit_by_itself(outside: 
         await engine.accept(call.channel, leg, 2.0)
         ended = await ear.until_ended(leg)
     assert ended.answered_at is None
-    assert ended.at == pytest.approx(2.0, abs=1.2)
+    assert ended.at == about(2.0)
 
 
 async def test_another_client_adopts_an_accepted_call_and_hears_it_from_its_first_event(
