@@ -93,6 +93,21 @@ async def test_a_call_whose_script_fails_is_hung_up_and_kept_and_the_next_is_tak
     assert "a script failed on a call" in caplog.text
 
 
+async def test_a_call_whose_script_cannot_even_begin_is_hung_up_and_is_missed(
+    db: Database, keyring: Keyring
+) -> None:
+    async with open_shop(db, keyring, GREETING) as (one, board, engine):
+        await rows(
+            db,
+            """UPDATE script_versions SET body = jsonb_set(body, '{start}', '"nowhere"') RETURNING 1""",
+        )
+        board.rings(one.trunk.id, one.number)
+        (call,) = await one.ended()
+        assert told(engine, call.leg_id or 0) == [HangUp()]
+    assert (call.kind, call.disposition) == ("MISSCALL", "MORE")
+    assert await one.live() == []
+
+
 async def test_a_call_that_ends_while_phones_are_taken_for_it_rings_none_and_holds_none(
     db: Database, keyring: Keyring
 ) -> None:

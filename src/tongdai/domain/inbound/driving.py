@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tongdai.domain import scripts
@@ -15,6 +15,8 @@ from tongdai.kit.db import Database, DatabaseError
 from tongdai.ports.telephony import Answered, Engine, LegEvent, Transfer, TransferEnded
 
 log = logging.getLogger(__name__)
+
+Wanted = tuple[NumberedCommand, ...]
 
 
 @dataclass(slots=True, eq=False)
@@ -82,7 +84,7 @@ class Driving:
     async def begin(self, held: Held) -> None:
         """It was accepted, or adopted. Was it let go meanwhile, this is for whoever adopts it."""
         if self._held.get(held.facts.leg_id) is held:
-            await self._tell(held, held.session.begin())
+            await self._advance(held, lambda: (held.session.begin(), None))
 
     async def on_event(self, event: LegEvent) -> bool:
         """False: it is not of a call that is driven here."""
@@ -93,21 +95,22 @@ class Driving:
             self._ender.put(PickedUp(event.leg_id))
         if isinstance(event, TransferEnded):
             self._commands.over(event.leg_id, event)
-        try:
-            commands, result = held.session.on(event)
-        except Exception:
-            log.exception("a script failed on a call", extra={"leg": event.leg_id})
-            await self.hang_up(held.engine, event.leg_id)
-            result = held.lost()
-        else:
-            await self._tell(held, commands)
-        if result is not None:
-            self.let_go(event.leg_id)
-            self._ender.put(result)
+        await self._advance(held, lambda: held.session.on(event))
         return True
 
-    async def _tell(self, held: Held, commands: tuple[NumberedCommand, ...]) -> None:
-        await self._commands.tell(held.engine, held.facts.leg_id, commands, held.session.talk_left_s())
+    async def _advance(self, held: Held, go_on: Callable[[], tuple[Wanted, InboundResult | None]]) -> None:
+        leg_id = held.facts.leg_id
+        try:
+            commands, result = go_on()
+        except Exception:
+            log.exception("a script failed on a call", extra={"leg": leg_id})
+            await self.hang_up(held.engine, leg_id)
+            result = held.lost()
+        else:
+            await self._commands.tell(held.engine, leg_id, commands, held.session.talk_left_s())
+        if result is not None:
+            self.let_go(leg_id)
+            self._ender.put(result)
 
     def _rings(self, leg_id: int, prepared: Transfer) -> None:
         """Whoever adopted the call does not know whom it rang before."""

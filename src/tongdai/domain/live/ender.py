@@ -82,11 +82,18 @@ class EndWriter(Generic[One]):
             try:
                 if batch:
                     await self._write(batch)
-            finally:  # of a batch that was halved some may be written already
-                self._waiting = [one for one in batch if self.holds(self._key_of(one))] + self._waiting
+            except BaseException:
+                self._put_back(batch)
+                raise
             if not self._waiting:
                 self._arrived.clear()
                 self._empty.set()
+
+    def _put_back(self, batch: list[One]) -> None:
+        """Of a batch that was halved some may be written, and may have been put anew since."""
+        done = {key for one in batch if not self.holds(key := self._key_of(one))}
+        done.update(map(self._key_of, self._waiting))
+        self._waiting = [one for one in batch if self._key_of(one) not in done] + self._waiting
 
     async def _linger(self, written_at: float) -> None:
         """Until there are many, or it is time for the few that there are."""
