@@ -54,7 +54,22 @@ async def all_done(desk: Desk, calls: Sequence[int]) -> None:
         left = "SELECT count(*) FROM calls WHERE state <> 'done' AND id = ANY(%s)"
         return await rows(desk.db, left, list(calls)) == [(0,)]
 
-    await eventually(look, 90.0)
+    try:
+        await eventually(look, 90.0)
+    except AssertionError:
+        pytest.fail(f"calls are left: {await what_is_left(desk)}")
+
+
+async def what_is_left(desk: Desk) -> list[tuple[object, ...]]:
+    """How many calls are in which state, with what their last legs are in, and how long those may be yet."""
+    return await rows(
+        desk.db,
+        """SELECT calls.state, leg.state, count(*), min(leg.gives_up_at - now())::text
+             FROM calls LEFT JOIN attempts ON attempts.call_id = calls.id
+             LEFT JOIN LATERAL (SELECT state, gives_up_at FROM legs WHERE attempt_id = attempts.id
+                                ORDER BY id DESC LIMIT 1) AS leg ON true
+            WHERE calls.state <> 'done' GROUP BY 1, 2""",
+    )
 
 
 async def calls_up(phone: SippPhone) -> None:
