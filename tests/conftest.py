@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import apps
 from tests.fakes.asterisk import AsteriskInstance, NoAsteriskError, asterisk_instance, fetch
 from tests.fakes.clock import FakeClock
 from tests.fakes.postgres import Clones, PostgresForTests
@@ -16,7 +19,27 @@ from tongdai.kit.crypto import MASTER_BYTES, Keyring
 from tongdai.kit.db import Database, Tx
 from tongdai.kit.embedded import connection_url
 
+TESTS = Path(__file__).parent
 MARKED_IN = {"e2e": ("e2e",), "asterisk": ("asterisk", "engines")}
+LONGEST = (
+    "api/test_fuzz.py",
+    "integration/test_upgrade.py",
+    "integration/test_contact_files.py",
+    "integration/test_incoming_calls.py",
+    "integration/test_transfer_storm.py",
+    "integration/test_dialer_races.py",
+    "integration/test_crossing_storm.py",
+    "integration/test_demo_seed.py",
+    "integration/test_app.py",
+    "integration/test_espeak.py",
+    "facades/vbot/test_fuzz.py",
+    "facades/sencloud/test_fuzz.py",
+    "api/test_zalo_hook.py",
+    "e2e/test_crashes.py",
+    "e2e/test_demo.py",
+    "e2e/test_ledger.py",
+)
+"""Files of few tests that take long: at the end of a run one worker would have one, and the other nothing."""
 SERVER = pytest.StashKey[PostgresForTests]()
 
 
@@ -40,8 +63,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps marked tests where the Makefile looks for them.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keeps marked tests where the Makefile looks for them, and gives workers the longest files first.
 
     Where no Asterisk can be fetched its tests are skipped, with a line of the summary for each file.
 
@@ -51,6 +74,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker, folders in MARKED_IN.items():
             if item.get_closest_marker(marker) and item.path.parent.name not in folders:
                 raise pytest.UsageError(f"{item.nodeid}: tests marked {marker} belong to tests/{folders[0]}")
+    if hasattr(config, "workerinput"):
+        _longest_first(items)
     calling = [item for item in items if item.get_closest_marker("asterisk")]
     if calling and os.environ.get("TONGDAI_TEST_ASTERISK") != "required":
         try:
@@ -58,6 +83,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         except NoAsteriskError as error:
             for item in calling:
                 item.add_marker(pytest.mark.skip(reason=str(error)))
+
+
+def _longest_first(items: list[pytest.Item]) -> None:
+    tests = Counter(item.path for item in items)
+
+    def place(item: pytest.Item) -> tuple[int, int, str]:
+        name = item.path.relative_to(TESTS).as_posix()
+        return LONGEST.index(name) if name in LONGEST else len(LONGEST), -tests[item.path], name
+
+    items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    """What was read to find the tests stays until the end: nobody needs to search it for garbage again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    try:
+        yield
+    finally:
+        apps.take_back()
 
 
 @pytest.fixture(scope="session")

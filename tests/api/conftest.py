@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from litestar import Litestar
+from tests.apps import lend
 from tests.factories import Cast, Person, cast, joined, person
 from tests.fakes.clock import FakeClock
 
@@ -84,7 +85,7 @@ async def services(
 
 @pytest.fixture
 def app(services: Services) -> Litestar:
-    return create_app(services)
+    return lend(create_app, services)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from aiohttp import web
 from msgspec.structs import replace as changed
 from standardwebhooks.webhooks import Webhook
 from tests.api.conftest import Api
+from tests.apps import lend
 from tests.call_events import ANSWERED, REFUSED
 from tests.factories import Cast
 
@@ -67,7 +68,7 @@ async def customer() -> AsyncIterator[Customer]:
 @pytest.fixture
 def app(services: Services) -> Any:
     """The platform of an operator who allows addresses inside, as this test's customer has one."""
-    return create_app(replace(services, webhooks_allow_private=True))
+    return lend(create_app, replace(services, webhooks_allow_private=True))
 
 
 @asynccontextmanager

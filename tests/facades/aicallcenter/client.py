@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 from litestar import Litestar
 from litestar.exceptions import MethodNotAllowedException
+from tests.apps import lend
 from tests.factories import Person
 from tests.fakes.clock import FakeClock
 
@@ -35,8 +36,7 @@ class Api:
     """A client of the facade."""
 
     def __init__(self, services: Services) -> None:
-        handlers: Any = {MethodNotAllowedException: refuse_method}
-        app: Any = Litestar(routes(services), exception_handlers=handlers)
+        app: Any = lend(_alone, services)
         transport = httpx.ASGITransport(app=app)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://tongdai.test")
 
@@ -61,6 +61,11 @@ class Api:
 
     async def call_log(self, token: object, **query: object) -> dict[str, Any]:
         return await self.get("/api/users/call-log", access_token=token, **query)
+
+
+def _alone(services: Services) -> Litestar:
+    handlers: Any = {MethodNotAllowedException: refuse_method}
+    return Litestar(routes(services), exception_handlers=handlers)
 
 
 def answer_of(response: httpx.Response) -> dict[str, Any]:

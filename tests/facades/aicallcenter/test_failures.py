@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from litestar import Litestar
+from tests.apps import lend
 from tests.facades.aicallcenter.client import Api
 from tests.factories import Cast
 
@@ -35,7 +35,7 @@ SECRETS = {"access_token": "token-in-the-query", "secret_key": "secret-in-the-qu
 @pytest.fixture
 async def whole(services: Services) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the whole application, in which the facade is one of several."""
-    app: Litestar = create_app(services)
+    app = lend(create_app, services)
     transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://tongdai.test") as client:
         yield client

@@ -10,6 +10,7 @@ from uuid import UUID
 import httpx
 from litestar import Litestar
 from tests import zalo_shop
+from tests.apps import lend
 from tests.factories import Person
 from tests.fakes.clock import FakeClock
 from tests.fakes.zalo import OA_ID
@@ -31,10 +32,10 @@ ENVELOPE = {"code", "data", "message", "referentId"}
 
 
 class Api:
-    """Somebody with a key, or without one. `whole`: the app with all its APIs, which takes longer to make."""
+    """Somebody with a key, or without one. `whole`: the app with all its APIs."""
 
     def __init__(self, services: Services, key: str | None = None, *, whole: bool = False) -> None:
-        app: Any = create_app(services, metrics=False) if whole else _alone(services)
+        app: Any = lend(_whole if whole else _alone, services)
         transport = httpx.ASGITransport(app=app)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://tongdai.test")
         self.key = key
@@ -53,6 +54,10 @@ class Api:
     async def refused(self, status: int, name: str, body: object = None, **headers: str) -> dict[str, Any]:
         """A refusal with this status."""
         return answer_of(await self.post(name, body, **headers), status)
+
+
+def _whole(services: Services) -> Litestar:
+    return create_app(services, metrics=False)
 
 
 def _alone(services: Services) -> Litestar:

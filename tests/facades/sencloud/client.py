@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 from litestar import Litestar
 from litestar.exceptions import MethodNotAllowedException, NotFoundException
+from tests.apps import lend
 from tests.fakes.clock import FakeClock
 from tests.fakes.zalo import APP_ID, APP_SECRET, CALLBACK_URL, OA_ID, EmulatedZalo, grant
 
@@ -27,10 +28,10 @@ UNLINKED = "0901234404"
 
 
 class Api:
-    """Somebody with a key, or without one. `whole`: the app with all its APIs, which takes longer to make."""
+    """Somebody with a key, or without one. `whole`: the app with all its APIs."""
 
     def __init__(self, services: Services, key: str | None = None, *, whole: bool = False) -> None:
-        app: Any = create_app(services, metrics=False) if whole else _alone(services)
+        app: Any = lend(_whole if whole else _alone, services)
         transport = httpx.ASGITransport(app=app)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://tongdai.test")
         self.key = key
@@ -64,6 +65,10 @@ class Api:
     async def authorize(self) -> str:
         body = {"app_id": str(APP_ID), "app_secret": APP_SECRET, "redirect_uri": CALLBACK_URL}
         return str((await self.done("AuthorizeOA", body))["url"])
+
+
+def _whole(services: Services) -> Litestar:
+    return create_app(services, metrics=False)
 
 
 def _alone(services: Services) -> Litestar:

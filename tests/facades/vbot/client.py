@@ -11,6 +11,7 @@ import httpx
 from litestar import Litestar
 from litestar.exceptions import MethodNotAllowedException
 from tests import factories
+from tests.apps import lend
 from tests.factories import PASSWORD, Person
 from tests.fakes.clock import FakeClock
 
@@ -42,8 +43,7 @@ class Api:
     """A client of the facade, logged in or not."""
 
     def __init__(self, services: Services) -> None:
-        handlers: Any = {MethodNotAllowedException: refuse_method}
-        app: Any = Litestar(routes(services), exception_handlers=handlers)
+        app: Any = lend(_alone, services)
         transport = httpx.ASGITransport(app=app)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://tongdai.test")
 
@@ -67,6 +67,11 @@ class Api:
     async def get(self, key: str, path: str, **query: object) -> dict[str, Any]:
         texts = {name: str(value) for name, value in query.items()}
         return answer_of(await self.http.get(path, params=texts, headers=bearer(key)))
+
+
+def _alone(services: Services) -> Litestar:
+    handlers: Any = {MethodNotAllowedException: refuse_method}
+    return Litestar(routes(services), exception_handlers=handlers)
 
 
 def bearer(key: str) -> dict[str, str]:
