@@ -55,7 +55,7 @@ IN_FLIGHT = 64
 """Originates that Asterisk may have at once without having answered. It does them one after another; what
 waits here can still be given back when its time passes."""
 WRITE_WITHIN_S = 0.2
-"""A journal in which only the ringing is new waits so long for other requests to go with."""
+"""A journal in which only the ringing is new is written so much later: many are answered before that."""
 LAST_WORK_S = 1.0
 """How long what was asked for may still take when the engine is stopped."""
 SLACK_S = 10.0
@@ -94,6 +94,8 @@ class AsteriskEngine:
         self._work: set[asyncio.Task[None]] = set()
         self._keepers: set[asyncio.Task[None]] = set()
         self._dirty: dict[Leg, None] = {}
+        self._rung: dict[Leg, None] = {}
+        """In whose journals only the ringing is new."""
         self._writing: asyncio.TimerHandle | None = None
         self._places = asyncio.Semaphore(IN_FLIGHT)
         self._trunks: dict[int, SipTrunk] = {}
@@ -247,7 +249,7 @@ class AsteriskEngine:
     def drop(self, leg: Leg) -> None:
         """It was not dialled, or is another's."""
         leg.forget()
-        self._dirty.pop(leg, None)
+        self._written(leg)
         if self.legs.get(leg.leg_id) is leg:
             del self.legs[leg.leg_id]
 
@@ -310,25 +312,30 @@ class AsteriskEngine:
             self._link.schedule_soon()
 
     def write_some_time(self, leg: Leg) -> None:
-        self._dirty[leg] = None
+        self._rung[leg] = None
         if self._writing is None:
             self._writing = self.later(WRITE_WITHIN_S, self._write)
 
     def _write(self) -> None:
         self._writing = None
+        self._dirty |= self._rung
+        self._rung = {}
         if self._link is not None and self._dirty:
             self._link.schedule()
 
     def _write_journals(self) -> None:
         legs, self._dirty = self._dirty, {}
         for leg in legs:
-            # Of talk that is being ended nothing more needs to be known: an adopter would end it again.
-            talk_ends = leg.journal.ending and leg.journal.answered_at is not None
-            if not (leg.ended or talk_ends):
+            self._rung.pop(leg, None)
+            if not (leg.ended or leg.journal.ending):
                 leg.write_journal()
 
-    def ended(self, leg: Leg) -> None:
+    def _written(self, leg: Leg) -> None:
         self._dirty.pop(leg, None)
+        self._rung.pop(leg, None)
+
+    def ended(self, leg: Leg) -> None:
+        self._written(leg)
         if self.legs.get(leg.leg_id) is leg:
             del self.legs[leg.leg_id]
 
@@ -460,6 +467,7 @@ class AsteriskEngine:
             leg.forget()
         self.legs.clear()
         self._dirty.clear()
+        self._rung.clear()
         self._watchers.clear()
         for task in list(self._work):
             task.cancel()
@@ -473,12 +481,12 @@ def _check_in_time(request: DialRequest) -> None:
         raise EngineTooLateError("too late")
 
 
-async def listed(link: Link) -> bool:
+async def listed(link: Link, events: Sequence[str] = EVENTS) -> bool:
     """Have Asterisk tell the application only what is needed, and see that it is there.
 
     Raises EngineUnreachableError.
     """
-    allowed = [{"type": kind} for kind in EVENTS]
+    allowed = [{"type": kind} for kind in events]
     link.send("PUT", f"applications/{link.app}/eventFilter", {"allowed": allowed})
     return (await link.ask("GET", f"applications/{link.app}")).ok
 

@@ -6,7 +6,6 @@ import msgspec
 
 EVENTS = (
     "StasisStart",
-    "StasisEnd",
     "Dial",
     "ChannelDtmfReceived",
     "ChannelHangupRequest",
@@ -19,6 +18,8 @@ EVENTS = (
 )
 """What an application of ours is told; Asterisk leaves out all else, answers to requests over the
 WebSocket included unless they are named here."""
+INCOMING_EVENTS = (*EVENTS, "StasisEnd")
+"""What the application is told that calls come in to: one that was accepted leaves it and goes on."""
 
 
 class Party(msgspec.Struct, gc=False):

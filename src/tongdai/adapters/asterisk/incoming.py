@@ -15,7 +15,7 @@ from urllib.parse import quote
 import msgspec
 
 from tongdai.adapters.asterisk.dialplan import END_HANDLER, INCOMING_APP, PURGE_CONTEXT
-from tongdai.adapters.asterisk.heard import Channel, Heard
+from tongdai.adapters.asterisk.heard import INCOMING_EVENTS, Channel, Heard
 from tongdai.adapters.asterisk.journal import Journal
 from tongdai.adapters.asterisk.leg import Leg
 from tongdai.adapters.asterisk.link import Link, connect
@@ -149,7 +149,7 @@ class Incoming:
         """Raises EngineUnreachableError."""
         from tongdai.adapters.asterisk.engine import listed
 
-        await listed(link)
+        await listed(link, INCOMING_EVENTS)
         reply = await link.ask("GET", f"applications/{INCOMING_APP}")
         for name in reply.json().get("channel_ids", ()) if reply.ok else ():
             there = await link.ask("GET", f"channels/{quote(name)}")

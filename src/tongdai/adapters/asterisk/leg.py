@@ -175,7 +175,8 @@ class Leg:
             self._tell_digit(digit)
 
     def limit_to(self, seconds: float) -> None:
-        """Hang up after so many seconds. Asterisk does the same by itself, should this process die."""
+        """Hang up after so many seconds. Should this process die, whoever adopts the leg does; Asterisk has a
+        limit of its own from the originate."""
         if self._guard is not None:
             self._guard.cancel()
             self._guard = None
