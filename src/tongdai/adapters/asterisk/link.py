@@ -39,7 +39,7 @@ SILENT_S = 2.2
 TICK_S = 0.2
 SOON_S = 0.002
 """So long a request waits for others to go with: each write costs more than what is in it."""
-BREATH_S = 0.005
+BREATH_S = 0.01
 """A busy connection is read and written so far apart. What comes alone is heard and sent at once."""
 MAX_MESSAGE = 64 * 1024 * 1024
 """Bytes. A list of all channels of a full node has some megabytes."""
