@@ -38,7 +38,7 @@ WITHOUT_CODES = 2.0
 """By how much farther slots are given ahead where no one-time code can come that would have to wait behind
 them: a claim costs much the same for ten calls as for twenty."""
 
-COME_BACK = 0.6
+COME_BACK = 0.7
 """After which part of the horizon to claim again where slots up to it are used. The rest is for the claim."""
 
 LONGEST_LEAD = timedelta(seconds=2)
@@ -96,6 +96,9 @@ class Claiming:
         self._bench_until = 0.0
         self._turn = 0
         self._next = 0
+        self._full_until = 0.0
+        """Until when there is no slot left, and for whom that was found."""
+        self._found_full: frozenset[int] = frozenset()
         self._took: deque[float] = deque(maxlen=20)
 
     def hint(self, campaign_ids: Iterable[int] | None) -> None:
@@ -126,8 +129,21 @@ class Claiming:
             if self._is_time_to_look():
                 due = await self._look_around()
             due = (due | hinted) & self._plans.dialable.keys()
-            wait_s = await self._claim_due(due)
+            wait_s = self._full_for(due)
+            if wait_s is None:
+                wait_s = await self._claim_due(due)
+                self._note_full(due, wait_s)
             await self._rest(wait_s)
+
+    def _full_for(self, due: set[int]) -> float | None:
+        """Seconds until there is a slot for any of these; None: there may be one now."""
+        left = self._full_until - asyncio.get_running_loop().time()
+        return left if left > 0 and not self._starved and due <= self._found_full else None
+
+    def _note_full(self, due: set[int], wait_s: float | None) -> None:
+        """Slots are given for some time to come, so a look at the campaigns makes none, nor does a hint."""
+        self._found_full = frozenset(due)
+        self._full_until = 0.0 if wait_s is None else asyncio.get_running_loop().time() + wait_s
 
     def _is_time_to_look(self) -> bool:
         return asyncio.get_running_loop().time() >= self._refresh_at
@@ -210,10 +226,10 @@ class Claiming:
             await self._say_full(plans, result)
             idle = result.filled or not result.handled
             idle_turns = idle_turns + len(plans) if idle else 0
+            self._starved = result.starved or not result.paced
             if idle_turns >= len(due):
-                self._starved = result.starved or not result.paced
                 return self._horizon().total_seconds() * COME_BACK if result.paced and due else None
-        self._starved = True
+        self._starved = self._starved or not due or self._driver.room(self._max_calls) == 0
         return None
 
     def _may_go_on(self) -> bool:

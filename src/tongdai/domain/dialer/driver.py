@@ -108,6 +108,7 @@ class Driver:
         """Of legs whose engine went away, until it is known what became of them."""
         self._heap: list[tuple[float, int, LegFacts]] = []
         self._changed = asyncio.Event()
+        self._alarm: asyncio.TimerHandle | None = None
         self._sending: set[asyncio.Task[None]] = set()
         self._too_late: dict[str, int] = {}
         self._rests_until: dict[str, float] = {}
@@ -183,23 +184,28 @@ class Driver:
         try:
             await self._send_at_slots()
         finally:
+            if self._alarm is not None:
+                self._alarm.cancel()
             await self._commands.close()
 
     async def _send_at_slots(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             self._changed.clear()
-            now = loop.time()
-            while self._heap and self._heap[0][0] <= now:
-                facts = heapq.heappop(self._heap)[2]
-                if self.holds(facts.leg_id):
-                    self._start_sending(facts)
-            delay = self._heap[0][0] - loop.time() if self._heap else None
-            try:
-                async with asyncio.timeout(None if delay is None else max(0.0, delay)):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
+            self._send_due()
+            await self._changed.wait()
+
+    def _send_due(self) -> None:
+        """What has reached its slot goes out; the next one has the clock wake it."""
+        now = asyncio.get_running_loop().time()
+        while self._heap and self._heap[0][0] <= now:
+            facts = heapq.heappop(self._heap)[2]
+            if self.holds(facts.leg_id):
+                self._start_sending(facts)
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = None
+        if self._heap:
+            self._alarm = asyncio.get_running_loop().call_at(self._heap[0][0], self._send_due)
 
     def _start_sending(self, facts: LegFacts) -> None:
         late = self._clock.now(UTC) > facts.dial_before

@@ -99,7 +99,7 @@ class Fleet:
 
     async def _follow(self, make: MakeEngine) -> None:
         try:
-            async with self._db.transaction() as tx:
+            async with self._db.autocommit() as tx:
                 nodes = {node.engine: node for node in await routing.nodes(tx, self._keyring)}
         except TRANSIENT_ERRORS:
             log.warning("the nodes could not be read", exc_info=True)

@@ -17,12 +17,14 @@ log = logging.getLogger(__name__)
 
 One = TypeVar("One")
 
-LINGER_S = 0.2
+LINGER_S = 0.3
 """Ends that come one by one are written so long after those before them, together: a transaction costs much
 the same for one as for ten. The first after a pause is written at once."""
 HURRIED_S = 0.02
 """The same while calls wait for the channels that come free with them."""
-MANY = 20
+LOOK_S = 0.05
+"""How soon it is noticed that calls wait."""
+MANY = 60
 """So many are worth a transaction of their own at any time."""
 
 
@@ -103,7 +105,7 @@ class EndWriter(Generic[One]):
             left = written_at + linger - loop.time()
             if left <= 0:
                 return
-            await asyncio.sleep(min(left, HURRIED_S))
+            await asyncio.sleep(min(left, LOOK_S))
 
     async def _write(self, batch: list[One]) -> None:
         pause = 0.05
