@@ -11,7 +11,7 @@ import click
 
 from tongdai import settings as settings_module
 from tongdai.kit import logs
-from tongdai.kit.running import run_until_stopped
+from tongdai.kit.running import run_until_stopped, spare_what_stays
 from tongdai.kit.supervisor import StopRequested, die_with_parent, stop_signals
 from tongdai.settings import Settings, SettingsError
 
@@ -61,6 +61,7 @@ async def _serve_api(platform: Platform, stop: asyncio.Event) -> None:
 
     settings = platform.settings
     app = create_app(platform.services, metrics=settings.metrics)
+    spare_what_stays()
     await server.serve(app, settings.host, settings.port, stop)
 
 

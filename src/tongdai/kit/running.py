@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import resource
 import signal
@@ -20,12 +21,24 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 CANCEL_AGAIN_S = 1.0
 GO_ON_AFTER_S = 0.5
 OPEN_FILES = 65_536
+COLLECT_AFTER = (20_000, 20, 20)
+"""How many objects more than were freed have the collector look for cycles among the youngest, and how often
+it goes on to the older ones. Almost all that a call or a request makes is freed by counting; looking as often
+as Python does by itself took a twentieth to a fifth of a busy dialer's time."""
 
 
 def run_until_stopped(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     """Run `main(stop)` in a new event loop; SIGTERM and SIGINT set `stop`."""
     _allow_open_files()
+    gc.set_threshold(*COLLECT_AFTER)
+    spare_what_stays()
     uvloop.run(_run(main))
+
+
+def spare_what_stays() -> None:
+    """Call it once everything is imported and built: the collector looks at none of that again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _allow_open_files() -> None:
