@@ -51,7 +51,7 @@ class FetcherConfig:
     """Recordings per pass."""
     at_once: int = 8
     """Files under way at a time, per process."""
-    poll_s: float = 1.0
+    poll_s: float = 2.0
     look_around_s: float = 60.0
     """Between two looks for files that no row knows."""
 

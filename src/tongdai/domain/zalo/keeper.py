@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class KeeperConfig:
-    poll_s: float = 1.0
+    poll_s: float = 2.0
     """Between looks for tokens to be renewed and for unknown outcomes."""
     facts_poll_s: float = 5.0
     forget_every_s: float = 3600.0
