@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from tests.asterisk.test_provision import NODE, Book, Client, client_on, trunk_to
-from tests.fakes.asterisk import AsteriskInstance, free_port
+from tests.fakes.asterisk import AsteriskInstance
+from tests.fakes.ports import free_port
 from tests.fakes.sippeer import sip_peer
 
 from tongdai.cli import cli

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import fcntl
 import math
 import os
 import shutil
@@ -14,12 +13,12 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from tests.fakes.ports import free_port, take_block
 from tests.fakes.relay import Relay
 
 from tongdai.adapters.asterisk.dialplan import Instance, Listening, folders, instance_files
@@ -34,8 +33,6 @@ BOOT_S = 60.0
 FETCH_S = 300.0
 MOST_SOCKET_PATH = 107
 """Bytes that a unix socket's address has room for, with the zero at its end."""
-PORT_FIRST, PORT_LAST, PORT_BLOCK = 2_000, 10_000, 100
-"""For one process's servers."""
 RTP_FIRST, RTP_LAST, RTP_BLOCK = 10_000, 32_000, 1_000
 """Below the ports that the kernel gives away by itself. A call takes two of a block's ports."""
 CALLS = 800
@@ -214,47 +211,6 @@ def asterisk_instance(
             shutil.rmtree(place)
 
 
-def free_port(*kinds: socket.SocketKind) -> int:
-    """One that is free for each of `kinds` on loopback, and that no other process of tests is given.
-
-    Whoever is told of it binds it some time later. A port that the kernel gave away by itself would be given
-    to others meanwhile, for a connection for instance.
-    """
-    for port in _own_ports():
-        with ExitStack() as held:
-            for kind in kinds:
-                probe = held.enter_context(socket.socket(socket.AF_INET, kind))
-                try:
-                    probe.bind(("127.0.0.1", port))
-                except OSError:
-                    break
-            else:
-                return port
-    raise AssertionError("no port is free")
-
-
-_own: deque[int] = deque()
-"""Ports of this process alone, the one that was given away last at the end."""
-
-
-_keep_forever: list[ExitStack] = []
-
-
-def _own_ports() -> Iterator[int]:
-    """Each of them once, beginning with the one that was given away longest ago."""
-    if not _own:
-        # Given back when the process ends.
-        forever = ExitStack()
-        blocks = range(PORT_FIRST, PORT_LAST, PORT_BLOCK)
-        first = next((block for block in blocks if _take(block, forever)), None)
-        assert first is not None, "too many processes of tests"
-        _keep_forever.append(forever)
-        _own.extend(range(first, first + PORT_BLOCK))
-    for _ in range(PORT_BLOCK):
-        _own.rotate(-1)
-        yield _own[-1]
-
-
 @contextmanager
 def _rtp_ports(calls: int) -> Iterator[tuple[int, int]]:
     """The first and last of so many ports that no other instance on this machine has.
@@ -265,19 +221,7 @@ def _rtp_ports(calls: int) -> Iterator[tuple[int, int]]:
     last = RTP_LAST - blocks * RTP_BLOCK
     for first in (*range(RTP_FIRST, last + 1, RTP_BLOCK), None):
         with ExitStack() as held:
-            if first is None or all(_take(first + number * RTP_BLOCK, held) for number in range(blocks)):
+            if first is None or all(take_block(first + number * RTP_BLOCK, held) for number in range(blocks)):
                 begin = last if first is None else first
                 yield begin, begin + blocks * RTP_BLOCK - 1
                 return
-
-
-def _take(first: int, held: ExitStack) -> bool:
-    """Takes a block for as long as `held` lasts, if nobody has it."""
-    path = Path(tempfile.gettempdir()) / f"tongdai-ports-{os.geteuid()}-{first}"
-    lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    held.callback(os.close, lock)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -23,7 +23,8 @@ from typing import Literal, Self
 import anyio
 import msgspec
 import pytest
-from tests.fakes.asterisk import CHECKOUT, free_port
+from tests.fakes.asterisk import CHECKOUT
+from tests.fakes.ports import free_port
 from tests.fakes.sound import Samples, load_wav
 
 WAIT_S = 20.0
