@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tongdai.adapters.asterisk.adopting import clock_ahead
 from tongdai.adapters.asterisk.causes import BY_Q850_CAUSE, BY_SIP_STATUS, Hangup, end_cause
 from tongdai.ports.telephony import EndCause
 
@@ -72,3 +73,11 @@ def test_our_own_ring_time_is_told_apart_from_a_carriers_480() -> None:
 
 def test_what_we_ended_was_cancelled_whatever_the_carrier_said_to_it() -> None:
     assert end_cause(Hangup(127, 487, by_us=True, alerted=True)) is EndCause.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("made", "ahead"),
+    [(100.0, 0.0), (100.1, 0.0), (103.0, 0.0), (104.5, 3.0), (98.5, -3.0), (3701.5, 3600.0)],
+)
+def test_a_busy_nodes_clock_is_not_taken_for_another_than_ours(made: float, ahead: float) -> None:
+    assert clock_ahead(made, asked=100.0, answered=103.0) == ahead

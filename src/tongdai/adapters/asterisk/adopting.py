@@ -320,12 +320,21 @@ async def _read_end(engine: AsteriskEngine, leg_id: int) -> tuple[_End | None, f
     elif not reply.ok:
         raise EngineUnreachableError("Asterisk does not look up the end of a leg")
     else:
-        ahead = _moment(reply.json()["creationtime"]) - (asked + time.time()) / 2
+        ahead = clock_ahead(_moment(reply.json()["creationtime"]), asked, time.time())
     text = await _read(engine, reader)
     end = _parse_end(text)
     if end is not None:
         engine.send("DELETE", f"channels/{channel}")
     return end, ahead
+
+
+def clock_ahead(made: float, asked: float, answered: float) -> float:
+    """How many seconds the node's clock is ahead of ours, by when it says that it made what we asked for.
+
+    A busy node answers seconds later, and when in between it did so nobody knows: as long as both clocks may
+    agree, they do. Otherwise an end is taken for an earlier one, before the ring time was over for instance.
+    """
+    return 0.0 if asked <= made <= answered else made - (asked + answered) / 2
 
 
 async def _read(engine: AsteriskEngine, reader: str) -> str:
