@@ -6,20 +6,27 @@ PORT ?= 8080
 PYTHON ?=
 # What else to tell pytest, for instance: make test PYTEST_ARGS="-k dialer".
 PYTEST_ARGS ?=
-# Tests at a time. Those of real calls, and those that start whole processes, mostly wait: more of them at once.
+# Tests at a time. Those of real calls, and those that start whole processes, mostly wait: they run beside the rest.
+# Real calls keep the world's time, so all others leave them the processor when they want it.
 WORKERS ?= 2
 CALLING_WORKERS ?= 4
 E2E_WORKERS ?= 2
+NICE := nice -n 3
 # Where they are, as tests/conftest.py makes sure: looking through all eight thousand takes its time.
 CALLING := tests/asterisk tests/engines
 E2E := tests/e2e
 # pytest ends with 5 where it was told to run nothing.
 NONE_IS_FINE := || [ $$? -eq 5 ]
+# By file, in the order that tests/conftest.py gives them.
+BY_FILE := --dist loadfile --no-loadscope-reorder
+# What ran beside the rest has said, and what of the real calls failed.
+BESIDE := .pytest_cache/beside
+CALLING_CACHE := -o cache_dir=.pytest_cache/calling
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo asterisk asterisk-stop test pytest lint types format bench lock install clean
+.PHONY: help demo asterisk asterisk-stop test pytest pytest-rest pytest-beside pytest-calls collect lint types format bench lock install clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -33,17 +40,40 @@ asterisk: $(INSTALLED) ## Fetch an Asterisk and start it on this machine, for re
 asterisk-stop: ## Stop that Asterisk.
 	@$(BIN)/python scripts/asterisk/instance.py stop
 
-test: lint types pytest ## Check format, lint, types and imports, then run all tests.
+test: $(INSTALLED) ## Check format, lint, types and imports, then run all tests.
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target types lint collect
+	@$(MAKE) --no-print-directory pytest
 
 pytest: $(INSTALLED) ## Run the tests alone.
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not e2e and not asterisk" $(PYTEST_ARGS) $(NONE_IS_FINE)
+	@rm -rf $(BESIDE) && mkdir -p $(BESIDE)
+	@echo "Beside these run the tests of real calls and then the end-to-end tests; what they say comes afterwards."
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 pytest-rest pytest-beside; failed=$$?; \
+	cat $(BESIDE)/calls $(BESIDE)/e2e; exit $$failed
+	@[ ! -e $(BESIDE)/calls-failed ] || \
+	    { echo "What failed of the real calls is tried once more, alone: they keep the world's time."; \
+	      $(BIN)/pytest $(CALLING_CACHE) --last-failed --last-failed-no-failures none \
+	          -m asterisk $(CALLING) $(PYTEST_ARGS); }
+
+pytest-rest: $(INSTALLED)
+	@$(NICE) $(BIN)/pytest -n $(WORKERS) $(BY_FILE) -m "not e2e and not asterisk" $(PYTEST_ARGS) $(NONE_IS_FINE)
+
+pytest-beside: $(INSTALLED)
+	@touch $(BESIDE)/calls $(BESIDE)/e2e
+	@$(MAKE) --no-print-directory pytest-calls > $(BESIDE)/calls 2>&1
+	@$(NICE) $(BIN)/pytest -n $(E2E_WORKERS) $(BY_FILE) -m e2e $(E2E) $(PYTEST_ARGS) > $(BESIDE)/e2e 2>&1 \
+	    $(NONE_IS_FINE)
+
+# Those that fail are told by a file: they are tried again when nothing runs beside them.
+pytest-calls:
 	@if scripts/asterisk/fetch.sh; then \
-	    $(BIN)/pytest -n $(CALLING_WORKERS) --dist loadfile -m asterisk $(CALLING) $(PYTEST_ARGS) $(NONE_IS_FINE) \
-	    || { echo "What failed of the real calls is tried once more, alone: they keep the world's time."; \
-	         $(BIN)/pytest --last-failed --last-failed-no-failures none -m asterisk $(CALLING) $(PYTEST_ARGS); }; \
+	    $(BIN)/pytest $(CALLING_CACHE) -n $(CALLING_WORKERS) $(BY_FILE) -m asterisk $(CALLING) $(PYTEST_ARGS) \
+	    || [ $$? -eq 5 ] || touch $(BESIDE)/calls-failed; \
 	elif [ "$$TONGDAI_TEST_ASTERISK" = required ]; then exit 1; \
 	else echo "THE TESTS OF REAL CALLS DID NOT RUN: no Asterisk could be fetched (see above)."; fi
-	$(BIN)/pytest -n $(E2E_WORKERS) --dist loadfile --no-loadscope-reorder -m e2e $(E2E) $(PYTEST_ARGS) $(NONE_IS_FINE)
+
+# A file that cannot be read is told before anything runs, and what Python compiles once is there for all.
+collect: $(INSTALLED)
+	@said=$$($(BIN)/pytest --collect-only -qq -m "not asterisk" 2>&1) || { echo "$$said"; exit 1; }
 
 lint: $(INSTALLED) ## Check format, lint and the import rules.
 	$(BIN)/ruff format --check

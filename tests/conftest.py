@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from tests import apps
 from tests.fakes.asterisk import AsteriskInstance, NoAsteriskError, asterisk_instance, fetch
 from tests.fakes.clock import FakeClock
@@ -40,6 +41,10 @@ LONGEST = (
     "e2e/test_ledger.py",
 )
 """Files of few tests that take long: at the end of a run one worker would have one, and the other nothing."""
+# How long an example takes says how busy the machine is.
+settings.register_profile("tongdai", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tongdai")
+
 SERVER = pytest.StashKey[PostgresForTests]()
 
 
