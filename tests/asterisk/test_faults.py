@@ -7,11 +7,12 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from tests.fakes.dialling import until
+from tests.fakes.dialling import eventually, until
 from tests.fakes.ear import Ear, hearing
 from tests.fakes.real_calls import LATE_S, Lab, about, new_leg, real_lab, ref, request
 
 from tongdai.adapters.asterisk.engine import AsteriskEngine
+from tongdai.adapters.asterisk.journal import variable
 from tongdai.ports.telephony import (
     Answered,
     AnsweredBy,
@@ -63,6 +64,17 @@ async def _done(ear: Ear) -> None:
     assert isinstance(ear.engine, AsteriskEngine)
     for _ in range(2):
         await ear.engine.ask("GET", "asterisk/ping")
+
+
+async def _ringing_is_noted(ear: Ear, leg: int) -> None:
+    """Returns once the node has it in the leg's journal, a little after it was told."""
+    engine = ear.engine
+    assert isinstance(engine, AsteriskEngine)
+
+    async def look() -> bool:
+        return "!R" in (await engine.ask("GET", f"asterisk/variable?variable={variable(leg, 0)}")).body
+
+    await eventually(look)
 
 
 async def _until_gone(ear: Ear) -> float:
@@ -149,6 +161,7 @@ async def test_how_calls_ended_while_nobody_listened_is_found_out(lab: Lab) -> N
         await one.engine.originate(request("011", legs["011"], ring_s=8.0))
         await one.engine.originate(request("002", legs["002"], ring_s=4.0))
         await one.until_heard(legs["002"], Ringing)
+        await _ringing_is_noted(one, legs["002"])
         await one.engine.originate(request("012", legs["012"]))
         lab.asterisk.cut(refuse=True)
         await _until_gone(one)
