@@ -60,7 +60,7 @@ async def dialing(
             await running
 
 
-async def eventually(look: Callable[[], Awaitable[Any]], timeout_s: float = 20.0) -> Any:
+async def eventually(look: Callable[[], Awaitable[Any]], timeout_s: float = 60.0) -> Any:
     """What `look` returns once it is true. Fails with what it returned last."""
     deadline = asyncio.get_running_loop().time() + timeout_s
     while True:
@@ -72,7 +72,7 @@ async def eventually(look: Callable[[], Awaitable[Any]], timeout_s: float = 20.0
         await asyncio.sleep(0.02)
 
 
-async def until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
+async def until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
     """Returns once the condition is true of what this process holds."""
 
     async def look() -> object:
