@@ -7,11 +7,9 @@ PYTHON ?=
 # What else to tell pytest, for instance: make test PYTEST_ARGS="-k dialer".
 PYTEST_ARGS ?=
 # Tests at a time. Those of real calls, and those that start whole processes, mostly wait: they run beside the rest.
-# Real calls keep the world's time, so all others leave them the processor when they want it.
 WORKERS ?= 2
 CALLING_WORKERS ?= 4
 E2E_WORKERS ?= 2
-NICE := nice -n 3
 # Where they are, as tests/conftest.py makes sure: looking through all eight thousand takes its time.
 CALLING := tests/asterisk tests/engines
 E2E := tests/e2e
@@ -55,12 +53,12 @@ pytest: $(INSTALLED) ## Run the tests alone.
 	          -m asterisk $(CALLING) $(PYTEST_ARGS); }
 
 pytest-rest: $(INSTALLED)
-	@$(NICE) $(BIN)/pytest -n $(WORKERS) $(BY_FILE) -m "not e2e and not asterisk" $(PYTEST_ARGS) $(NONE_IS_FINE)
+	@$(BIN)/pytest -n $(WORKERS) $(BY_FILE) -m "not e2e and not asterisk" $(PYTEST_ARGS) $(NONE_IS_FINE)
 
 pytest-beside: $(INSTALLED)
 	@touch $(BESIDE)/calls $(BESIDE)/e2e
 	@$(MAKE) --no-print-directory pytest-calls > $(BESIDE)/calls 2>&1
-	@$(NICE) $(BIN)/pytest -n $(E2E_WORKERS) $(BY_FILE) -m e2e $(E2E) $(PYTEST_ARGS) > $(BESIDE)/e2e 2>&1 \
+	@$(BIN)/pytest -n $(E2E_WORKERS) $(BY_FILE) -m e2e $(E2E) $(PYTEST_ARGS) > $(BESIDE)/e2e 2>&1 \
 	    $(NONE_IS_FINE)
 
 # Those that fail are told by a file: they are tried again when nothing runs beside them.
