@@ -24,23 +24,25 @@ TESTS = Path(__file__).parent
 MARKED_IN = {"e2e": ("e2e",), "asterisk": ("asterisk", "engines")}
 LONGEST = (
     "api/test_fuzz.py",
-    "integration/test_upgrade.py",
-    "integration/test_contact_files.py",
-    "integration/test_incoming_calls.py",
-    "integration/test_transfer_storm.py",
-    "integration/test_dialer_races.py",
-    "integration/test_crossing_storm.py",
-    "integration/test_demo_seed.py",
-    "integration/test_app.py",
-    "integration/test_espeak.py",
     "facades/vbot/test_fuzz.py",
     "facades/sencloud/test_fuzz.py",
     "api/test_zalo_hook.py",
+    "integration/test_upgrade.py",
+    "integration/test_app.py",
+    "integration/test_crossing_storm.py",
+    "integration/test_transfer_storm.py",
+    "integration/test_dialer_races.py",
+    "integration/test_incoming_calls.py",
+    "integration/test_demo_seed.py",
+    "integration/test_contact_files.py",
+    "integration/test_espeak.py",
     "e2e/test_crashes.py",
     "e2e/test_demo.py",
     "e2e/test_ledger.py",
 )
-"""Files of few tests that take long: at the end of a run one worker would have one, and the other nothing."""
+"""Files of few tests that take long: at the end of a run one worker would have one, and the other nothing.
+
+Those that no clock hurries come first, while the tests of real calls run beside them."""
 # How long an example takes says how busy the machine is.
 settings.register_profile("tongdai", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tongdai")
