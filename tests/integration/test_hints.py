@@ -60,34 +60,33 @@ def log_of(name: str) -> Iterator[asyncio.Queue[str]]:
 
 async def test_a_wake_reaches_a_listener(hinter: Hinter, next_hint: Next) -> None:
     await hinter.start()
-    hinter.wake(7)
+    await hinter.wake(7)
     assert campaigns_of(await next_hint()) == frozenset({7})
 
 
 async def test_wakes_that_come_together_are_one_notification(hinter: Hinter, next_hint: Next) -> None:
     await hinter.start()
-    for campaign_id in (3, 1, 3, 2):
-        hinter.wake(campaign_id)
+    await asyncio.gather(*(hinter.wake(campaign_id) for campaign_id in (3, 1, 3, 2)))
     assert await next_hint() == "1,2,3"
 
 
 async def test_a_wake_while_one_is_in_flight_is_sent_afterwards(hinter: Hinter, next_hint: Next) -> None:
     await hinter.start()
-    hinter.wake(1)
+    await hinter.wake(1)
     assert await next_hint() == "1"
-    hinter.wake(2)
+    await hinter.wake(2)
     assert await next_hint() == "2"
 
 
 async def test_a_wake_from_before_the_start_is_not_lost(hinter: Hinter, next_hint: Next) -> None:
-    hinter.wake(5)
+    await hinter.wake(5)
     await hinter.start()
     assert await next_hint() == "5"
 
 
 async def test_what_waits_is_sent_at_the_end(hinter: Hinter, next_hint: Next) -> None:
     await hinter.start()
-    hinter.wake(9)
+    await hinter.wake(9)
     await hinter.stop()
     assert await next_hint() == "9"
 
@@ -98,13 +97,13 @@ async def test_a_failure_is_logged_and_the_next_wake_is_sent(
     await db.close()
     await hinter.start()
     with log_of("tongdai.kit.hints") as told:
-        hinter.wake(1)
+        await hinter.wake(1)
         assert "dropped" in await asyncio.wait_for(told.get(), PATIENCE_S)
 
     working = Database(db.url)
     await working.open()
     hinter._db = working
-    hinter.wake(2)
+    await hinter.wake(2)
     assert await next_hint() == "2"
     await hinter.stop()
     await working.close()

@@ -114,7 +114,7 @@ async def start_campaign(services: Wired, caller: CalledBy, campaign_id: Campaig
     """
     async with services.db.transaction() as tx:
         row = await campaigns.start_campaign(tx, caller, campaign_id, policy=services.policy_now())
-    services.hinter.wake(campaign_id)
+    await services.hinter.wake(campaign_id)
     return Campaign.of(row)
 
 
@@ -144,7 +144,7 @@ async def resume_campaign(services: Wired, caller: CalledBy, campaign_id: Campai
     """From paused to running. 409 from any other state."""
     async with services.db.transaction() as tx:
         row = await campaigns.resume_campaign(tx, caller, campaign_id)
-    services.hinter.wake(campaign_id)
+    await services.hinter.wake(campaign_id)
     return Campaign.of(row)
 
 

@@ -96,7 +96,7 @@ async def import_contacts(
         report = await campaigns.import_contacts(
             tx, services.keyring, services.clock, caller.account_id, campaign_id, given
         )
-    services.hinter.wake(campaign_id)
+    await services.hinter.wake(campaign_id)
     return ImportReport(
         report.received,
         [AcceptedContact(index, call_id) for index, call_id in report.accepted],

@@ -137,7 +137,7 @@ async def create_campaign_from_template(
             policy=services.policy_now(),
         )
     if data.state == "running":
-        services.hinter.wake(row.id)
+        await services.hinter.wake(row.id)
     return Campaign.of(row)
 
 

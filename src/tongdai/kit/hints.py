@@ -70,10 +70,13 @@ class Hinter:
         except TimeoutError:
             logger.warning("hints were dropped at the end")
 
-    def wake(self, campaign_id: int) -> None:
-        """There is something to dial in this campaign. Never waits, never raises."""
+    async def wake(self, campaign_id: int) -> None:
+        """There is something to dial in this campaign. Never raises, and does not wait for the database: a
+        hint is on its way when this returns, so before the request is answered, or goes with the next one.
+        """
         self._waiting.add(campaign_id)
         self._woken.set()
+        await asyncio.sleep(0)
 
     async def _send_forever(self) -> None:
         while True:

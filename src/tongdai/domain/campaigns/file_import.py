@@ -204,7 +204,7 @@ class FileImporter:
                 sorted_ = await self._take(tx, progress, batch)
             progress.last_row = batch.contacts[-1][0]
             progress.known.update(sorted_.numbers)
-            self._hinter.wake(file.campaign_id)
+            await self._hinter.wake(file.campaign_id)
 
     async def _take(self, tx: Tx, progress: _Progress, batch: Batch) -> _Sorted:
         file = progress.file

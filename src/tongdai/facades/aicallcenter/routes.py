@@ -113,7 +113,7 @@ async def import_contacts(services: Services, scope: Scope, receive: Receive) ->
         report = await campaigns.import_contacts(
             tx, services.keyring, services.clock, caller.account_id, campaign_id, body.contacts
         )
-    services.hinter.wake(campaign_id)
+    await services.hinter.wake(campaign_id)
     given = body.contacts
     results = [ImportedContact(given[index].given, call_id) for index, call_id in report.accepted]
     return imported(results, body.received)

@@ -123,7 +123,7 @@ async def create_campaign(services: Services, scope: Scope, receive: Receive) ->
     await _require_a_number(given)
     async with services.db.transaction() as tx:
         campaign_id = await _create(tx, services, caller, request, project_id, given)
-    services.hinter.wake(campaign_id)
+    await services.hinter.wake(campaign_id)
     return campaign_id
 
 
