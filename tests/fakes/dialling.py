@@ -18,7 +18,7 @@ from tongdai.ports.sip import AsteriskNode
 from tongdai.ports.telephony import Engine
 
 PROMPT = DialerConfig(
-    rules=ClaimRules(end_margin=timedelta(seconds=1)),
+    rules=ClaimRules(end_margin=timedelta(seconds=1), floors_apart=timedelta(0)),
     refresh_s=0.1,
     sweep_s=0.1,
     upkeep_s=0.2,

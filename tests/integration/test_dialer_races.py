@@ -232,3 +232,30 @@ async def test_nothing_is_claimed_after_a_pause_that_came_during_a_claim(desk: D
         assert await rows(desk.db, legs, campaign) == [(paused_at,)]
     assert 0 < paused_at < 500
     assert len(engine.dialled) == paused_at + 1
+
+
+async def test_a_floor_may_stay_where_it_is_while_few_calls_are_claimed(desk: Desk) -> None:
+    """It costs a statement, and keeps nobody from a call."""
+    campaign = await desk.campaign()
+    rarely = replace(PROMPT, upkeep_s=600, rules=replace(PROMPT.rules, floors_apart=timedelta(hours=1)))
+    async with dialing(desk.db, desk.keyring, {"sandbox": PlayedEngine()}, rarely):
+        (first,) = await desk.give(campaign, "0912345671")
+        await desk.done(first)
+        floor = await rows(desk.db, "SELECT floor_at, floor_id FROM campaigns WHERE id = %s", campaign)
+        (second,) = await desk.give(campaign, "0912345672")
+        await desk.done(second)
+        assert (
+            await rows(desk.db, "SELECT floor_at, floor_id FROM campaigns WHERE id = %s", campaign) == floor
+        )
+        await desk.give(campaign, *(f"0913{number:06d}" for number in range(120)))
+        (last,) = await desk.give(campaign, "0912345673")
+        await desk.done(last)
+
+        async def moved() -> bool:
+            return (
+                await rows(desk.db, "SELECT floor_at, floor_id FROM campaigns WHERE id = %s", campaign)
+                != floor
+            )
+
+        await desk.give(campaign, "0912345674")
+        await eventually(moved)

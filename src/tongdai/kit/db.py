@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, LiteralString, TypeVar
 
 from psycopg import AsyncConnection, InterfaceError, OperationalError
 from psycopg import Error as DatabaseError
 from psycopg.errors import IdleInTransactionSessionTimeout, TransactionTimeout
+from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
 from tongdai.kit.batching import Batches, UnknownOutcomeError
 
-__all__ = ["TRANSIENT_ERRORS", "Database", "DatabaseError", "Sql", "Tx"]
+__all__ = ["TRANSIENT_ERRORS", "Database", "DatabaseError", "Sql", "Tx", "sent_at_once"]
 
 TRANSIENT_ERRORS = (
     OperationalError,
@@ -34,6 +35,12 @@ Tx = AsyncConnection[TupleRow]
 
 Sql = LiteralString
 """SQL is written, never built from values: the type checker refuses a computed string."""
+
+
+def sent_at_once(tx: Tx) -> AbstractAsyncContextManager[object]:
+    """What is executed within goes out together; the first result that is read has the rest waited for."""
+    is_so = tx.pgconn.pipeline_status != PipelineStatus.OFF
+    return nullcontext() if is_so else tx.pipeline()
 
 
 Item = TypeVar("Item")
@@ -93,6 +100,24 @@ class Database:
         """A connection with a transaction open: committed at the end, rolled back on any exception."""
         async with self._connection() as connection, connection.transaction():
             yield connection
+
+    @asynccontextmanager
+    async def brisk_transaction(self) -> AsyncIterator[Tx]:
+        """The same with fewer waits, for a few statements in a hurry: BEGIN goes out with the first of them
+        and COMMIT with the last, and nothing is waited for until a result is read.
+
+        So a fault is raised where a result is read next, or at the end; a row count is known only then, too.
+        No COPY and no transaction inside.
+        """
+        async with self._connection() as connection:
+            try:
+                async with connection.pipeline():
+                    await connection.execute("BEGIN", prepare=False)
+                    yield connection
+                    await connection.execute("COMMIT", prepare=False)
+            finally:
+                if not connection.closed and connection.info.transaction_status != TransactionStatus.IDLE:
+                    await connection.rollback()
 
     @asynccontextmanager
     async def autocommit(self) -> AsyncIterator[Tx]:

@@ -7,7 +7,7 @@ dials.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -71,14 +71,22 @@ async def open_tills(tx: Tx, account_ids: Collection[int], now: datetime) -> dic
     }
 
 
-async def hold(tx: Tx, tills: Iterable[Till]) -> None:
+async def hold(tx: Tx, tills: Iterable[Till]) -> Callable[[], None]:
     """Write what was taken from these tills, once, in the transaction that opened them; the same amounts
     belong on the legs, in it too.
+
+    What it returns checks that it was done: to be called once a later result of the transaction has been
+    read, because until then nobody may have waited for this one.
     """
     taken = {till.account_id: till.taken for till in tills if till.taken}
-    if taken:
-        changed = await store.hold(tx, taken)
-        assert changed == len(taken), "a till is of a wallet"
+    if not taken:
+        return lambda: None
+    changed = await store.hold(tx, taken)
+
+    def check() -> None:
+        assert changed() == len(taken), "a till is of a wallet"
+
+    return check
 
 
 async def lock_wallets(tx: Tx, account_ids: Collection[int]) -> None:

@@ -7,7 +7,7 @@ then be sent.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -39,6 +39,9 @@ class ClaimRules:
 
     budget: int = 100
     horizon: timedelta = timedelta(milliseconds=250)
+    floors_apart: timedelta = timedelta(seconds=10)
+    """Floors are moved so often where few calls are claimed: a claim of one call, perhaps of a code that
+    somebody waits for, is quicker without."""
     otp_reserve: OtpReserve = field(default_factory=lambda: OtpReserve(0.1))
     end_margin: timedelta = timedelta(seconds=60)
     """Beyond ring and talk limits, how long a leg may be unaccounted for before it is given up as lost."""
@@ -77,6 +80,8 @@ class Claimer:
     lead: timedelta = LEAD
     policy: compliance.Policy = compliance.CLOSED
     bench: Bench = field(default_factory=Bench)
+    moves_floors: bool = True
+    """False: the floors stay where they are, which costs nothing but a look at calls that are gone."""
 
 
 async def claim(tx: Tx, claimer: Claimer, plans: Sequence[Plan], *, turn: int) -> Claim:
@@ -106,10 +111,12 @@ async def claim(tx: Tx, claimer: Claimer, plans: Sequence[Plan], *, turn: int) -
     laid = await _lay_out(tx, capacity, gated, by_id, networks)
     slots, left = laid.slots, laid.left
     legs = await _commit(tx, slots, limits, claimer, gated, now) if slots else []
+    laid.check_held()
     await _turn_away(tx, gated, now)
     looked_past = {campaign for campaign, kept in past.items() if kept}
     dry = _dry(wanted, claimed) - looked_past
-    await _move_floors(tx, claimed, left, dry, looked_past, now - FLOOR_MARGIN)
+    if claimer.moves_floors:
+        await _move_floors(tx, claimed, left, dry, looked_past, now - FLOOR_MARGIN)
     filled = len(slots) >= sum(room for _, room in rooms)
     handled = len(claimed) - len(left) + _seat(claimer.bench, claimed, left, by_id, networks)
     full |= _behind_busy_lines(claimer.bench, capacity, [plan for plan, _ in wanted])
@@ -170,6 +177,8 @@ class _Laid:
     slots: list[Slot] = field(default_factory=list)
     left: list[DueCall] = field(default_factory=list)
     unpaid: frozenset[int] = frozenset()
+    check_held: Callable[[], None] = lambda: None
+    """Of the money for these slots; as `billing.hold` returns it."""
 
 
 async def _lay_out(
@@ -186,7 +195,7 @@ async def _lay_out(
         networks,
         cashier.afford,
     )
-    await billing.hold(tx, tills.values())
+    check_held = await billing.hold(tx, tills.values())
     left = []
     for call in without:
         shut = capacity.why_shut(plans[call.campaign_id], networks[call.number], call.tried_trunk_ids)
@@ -195,7 +204,7 @@ async def _lay_out(
         else:
             gated.deferred.append((call.id, min(shut[1], capacity.now + SHUT_AT_MOST), shut[0]))
     unpaid = frozenset(cashier.unpaid - {slot.call.campaign_id for slot in slots})
-    return _Laid(slots, left, unpaid)
+    return _Laid(slots, left, unpaid, check_held)
 
 
 async def _turn_away(tx: Tx, gated: Gated, now: datetime) -> None:

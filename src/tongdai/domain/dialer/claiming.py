@@ -45,6 +45,9 @@ LONGEST_LEAD = timedelta(seconds=2)
 """Where claims take longer than this, paced calls miss their slots. A longer lead would have the next call of
 an idle trunk wait for long after the database is quick again."""
 
+FLOORS_AFTER = 100
+"""Floors are moved once so many calls were claimed, however soon that is."""
+
 CAMPAIGNS_AT_ONCE = 50
 """In one claim: it locks the caps of each. The others have their turn in the next."""
 
@@ -99,6 +102,8 @@ class Claiming:
         self._full_until = 0.0
         """Until when there is no slot left, and for whom that was found."""
         self._found_full: frozenset[int] = frozenset()
+        self._since_floors = 0
+        self._floors_due = 0.0
         self._took: deque[float] = deque(maxlen=20)
 
     def hint(self, campaign_ids: Iterable[int] | None) -> None:
@@ -285,9 +290,13 @@ class Claiming:
             self._lead(),
             self._policy,
             self._bench,
+            moves_floors=self._since_floors >= FLOORS_AFTER or began >= self._floors_due,
         )
-        async with self._db.transaction() as tx:
+        async with self._db.brisk_transaction() as tx:
             result = await claim(tx, claimer, plans, turn=self._turn)
+        self._since_floors += result.handled
+        if claimer.moves_floors:
+            self._since_floors, self._floors_due = 0, began + self._rules.floors_apart.total_seconds()
         await self._driver.send(result.legs)
         if result.legs:
             self._turn += 1

@@ -107,7 +107,7 @@ class Driver:
         self._heard: dict[int, Session] = {}
         """Of legs whose engine went away, until it is known what became of them."""
         self._heap: list[tuple[float, int, LegFacts]] = []
-        self._changed = asyncio.Event()
+        self._sends = False
         self._alarm: asyncio.TimerHandle | None = None
         self._sending: set[asyncio.Task[None]] = set()
         self._too_late: dict[str, int] = {}
@@ -173,7 +173,8 @@ class Driver:
                 self._on_result(LegResult(facts, Outcome.FAILED))
                 continue
             heapq.heappush(self._heap, (self._clock.steady_of(facts.dial_at), facts.leg_id, facts))
-        self._changed.set()
+        if self._sends:
+            self._send_due()
 
     async def adopt_session(self, facts: LegFacts) -> None:
         """Hold a leg that somebody else sent; its events are replayed into the new session."""
@@ -181,18 +182,15 @@ class Driver:
 
     async def run_sending(self) -> None:
         """For as long as this process dials; then it transfers nobody any more either."""
+        self._sends = True
         try:
-            await self._send_at_slots()
+            self._send_due()
+            await asyncio.Event().wait()
         finally:
+            self._sends = False
             if self._alarm is not None:
                 self._alarm.cancel()
             await self._commands.close()
-
-    async def _send_at_slots(self) -> None:
-        while True:
-            self._changed.clear()
-            self._send_due()
-            await self._changed.wait()
 
     def _send_due(self) -> None:
         """What has reached its slot goes out; the next one has the clock wake it."""
@@ -200,12 +198,20 @@ class Driver:
         while self._heap and self._heap[0][0] <= now:
             facts = heapq.heappop(self._heap)[2]
             if self.holds(facts.leg_id):
-                self._start_sending(facts)
+                self._try_sending(facts)
         if self._alarm is not None:
             self._alarm.cancel()
         self._alarm = None
         if self._heap:
             self._alarm = asyncio.get_running_loop().call_at(self._heap[0][0], self._send_due)
+
+    def _try_sending(self, facts: LegFacts) -> None:
+        """One that cannot be handed over must not hold up the others."""
+        try:
+            self._start_sending(facts)
+        except Exception:
+            log.exception("a leg cannot be handed over", extra={"leg": facts.leg_id})
+            self.forget([facts.leg_id])
 
     def _start_sending(self, facts: LegFacts) -> None:
         late = self._clock.now(UTC) > facts.dial_before

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 LOOK_AHEAD = 500
 """Calls of a campaign whose contacts' own words are spoken before they are due."""
 
+WARM_AFTER_S = 0.003
 ANSWERING_LOOK_S = 20.0
 """Seconds between looks at which scripts answer hotlines."""
 
@@ -91,18 +92,18 @@ class Speech:
 
     def warm(self, facts: LegFacts, script: scripts.Script) -> None:
         """While it rings, have at hand what is said to this person: they may have been imported just now."""
-        if not says_fields(script):
-            return
-        items = spoken_items(script, facts.fields, _texts(facts.config.announcement))
-        task = asyncio.create_task(self._warm(facts.leg_id, items))
-        self._warming.add(task)
-        task.add_done_callback(self._warming.discard)
+        if says_fields(script):
+            task = asyncio.create_task(self._warm(facts, script))
+            self._warming.add(task)
+            task.add_done_callback(self._warming.discard)
 
-    async def _warm(self, leg_id: int, items: Prompts) -> None:
+    async def _warm(self, facts: LegFacts, script: scripts.Script) -> None:
+        # The call goes out first.
+        await asyncio.sleep(WARM_AFTER_S)
         try:
-            await self._book.prepare(items)
+            await self._book.prepare(spoken_items(script, facts.fields, _texts(facts.config.announcement)))
         except SpeechFailedError as error:
-            log.warning("a call may not be spoken", extra={"leg": leg_id, "reason": error.reason})
+            log.warning("a call may not be spoken", extra={"leg": facts.leg_id, "reason": error.reason})
 
     async def _constant(self, spoken: Spoken) -> Prompts:
         return constant_items(await self._script_of(spoken), _texts(spoken.announcement))

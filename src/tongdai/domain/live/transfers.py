@@ -167,7 +167,8 @@ async def take(
         why = "money or time" if room is not None else "room" if targets else "trunk"
         log.info("a transfer rings nobody", extra={"leg": leg_id, "why": why})
         return None
-    await billing.hold(tx, tills.values())
+    check_held = await billing.hold(tx, tills.values())
+    check_held()
     room = find_slot(caps, len(phones), now)
     limit_ids = tuple(cap.id for cap in caps)
     ids = await store.take(tx, leg_id, transfer.id, phones, limit_ids, room)

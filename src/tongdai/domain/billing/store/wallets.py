@@ -5,7 +5,7 @@ Wallets are locked in account order, after persons and before legs (decision 000
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -148,9 +148,10 @@ async def lock(tx: Tx, account_ids: Collection[int]) -> None:
     await tx.execute(LOCK, (list(account_ids),))
 
 
-async def hold(tx: Tx, taken: Mapping[int, Decimal]) -> int:
-    """How many wallets were changed."""
-    return (await tx.execute(HOLD, (list(taken), list(taken.values())))).rowcount
+async def hold(tx: Tx, taken: Mapping[int, Decimal]) -> Callable[[], int]:
+    """How many wallets were changed, once something that was executed later has been read."""
+    done = await tx.execute(HOLD, (list(taken), list(taken.values())))
+    return lambda: done.rowcount
 
 
 async def settle(

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from tongdai.domain.compliance.judging import Agreement, Known, Listed, Person, PersonCase, PersonKey, Ring
-from tongdai.kit.db import Sql, Tx
+from tongdai.kit.db import Sql, Tx, sent_at_once
 
 # Persons are made when they are first claimed or first opt out.
 ENSURE_PERSONS: Final[Sql] = """
@@ -104,7 +104,7 @@ WHERE ctid = ANY(ARRAY(
 
 async def lock_persons(tx: Tx, keys: Iterable[PersonKey]) -> dict[PersonKey, Person]:
     columns = _columns(sorted(set(keys)), 3)
-    async with tx.pipeline(), tx.cursor() as cursor:
+    async with sent_at_once(tx), tx.cursor() as cursor:
         await tx.execute(ENSURE_PERSONS, columns)
         await cursor.execute(LOCK_PERSONS, columns)
         found = await cursor.fetchall()
@@ -123,7 +123,7 @@ async def look_up(
     Each of `listable` comes with whether the national register counts, each of `counted` with the key of its
     calls and the moment from which on they matter.
     """
-    async with tx.pipeline(), tx.cursor() as lists, tx.cursor() as consents, tx.cursor() as rings:
+    async with sent_at_once(tx), tx.cursor() as lists, tx.cursor() as consents, tx.cursor() as rings:
         if listable:
             await lists.execute(LISTED, _listed_columns(listable, now))
         if needing_consent:

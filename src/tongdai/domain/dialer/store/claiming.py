@@ -13,7 +13,7 @@ from psycopg.rows import class_row
 
 from tongdai.domain.billing import Price
 from tongdai.domain.dialer.model import DueCall, Limit, Plan, Slot
-from tongdai.kit.db import Sql, Tx
+from tongdai.kit.db import Sql, Tx, sent_at_once
 
 MOST_LIMITS = 5
 """Caps that one call holds: campaign, account, hotline, trunk and node."""
@@ -144,7 +144,7 @@ class Claimed:
 
 async def lock_limits(tx: Tx, limit_ids: Iterable[int]) -> tuple[dict[int, Limit], datetime]:
     """The locked caps, and the database's time once they are held."""
-    async with tx.pipeline(), tx.cursor(row_factory=class_row(Limit)) as cursor, tx.cursor() as clock:
+    async with sent_at_once(tx), tx.cursor(row_factory=class_row(Limit)) as cursor, tx.cursor() as clock:
         await cursor.execute(LOCK_LIMITS, [sorted(limit_ids)])
         await clock.execute(DATABASE_CLOCK)
         limits = {limit.id: limit for limit in await cursor.fetchall()}
@@ -166,7 +166,7 @@ async def claim(
     """The first due calls of each campaign, so many at most, but for those of `past`."""
     campaigns = [plan.campaign_id for plan, _ in wanted]
     numbers = [number for _, number in wanted]
-    async with tx.pipeline(), tx.cursor() as cursor:
+    async with sent_at_once(tx), tx.cursor() as cursor:
         await tx.execute(LOCK_CAMPAIGNS, [campaigns])
         values = {"campaigns": campaigns, "wanted": numbers, "past": list(past), "now": now}
         await cursor.execute(CLAIM, values)
