@@ -183,6 +183,31 @@ async def test_how_calls_ended_while_nobody_listened_is_found_out(lab: Lab) -> N
     assert ends["011"].answered_at == ends["011"].at
 
 
+async def test_a_phone_that_rang_after_its_client_was_cut_off_is_known_to_have_rung(lab: Lab) -> None:
+    """Rung out, declined and never heard of; the node has no journal in which it rings."""
+    ring_s = {"002": 2.0, "004": 4.0, "020": 2.0}
+    legs = {kind: new_leg() for kind in ring_s}
+    async with hearing(lab.client()) as one, hearing(lab.client(direct=True)) as other:
+        await asyncio.gather(
+            *(one.engine.originate(request(kind, leg, ring_s=ring_s[kind])) for kind, leg in legs.items())
+        )
+        lab.asterisk.cut(refuse=True)
+        await _until_gone(one)
+        await until(lambda: not lab.asterisk.channels())
+        await other.engine.adopt([ref(leg, ago_s=10) for leg in legs.values()])
+        ends = {kind: await other.until_ended(leg) for kind, leg in legs.items()}
+    assert {kind: end.cause for kind, end in ends.items()} == {
+        "002": EndCause.NO_ANSWER,
+        "004": EndCause.REJECTED,
+        "020": EndCause.CONGESTION,
+    }
+    assert {kind: other.kinds(leg)[0] == "Ringing" for kind, leg in legs.items()} == {
+        "002": True,
+        "004": True,
+        "020": False,
+    }
+
+
 async def test_a_restarted_node_has_forgotten_calls_that_were_up_and_lost_none_that_had_ended(
     lab: Lab,
 ) -> None:

@@ -11,7 +11,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -19,6 +18,7 @@ from urllib.parse import quote
 import msgspec
 
 from tongdai.adapters.asterisk.dialplan import INCOMING_APP, READ_CONTEXT
+from tongdai.adapters.asterisk.ends import End, parse_end
 from tongdai.adapters.asterisk.heard import Channel, Heard
 from tongdai.adapters.asterisk.journal import (
     FIRST_VARIABLE,
@@ -32,7 +32,7 @@ from tongdai.adapters.asterisk.journal import (
 from tongdai.adapters.asterisk.leg import Leg
 from tongdai.adapters.asterisk.link import Reply
 from tongdai.adapters.asterisk.recording import recording_name
-from tongdai.adapters.asterisk.resuming import Facts, replay_end, resume
+from tongdai.adapters.asterisk.resuming import Facts, note_end, replay_end, resume
 from tongdai.adapters.asterisk.wire import Watcher, channel_of, leg_of
 from tongdai.ports.telephony import (
     EndCause,
@@ -57,18 +57,6 @@ STARTUP_MARGIN_S = 2.0
 READ_WITHIN_S = 3.0
 _NOT_FOUND, _CONFLICT = 404, 409
 _AT_ONCE = 50
-
-
-@dataclass(frozen=True, slots=True)
-class _End:
-    """What Asterisk noted at a leg's end."""
-
-    at: float
-    """Epoch seconds by the node's clock."""
-    cause: int
-    status: int
-    answered: bool
-    journal: str
 
 
 class Waiting:
@@ -122,7 +110,7 @@ async def look_after(engine: AsteriskEngine, leg: Leg) -> None:
     if end is None:
         leg.end(leg.at(), EndCause.FAILURE if leg.journal.answered_at is None else EndCause.NORMAL)
     else:
-        leg.end_noted(leg.at(), end.cause, end.status)
+        note_end(leg, leg.at(), end)
 
 
 async def _take_applications(engine: AsteriskEngine, channels: set[str]) -> None:
@@ -300,7 +288,7 @@ def _value(reply: Reply) -> str:
 # ------------------------------------------------------------------ a leg that is not
 
 
-async def _read_end(engine: AsteriskEngine, leg_id: int) -> tuple[_End | None, float | None]:
+async def _read_end(engine: AsteriskEngine, leg_id: int) -> tuple[End | None, float | None]:
     """What was noted at a leg's end, and how many seconds the node's clock is ahead of ours.
 
     From now on the leg cannot be dialled for a while, unless its end was found. Neither: it has a channel.
@@ -322,7 +310,7 @@ async def _read_end(engine: AsteriskEngine, leg_id: int) -> tuple[_End | None, f
     else:
         ahead = clock_ahead(_moment(reply.json()["creationtime"]), asked, time.time())
     text = await _read(engine, reader)
-    end = _parse_end(text)
+    end = parse_end(text)
     if end is not None:
         engine.send("DELETE", f"channels/{channel}")
     return end, ahead
@@ -351,20 +339,7 @@ async def _read(engine: AsteriskEngine, reader: str) -> str:
     return text
 
 
-def _parse_end(text: str) -> _End | None:
-    fields = text.split("|", 4)
-    if len(fields) != 5:
-        return None
-    at, cause, status, stasis, journal = fields
-    try:
-        sip = int(status) if status.isdecimal() else 0
-        # A provisional answer or 200 is no reason for an end.
-        return _End(float(at), int(cause or 0), sip if sip >= 300 else 0, bool(stasis), journal)
-    except ValueError:
-        return None
-
-
-async def _replay_end(engine: AsteriskEngine, leg_id: int, end: _End, ahead: float | None) -> LegKnowledge:
+async def _replay_end(engine: AsteriskEngine, leg_id: int, end: End, ahead: float | None) -> LegKnowledge:
     try:
         journal = decode(leg_id, end.journal)
     except JournalError:
@@ -375,7 +350,7 @@ async def _replay_end(engine: AsteriskEngine, leg_id: int, end: _End, ahead: flo
     leg = Leg(engine, journal, channel_of(leg_id), engine.now() - at)
     for event in list(journal.events):
         engine.tell(event)
-    replay_end(leg, at, end.cause, end.status, answered=end.answered)
+    replay_end(leg, at, end)
     return LegKnowledge.REPLAYED
 
 

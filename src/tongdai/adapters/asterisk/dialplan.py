@@ -12,9 +12,10 @@ What the engine and these files agree on:
   `INCOMING_LIMIT_S` from then on; whoever accepts it sets `TIMEOUT(absolute)` anew.
 - `td-end,s,1`: the hangup handler of a leg. It writes what became of the leg into AstDB: under the family
   `td<YYYYMMDD>` (the day of the end in UTC) and the key `<leg id>` the line
-  `<epoch with milliseconds>|<Q.850 cause>|<SIP status or nothing>|<STASISSTATUS, nothing when nobody
-  answered>|<log>`, and each further part of the log under `<leg id>.<n>`, 1 to `LOG_PARTS`, up to the first
-  that is empty. The leg is `TDLEG`, or else what follows `td-` in the channel's id. The log is the global
+  `<epoch with milliseconds>|<Q.850 cause>|<the SIP status that was heard last, or nothing>|<STASISSTATUS,
+  nothing when nobody answered>|<state of the channel, "Ringing" when the phone rang>|<log>` (`ends` reads
+  it), and each further part of the log under `<leg id>.<n>`, 1 to `LOG_PARTS`, up to the first that is empty.
+  The leg is `TDLEG`, or else what follows `td-` in the channel's id. The log is the global
   variable `TDL<leg id>`, its further parts `TDL<leg id>_<n>`; without one, it is `TDLOG` of the channel.
   Where a client has set a variable of the channel, this needs `live_dangerously = yes` in asterisk.conf.
 - `td-amd,s,1`: listens whether a person or a machine has answered, then enters the application that `TDAPP`
@@ -233,7 +234,8 @@ def _end() -> str:
 exten => s,1,Set(TDOF=${{IF($["${{TDLEG}}" = ""]?${{CHANNEL(uniqueid):3}}:${{TDLEG}})}})
  same => n,Set(TDKEY=td${{STRFTIME(${{EPOCH}},UTC,%Y%m%d)}}/${{TDOF}})
  same => n,Set(TDSIP=${{HANGUPCAUSE(${{CHANNEL(name)}},tech)}})
- same => n,Set(TDEND=${{STRFTIME(,UTC,%s.%3q)}}|${{HANGUPCAUSE}}|${{TDSIP:4:3}}|${{STASISSTATUS}})
+ same => n,Set(TDEND=${{STRFTIME(,UTC,%s.%3q)}}|${{HANGUPCAUSE}}|${{TDSIP:4:3}})
+ same => n,Set(TDEND=${{TDEND}}|${{STASISSTATUS}}|${{CHANNEL(state)}})
  same => n,GotoIf($["${{LEN(${{TDL${{TDOF}}}})}}" = "0"]?write)
  same => n,Set(TDLOG=${{TDL${{TDOF}}}})
  same => n(write),Set(DB(${{TDKEY}})=${{TDEND}}|${{TDLOG}})

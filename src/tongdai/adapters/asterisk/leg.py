@@ -127,11 +127,16 @@ class Leg:
     def _on_dial(self, heard: Heard) -> None:
         if heard.dialstatus == "RINGING" and not self.journal.rang and self.journal.answered_at is None:
             self.ring(self.at())
-        elif heard.dialstatus == "PROGRESS" and self._wire.progress_rings(self.journal.trunk_id):
-            self._progressed_at = self.at() if self._progressed_at is None else self._progressed_at
+        elif heard.dialstatus == "PROGRESS":
+            self.progress(self.at())
 
     def ring(self, at: float) -> None:
         self._tell(Ringing(self.leg_id, self.journal.next_seq, at))
+
+    def progress(self, at: float) -> None:
+        """The carrier plays something before the answer."""
+        if self._progressed_at is None and self._wire.progress_rings(self.journal.trunk_id):
+            self._progressed_at = at
 
     def _on_start(self, heard: Heard) -> None:
         if self._told_answer or self.journal.inbound:

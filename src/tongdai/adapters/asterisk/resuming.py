@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tongdai.adapters.asterisk.ends import End
 from tongdai.adapters.asterisk.leg import Leg, detected
 from tongdai.adapters.asterisk.wire import Wire
 
@@ -76,14 +77,27 @@ def _resume_call(leg: Leg, facts: Facts) -> None:
         leg.insist()
 
 
-def replay_end(leg: Leg, at: float, cause: int, status: int, *, answered: bool) -> None:
+def replay_end(leg: Leg, at: float, end: End) -> None:
     """Of a leg that has ended, `at` by its own clock: its journal's events were told."""
     journal = leg.journal
-    if answered and journal.answered_at is None and not journal.inbound:
+    if end.answered and journal.answered_at is None and not journal.inbound:
         # Somebody answered while no client listened, and was cut off at once.
         journal.answered_at = at
     if journal.transfer is not None:
         leg.switch.resume_end(journal.transfer)
     for one in list(journal.recordings.values()):
         leg.recorder.resume(one, goes_on=False)
-    leg.end_noted(at, cause, status)
+    note_end(leg, at, end)
+
+
+def note_end(leg: Leg, at: float, end: End) -> None:
+    """A phone may have rung that nobody listened to, or whose client was gone before it had noted that. Since
+    when nobody knows: since the last that is known."""
+    journal = leg.journal
+    if journal.answered_at is None and not journal.inbound:
+        since = journal.events[-1].at if journal.events else 0.0
+        if end.rang and not journal.rang:
+            leg.ring(since)
+        elif end.progressed:
+            leg.progress(since)
+    leg.end_noted(at, end.cause, end.status)
