@@ -76,7 +76,7 @@ async def told(tmp_path: Path, end: End, *, early_media: bool = True) -> list[Le
     )
     trunk = SipTrunk(trunk_id=3, revision=1, host="127.0.0.1", early_media=early_media)
     engine = AsteriskEngine(node, Trunks(trunk), Tones(tmp_path))
-    await engine.learn(3)
+    await engine.trunks.learn(3)
     journal = decode(7, end.journal)
     at = round(end.at - journal.started, 3)
     replay_end(Leg(engine, journal, "td-7", engine.now() - at), at, end)

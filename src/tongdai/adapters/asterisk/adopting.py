@@ -33,7 +33,7 @@ from tongdai.adapters.asterisk.leg import Leg
 from tongdai.adapters.asterisk.link import Reply
 from tongdai.adapters.asterisk.recording import recording_name
 from tongdai.adapters.asterisk.resuming import Facts, note_end, replay_end, resume
-from tongdai.adapters.asterisk.wire import Watcher, channel_of, leg_of
+from tongdai.adapters.asterisk.wire import Watcher, channel_of
 from tongdai.ports.telephony import (
     EndCause,
     EngineUnreachableError,
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TAKEN_LOOK_S = 5.0
-"""Between two looks whether an application that was taken over is still needed."""
 TOMBSTONE_S = 60
 """For so long the id of a leg that was never seen cannot be dialled."""
 KEPT_FOR = timedelta(hours=23)
@@ -94,11 +92,6 @@ async def adopt(engine: AsteriskEngine, refs: Sequence[LegRef]) -> dict[int, Leg
     return known
 
 
-async def has_calls(engine: AsteriskEngine, app: str) -> bool:
-    reply = await engine.ask("GET", f"applications/{app}")
-    return reply.ok and any(leg_of(channel) is not None for channel in reply.json().get("channel_ids", ()))
-
-
 async def look_after(engine: AsteriskEngine, leg: Leg) -> None:
     """A leg of ours of which Asterisk ought to have said something. Raises EngineUnreachableError."""
     reply = await engine.ask("GET", f"channels/{quote(leg.channel)}")
@@ -118,7 +111,7 @@ async def _take_applications(engine: AsteriskEngine, channels: set[str]) -> None
     for app in reply.json() if reply.ok else ():
         name = app["name"]
         if name.startswith("td-") and name != INCOMING_APP and not channels.isdisjoint(app["channel_ids"]):
-            await engine.take_over(name)
+            await engine.taken.take_over(name)
 
 
 async def _up_since(engine: AsteriskEngine) -> float:
@@ -133,7 +126,7 @@ async def _adopt_one(engine: AsteriskEngine, ref: LegRef, up_since: float) -> Le
     channel = ref.channel or channel_of(ref.leg_id)
     held = engine.legs.pop(ref.leg_id, None)
     if held is not None:
-        held.write_journal()
+        held.copy.write()
         held.forget()
     for _ in range(2):
         waiting = Waiting()
@@ -196,13 +189,13 @@ async def _resume(engine: AsteriskEngine, leg_id: int, channel: Channel, waiting
         engine.unwatch(channel.id)
         engine.send("DELETE", f"channels/{quote(channel.id)}")
         return LegKnowledge.FORGOTTEN
-    await engine.learn(journal.trunk_id)
+    await engine.trunks.learn(journal.trunk_id)
     facts = await _facts(engine, journal, channel, waiting)
     leg = Leg(engine, journal, channel.id, engine.now() - max(0.0, time.time() - journal.started))
     engine.legs[leg_id] = leg
     for event in list(journal.events):
         engine.tell(event)
-    resume(leg, engine, facts)
+    resume(leg, facts)
     hand_on(engine, waiting)
     return LegKnowledge.REPLAYED
 
@@ -344,7 +337,7 @@ async def _replay_end(engine: AsteriskEngine, leg_id: int, end: End, ahead: floa
         journal = decode(leg_id, end.journal)
     except JournalError:
         return LegKnowledge.FORGOTTEN
-    await engine.learn(journal.trunk_id)
+    await engine.trunks.learn(journal.trunk_id)
     at = max(0.0, round(end.at - (ahead or 0.0) - journal.started, 3))
     # The leg's clock stands where it ended.
     leg = Leg(engine, journal, channel_of(leg_id), engine.now() - at)

@@ -12,23 +12,25 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from tongdai.adapters.asterisk import adopting, pjsip
+from tongdai.adapters.asterisk import adopting
 from tongdai.adapters.asterisk.dialplan import END_HANDLER
-from tongdai.adapters.asterisk.heard import EVENTS, Heard
+from tongdai.adapters.asterisk.heard import Heard
 from tongdai.adapters.asterisk.incoming import Incoming
 from tongdai.adapters.asterisk.journal import FIRST_VARIABLE, Journal
 from tongdai.adapters.asterisk.leg import Leg
-from tongdai.adapters.asterisk.link import Body, Link, Reply, connect
-from tongdai.adapters.asterisk.provision import Provisioner
+from tongdai.adapters.asterisk.link import Body, Link, Reply, connect, listed
+from tongdai.adapters.asterisk.taken import Taken
+from tongdai.adapters.asterisk.trunks import Trunks
 from tongdai.adapters.asterisk.wire import Watcher, channel_of
+from tongdai.adapters.asterisk.writing import Writer
 from tongdai.kit.db import TRANSIENT_ERRORS
-from tongdai.ports.sip import AsteriskNode, SipTrunk, TrunkBook, UnknownTrunkError
+from tongdai.ports.sip import AsteriskNode, TrunkBook, UnknownTrunkError
 from tongdai.ports.speech import Sounds
 from tongdai.ports.telephony import (
     Capabilities,
@@ -54,8 +56,6 @@ RECONNECT_S = (0.02, 1.0)
 IN_FLIGHT = 64
 """Originates that Asterisk may have at once without having answered. It does them one after another; what
 waits here can still be given back when its time passes."""
-WRITE_WITHIN_S = 0.2
-"""A journal in which only the ringing is new is written so much later: many are answered before that."""
 LAST_WORK_S = 1.0
 """How long what was asked for may still take when the engine is stopped."""
 SLACK_S = 10.0
@@ -82,8 +82,9 @@ class AsteriskEngine:
         self.sounds_path = quote(node.sounds_path.rstrip("/"))
         self.answer_timeout_s = answer_timeout_s
         self.legs: dict[int, Leg] = {}
-        self.provisioner = Provisioner(self._ask_node, book)
-        self._book = book
+        self.trunks = Trunks(self.ask, book)
+        self.journals = Writer()
+        self.taken = Taken(self, self.hear)
         self._link: Link | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._replaced = False
@@ -92,14 +93,7 @@ class AsteriskEngine:
         self._arrival: asyncio.Future[None] | None = None
         self._stopped = False
         self._work: set[asyncio.Task[None]] = set()
-        self._keepers: set[asyncio.Task[None]] = set()
-        self._dirty: dict[Leg, None] = {}
-        self._rung: dict[Leg, None] = {}
-        """In whose journals only the ringing is new."""
-        self._writing: asyncio.TimerHandle | None = None
         self._places = asyncio.Semaphore(IN_FLIGHT)
-        self._trunks: dict[int, SipTrunk] = {}
-        self._taken: dict[str, Link] = {}
         self._incoming = Incoming(self)
 
     # -------------------------------------------------------------- the port
@@ -163,7 +157,7 @@ class AsteriskEngine:
         """Never raises for a lost connection: whoever adopts the leg repeats its commands."""
         leg = self.legs.get(leg_id)
         if leg is not None:
-            leg.do(ordinal, command)
+            leg.commands.do(ordinal, command)
 
     async def adopt(self, legs: Sequence[LegRef]) -> dict[int, LegKnowledge]:
         self._connected()
@@ -188,28 +182,11 @@ class AsteriskEngine:
 
     async def _endpoint(self, request: DialRequest) -> str:
         try:
-            return await self.dialled(request.trunk_id, request.number)
+            return await self.trunks.dialled(request.trunk_id, request.number)
         except UnknownTrunkError:
             raise EngineRefusedError("there is no such trunk, or it has no SIP settings") from None
         except TRANSIENT_ERRORS:
             raise EngineRefusedError("the trunk cannot be read") from None
-
-    async def dialled(self, trunk_id: int, number: str) -> str:
-        trunk = self._trunks[trunk_id] = await self.provisioner.ensure(trunk_id)
-        return pjsip.dialled(trunk, number)
-
-    async def learn(self, trunk_id: int) -> None:
-        """How the trunk of a leg that another client dialled speaks; as most do, if nobody can tell."""
-        with suppress(UnknownTrunkError, *TRANSIENT_ERRORS):
-            self._trunks[trunk_id] = await self._book.trunk(trunk_id)
-
-    def causes(self, trunk_id: int) -> Mapping[int, EndCause]:
-        trunk = self._trunks.get(trunk_id)
-        return {} if trunk is None else trunk.causes
-
-    def progress_rings(self, trunk_id: int) -> bool:
-        trunk = self._trunks.get(trunk_id)
-        return trunk is None or trunk.early_media
 
     def _new_leg(self, request: DialRequest) -> Leg:
         journal = Journal(
@@ -242,14 +219,13 @@ class AsteriskEngine:
     def _refused(self, reply: Reply, trunk_id: int) -> None:
         if reply.status == _CONFLICT:
             raise EngineUnreachableError("Asterisk has a channel of this leg: ask about it")
-        # Perhaps somebody took the trunk's endpoint away; it is pushed again for the next call.
-        self.provisioner.forget(trunk_id)
+        self.trunks.forget(trunk_id)
         raise EngineRefusedError(f"Asterisk refused the call with HTTP status {reply.status}")
 
     def drop(self, leg: Leg) -> None:
         """It was not dialled, or is another's."""
         leg.forget()
-        self._written(leg)
+        self.journals.forget(leg)
         if self.legs.get(leg.leg_id) is leg:
             del self.legs[leg.leg_id]
 
@@ -268,9 +244,6 @@ class AsteriskEngine:
 
     async def ask(self, method: str, uri: str, body: Body | None = None) -> Reply:
         return await self._connected().ask(method, uri, body)
-
-    async def _ask_node(self, method: str, uri: str, body: Body | None) -> Reply:
-        return await self.ask(method, uri, body)
 
     def later(self, seconds: float, do: Any, *args: Any) -> asyncio.TimerHandle:
         return asyncio.get_running_loop().call_later(seconds, do, *args)
@@ -301,41 +274,8 @@ class AsteriskEngine:
     def watcher(self, name: str) -> Watcher | None:
         return self._watchers.get(name)
 
-    def write_now(self, leg: Leg) -> None:
-        self._dirty[leg] = None
-        if self._link is not None:
-            self._link.schedule()
-
-    def write_soon(self, leg: Leg) -> None:
-        self._dirty[leg] = None
-        if self._link is not None:
-            self._link.schedule_soon()
-
-    def write_some_time(self, leg: Leg) -> None:
-        self._rung[leg] = None
-        if self._writing is None:
-            self._writing = self.later(WRITE_WITHIN_S, self._write)
-
-    def _write(self) -> None:
-        self._writing = None
-        self._dirty |= self._rung
-        self._rung = {}
-        if self._link is not None and self._dirty:
-            self._link.schedule()
-
-    def _write_journals(self) -> None:
-        legs, self._dirty = self._dirty, {}
-        for leg in legs:
-            self._rung.pop(leg, None)
-            if not (leg.ended or leg.journal.ending):
-                leg.write_journal()
-
-    def _written(self, leg: Leg) -> None:
-        self._dirty.pop(leg, None)
-        self._rung.pop(leg, None)
-
     def ended(self, leg: Leg) -> None:
-        self._written(leg)
+        self.journals.forget(leg)
         if self.legs.get(leg.leg_id) is leg:
             del self.legs[leg.leg_id]
 
@@ -381,38 +321,6 @@ class AsteriskEngine:
         else:
             self.hear(heard)
 
-    # -------------------------------------------------------------- applications of others
-
-    async def take_over(self, app: str) -> None:
-        """Keep a dead client's application going, since calls that are answered in it would be dropped.
-
-        A client that is not dead is cut off by this. Only arrivals are heard on it.
-        """
-        if app == self.app or app in self._taken:
-            return
-        link = await connect(self.node, app, self._on_taken_heard, answer_timeout_s=self.answer_timeout_s)
-        if link is None:
-            raise EngineUnreachableError("Asterisk is not connected")
-        self._taken[app] = link
-        keeper = asyncio.get_running_loop().create_task(self._keep_taken(app, link))
-        self._keepers.add(keeper)
-        keeper.add_done_callback(self._keepers.discard)
-
-    def _on_taken_heard(self, heard: Heard) -> None:
-        if heard.type == "StasisStart":
-            self.hear(heard)
-
-    async def _keep_taken(self, app: str, link: Link) -> None:
-        """Until none of its calls is left, or somebody else keeps it."""
-        try:
-            while not link.closed.done():
-                await asyncio.wait((link.closed,), timeout=adopting.TAKEN_LOOK_S)
-                if not link.closed.done() and not await adopting.has_calls(self, app):
-                    link.close()
-        finally:
-            self._taken.pop(app, None)
-            link.close()
-
     # -------------------------------------------------------------- the connection
 
     async def _keep_connected(self) -> None:
@@ -450,9 +358,9 @@ class AsteriskEngine:
         return None
 
     def _begin(self, link: Link) -> None:
-        link.before_write = self._write_journals
         self._link = link
-        self.provisioner = Provisioner(self._ask_node, self._book)
+        self.journals.connected(link)
+        self.trunks.connected()
         self.tell(EngineBack())
         self._incoming.connected()
 
@@ -466,31 +374,14 @@ class AsteriskEngine:
         for leg in list(self.legs.values()):
             leg.forget()
         self.legs.clear()
-        self._dirty.clear()
-        self._rung.clear()
+        self.journals.disconnected()
         self._watchers.clear()
         for task in list(self._work):
             task.cancel()
-        for keeper in list(self._keepers):
-            keeper.cancel()
+        self.taken.disconnected()
         self.tell(EngineGone())
 
 
 def _check_in_time(request: DialRequest) -> None:
     if datetime.now(UTC) > request.dial_before:
         raise EngineTooLateError("too late")
-
-
-async def listed(link: Link, events: Sequence[str] = EVENTS) -> bool:
-    """Have Asterisk tell the application only what is needed, and see that it is there.
-
-    Raises EngineUnreachableError.
-    """
-    allowed = [{"type": kind} for kind in events]
-    link.send("PUT", f"applications/{link.app}/eventFilter", {"allowed": allowed})
-    return (await link.ask("GET", f"applications/{link.app}")).ok
-
-
-def moment(text: str) -> float:
-    """Epoch seconds of one of Asterisk's times. Raises ValueError."""
-    return datetime.fromisoformat(text.replace("+0000", "+00:00")).timestamp()

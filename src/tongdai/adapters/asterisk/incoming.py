@@ -18,7 +18,7 @@ from tongdai.adapters.asterisk.dialplan import END_HANDLER, INCOMING_APP, PURGE_
 from tongdai.adapters.asterisk.heard import INCOMING_EVENTS, Channel, Heard
 from tongdai.adapters.asterisk.journal import Journal
 from tongdai.adapters.asterisk.leg import Leg
-from tongdai.adapters.asterisk.link import Link, connect
+from tongdai.adapters.asterisk.link import Link, connect, listed
 from tongdai.ports.telephony import (
     EndCause,
     EngineRefusedError,
@@ -130,7 +130,7 @@ class Incoming:
         while True:
             # For as long as the engine's connection lives; the next one begins with a provisioner of its own.
             with suppress(EngineUnreachableError):
-                await engine.provisioner.keep(engine.node.id)
+                await engine.trunks.keep(engine.node.id)
             await asyncio.sleep(RECONNECT_S)
 
     def _purge(self) -> None:
@@ -147,8 +147,6 @@ class Incoming:
 
     async def _hear_those_that_ring(self, link: Link) -> None:
         """Raises EngineUnreachableError."""
-        from tongdai.adapters.asterisk.engine import listed
-
         await listed(link, INCOMING_EVENTS)
         reply = await link.ask("GET", f"applications/{INCOMING_APP}")
         for name in reply.json().get("channel_ids", ()) if reply.ok else ():
@@ -223,7 +221,7 @@ class Incoming:
             engine.send("POST", f"channels/{name}/variable?{push}")
             limit = f"variable=TIMEOUT(absolute)&value={max_s + SLACK_S:.3f}"
             engine.send("POST", f"channels/{name}/variable?{limit}")
-            leg.write_journal()
+            leg.copy.write()
             marked = await engine.ask("POST", f"channels/{name}/variable?variable=TDLEG&value={leg_id}")
         except EngineUnreachableError:
             engine.drop(leg)

@@ -8,39 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 
-from tongdai.adapters.asterisk import journal as journals
 from tongdai.adapters.asterisk.causes import REQUEST_TIMEOUT, TEMPORARILY_UNAVAILABLE, Hangup, end_cause
+from tongdai.adapters.asterisk.commands import Commands
 from tongdai.adapters.asterisk.dialplan import AMD_CONTEXT
 from tongdai.adapters.asterisk.heard import Heard
 from tongdai.adapters.asterisk.journal import Journal
+from tongdai.adapters.asterisk.prompts import Prompts
 from tongdai.adapters.asterisk.recording import Recorder
+from tongdai.adapters.asterisk.timers import Timers
 from tongdai.adapters.asterisk.transfers import Switch
 from tongdai.adapters.asterisk.wire import Wire, channel_of
-from tongdai.ports.speech import SpeechFailedError
+from tongdai.adapters.asterisk.writing import Copy
 from tongdai.ports.telephony import (
     Answered,
     AnsweredBy,
-    CancelTimer,
-    Command,
     Digit,
     EndCause,
     Ended,
-    HangUp,
-    PickUp,
-    Play,
     PlaybackEnded,
-    RecordCall,
     RecordingEnded,
     Ringing,
-    StartRecording,
-    StartTimer,
-    StopPlay,
-    StopRecording,
     TimerFired,
-    Transfer,
     TransferEnded,
 )
 
@@ -50,8 +40,6 @@ GRACE_S = 5.0
 """After the moment at which Asterisk ought to have said something, until it is asked."""
 CLOSING_S = 2.0
 """How long the end of a call waits for the end of its recordings."""
-FAILED_PLAY_S = 0.3
-"""A prompt fails when its file is missing, and when the person hangs up; then the end follows at once."""
 NO_REPLY_S = 30.0
 """A carrier that says nothing at all is given up after 32 seconds (RFC 3261, timer B)."""
 RING_SLACK_S = 0.5
@@ -74,29 +62,34 @@ class Leg:
         self.name = channel_of(journal.leg_id)
         """What its prompts and recordings are named after; of a call of ours the channel too."""
         self.ended = False
+        self.leaving = False
+        """Its channel is about to go, or gone."""
+        self.copy = Copy(journal, wire)
+        self.commands = Commands(self, wire)
+        self.prompts = Prompts(self, wire)
+        self.timers = Timers(self, wire)
         self.recorder = Recorder(self, wire)
         self.switch = Switch(self, wire)
         self._wire = wire
         self._started = started
         self._last = journal.events[-1].at if journal.events else 0.0
         self._told_answer = journal.answered_told
-        self._taken = journal.done
-        self._queue: deque[tuple[int, Command]] = deque()
-        self._speaking = False
         self._progressed_at: float | None = None
-        self._leaving = False
         self._refused = False
         self._failed = False
         self._early_digits: list[str] = []
-        self._timers: dict[int, asyncio.TimerHandle] = {}
         self._guard: asyncio.TimerHandle | None = None
         self._limit: asyncio.TimerHandle | None = None
         self._closing: tuple[float, EndCause] | None = None
-        self._written: list[str] = []
 
     @property
     def leg_id(self) -> int:
         return self.journal.leg_id
+
+    @property
+    def closing(self) -> bool:
+        """Its channel is gone; its end is told, or waits for its recordings."""
+        return self._closing is not None
 
     def at(self) -> float:
         """Seconds of the leg's clock, which never goes back."""
@@ -131,11 +124,11 @@ class Leg:
             self.progress(self.at())
 
     def ring(self, at: float) -> None:
-        self._tell(Ringing(self.leg_id, self.journal.next_seq, at))
+        self.tell(Ringing(self.leg_id, self.journal.next_seq, at))
 
     def progress(self, at: float) -> None:
         """The carrier plays something before the answer."""
-        if self._progressed_at is None and self._wire.progress_rings(self.journal.trunk_id):
+        if self._progressed_at is None and self._wire.trunks.progress_rings(self.journal.trunk_id):
             self._progressed_at = at
 
     def _on_start(self, heard: Heard) -> None:
@@ -164,17 +157,23 @@ class Leg:
 
     def detect(self) -> None:
         """Let Asterisk listen whether a person or a machine has answered."""
-        self._wire.write_now(self)
+        self._wire.journals.now(self)
         self._wire.send(
             "POST", f"channels/{self.channel}/continue?context={AMD_CONTEXT}&extension=s&priority=1"
         )
+
+    def pick_up(self) -> None:
+        """Answer a call that came in."""
+        if self.journal.inbound and self.journal.answered_at is None:
+            self._wire.send("POST", f"channels/{self.channel}/answer")
+            self.answer(self.at())
 
     def tell_answer(self, by: AnsweredBy) -> None:
         answered_at = self.journal.answered_at
         assert answered_at is not None
         self._told_answer = True
         at = self.at() if self.journal.detects else answered_at
-        self._tell(Answered(self.leg_id, self.journal.next_seq, at, answered_at, by))
+        self.tell(Answered(self.leg_id, self.journal.next_seq, at, answered_at, by))
         digits, self._early_digits = self._early_digits, []
         for digit in digits:
             self._tell_digit(digit)
@@ -201,32 +200,11 @@ class Leg:
             self._early_digits.append(heard.digit)
 
     def _tell_digit(self, digit: str) -> None:
-        self._tell(Digit(self.leg_id, self.journal.next_seq, self.at(), digit))
+        self.tell(Digit(self.leg_id, self.journal.next_seq, self.at(), digit))
         self.recorder.on_digit()
 
-    def _on_playback(self, heard: Heard) -> None:
-        assert heard.playback is not None
-        ordinal = int(heard.playback.id.rpartition("-")[2])
-        play_id = next((id for id, each in self.journal.plays.items() if each == ordinal), None)
-        self._wire.unwatch(heard.playback.id)
-        if play_id is None or self._leaving or self.journal.ending:
-            return
-        if heard.playback.state == "done":
-            self.play_over(play_id, completed=True)
-        else:
-            self._wire.later(FAILED_PLAY_S, self._judge_failed_play, play_id)
-
-    def _judge_failed_play(self, play_id: int) -> None:
-        if not self.ended and not self._leaving and play_id in self.journal.plays:
-            logger.error("a prompt cannot be played on the node", extra={"leg": self.leg_id})
-            self.fail()
-
-    def play_over(self, play_id: int, *, completed: bool) -> None:
-        self.journal.plays.pop(play_id, None)
-        self._tell(PlaybackEnded(self.leg_id, self.journal.next_seq, self.at(), play_id, completed))
-
     def _on_hangup_request(self, heard: Heard) -> None:
-        self._leaving = True
+        self.leaving = True
         self._refused = self._refused or not heard.soft
 
     def _on_destroyed(self, heard: Heard) -> None:
@@ -244,7 +222,7 @@ class Leg:
             self._note_ringing()
         return end_cause(
             Hangup(cause, status, by_us=self.journal.ending, rang_out=gave_up or unheard, alerted=alerted),
-            self._wire.causes(self.journal.trunk_id),
+            self._wire.trunks.causes(self.journal.trunk_id),
         )
 
     # -------------------------------------------------------------- the end
@@ -271,7 +249,7 @@ class Leg:
         if self.ended or self._closing is not None:
             return
         self._closing = (at, cause)
-        self._leaving = True
+        self.leaving = True
         self._stop_timers()
         self.switch.caller_gone()
         self.recorder.call_over(at)
@@ -292,7 +270,7 @@ class Leg:
         event = Ended(self.leg_id, self.journal.next_seq, self._last, cause, answered_at)
         self.journal.add(event)
         self._wire.tell(event)
-        self.erase_journal()
+        self.copy.erase()
         self.forget()
         self._wire.ended(self)
 
@@ -302,14 +280,13 @@ class Leg:
         self.recorder.forget()
         self.switch.forget()
         self._wire.unwatch(self.channel)
-        for ordinal in self.journal.plays.values():
-            self._wire.unwatch(f"{self.name}-{ordinal}")
+        self.prompts.forget()
 
     def _stop_timers(self) -> None:
-        for handle in (self._guard, self._limit, *self._timers.values()):
+        self.timers.stop()
+        for handle in (self._guard, self._limit):
             if handle is not None:
                 handle.cancel()
-        self._timers.clear()
 
     def hang_up(self) -> None:
         """Ask Asterisk to end it. Harmless when that was asked."""
@@ -317,7 +294,7 @@ class Leg:
             return
         self.journal.ending = True
         # Before the end, since it is written into Asterisk's database then.
-        self.write_journal()
+        self.copy.write()
         self._wire.send("DELETE", f"channels/{self.channel}")
         self._stop_timers()
         self.guard_for(0.0)
@@ -327,129 +304,16 @@ class Leg:
         self._failed = True
         self.hang_up()
 
-    # -------------------------------------------------------------- commands
-
-    def do(self, ordinal: int, command: Command) -> None:
-        """Obey, once: an ordinal that was taken, and anything after the end, is ignored."""
-        if self.ended or self._closing is not None or ordinal <= self._taken:
-            return
-        self._taken = ordinal
-        if isinstance(command, HangUp):
-            self.hang_up()
-            return
-        self._queue.append((ordinal, command))
-        if not self._speaking:
-            self._work()
-
-    def _work(self) -> None:
-        """Do what was asked for, in its order; a prompt that is being prepared holds up what follows."""
-        while self._queue and not self.journal.ending and self._closing is None:
-            ordinal, command = self._queue.popleft()
-            if isinstance(command, Play):
-                if self.journal.answered_at is None and not self.journal.inbound:
-                    continue
-                self._speaking = True
-                self._wire.spawn(self._speak(ordinal, command))
-                return
-            _COMMANDS[type(command)](self, ordinal, command)
-            self.journal.done = ordinal
-            self._wire.write_now(self)
-
-    async def _speak(self, ordinal: int, play: Play) -> None:
-        try:
-            sounds = await self._wire.sounds.sounds(play.items)
-        except SpeechFailedError as error:
-            logger.error("a prompt cannot be spoken: %s", error.reason, extra={"leg": self.leg_id})
-            self.fail()
-            return
-        except Exception:
-            # A full disk, say. A person who hears nothing is not to be kept on the line.
-            logger.exception("a prompt cannot be spoken", extra={"leg": self.leg_id})
-            self.fail()
-            return
-        finally:
-            self._speaking = False
-        if self.journal.ending or self._closing is not None:
-            return
-        name = f"{self.name}-{ordinal}"
-        path = self._wire.sounds_path
-        media = ",".join([f"sound:{path}/{sound.key}" for sound in sounds])
-        self.journal.plays[play.id] = ordinal
-        self.journal.done = ordinal
-        self._wire.watch(name, self)
-        self._wire.send("POST", f"channels/{self.channel}/play/{name}?media={media}")
-        self._wire.write_now(self)
-        self._work()
-
-    def _stop_play(self, _: int, command: StopPlay) -> None:
-        self._stop(command.id)
-
-    def stop_plays(self) -> None:
-        for play_id in list(self.journal.plays):
-            self._stop(play_id)
-
-    def _stop(self, play_id: int) -> None:
-        ordinal = self.journal.plays.get(play_id)
-        if ordinal is not None:
-            self._wire.send("DELETE", f"playbacks/{self.name}-{ordinal}")
-            self._wire.unwatch(f"{self.name}-{ordinal}")
-            self.play_over(play_id, completed=False)
-
-    def _start_timer(self, _: int, command: StartTimer) -> None:
-        self.start_timer(command.id, round(self.at() + command.seconds, 3), command.seconds)
-
-    def start_timer(self, timer_id: int, due: float, seconds: float) -> None:
-        self.journal.timers[timer_id] = due
-        running = self._timers.get(timer_id)
-        if running is not None:
-            running.cancel()
-        self._timers[timer_id] = self._wire.later(max(0.0, seconds), self._fire, timer_id)
-
-    def _fire(self, timer_id: int) -> None:
-        self._timers.pop(timer_id, None)
-        self.journal.timers.pop(timer_id, None)
-        self._tell(TimerFired(self.leg_id, self.journal.next_seq, self.at(), timer_id))
-
-    def _cancel_timer(self, _: int, command: CancelTimer) -> None:
-        self.journal.timers.pop(command.id, None)
-        running = self._timers.pop(command.id, None)
-        if running is not None:
-            running.cancel()
-
-    def _start_recording(self, ordinal: int, command: StartRecording) -> None:
-        if self.journal.answered_at is not None:
-            self.recorder.start(ordinal, command.id, command.max_s, stop_on_digit=command.stop_on_digit)
-
-    def _stop_recording(self, _: int, command: StopRecording) -> None:
-        self.recorder.stop(command.id)
-
-    def _record_call(self, ordinal: int, command: RecordCall) -> None:
-        if self.journal.answered_at is not None:
-            self.recorder.start_whole(ordinal, command.id)
-
-    def _transfer(self, _: int, command: Transfer) -> None:
-        if self.journal.answered_at is not None or self.journal.inbound:
-            self.switch.start(command)
-
-    def _pick_up(self, _: int, command: PickUp) -> None:
-        self.pick_up()
-
-    def pick_up(self) -> None:
-        """Answer a call that came in."""
-        if self.journal.inbound and self.journal.answered_at is None:
-            self._wire.send("POST", f"channels/{self.channel}/answer")
-            self.answer(self.at())
-
     # -------------------------------------------------------------- telling
 
     def recorded(self, recording_id: int, seconds: float, name: str | None, at: float | None = None) -> None:
         moment = self.at() if at is None else at
-        self._tell(
+        self.tell(
             RecordingEnded(self.leg_id, self.journal.next_seq, moment, recording_id, round(seconds, 3), name)
         )
 
     def transferred(self, transfer_id: int, seconds: float, leg_id: int) -> None:
-        self._tell(
+        self.tell(
             TransferEnded(
                 self.leg_id,
                 self.journal.next_seq,
@@ -461,53 +325,26 @@ class Leg:
             )
         )
 
-    def _tell(
+    def tell(
         self, event: Ringing | Answered | Digit | PlaybackEnded | TimerFired | RecordingEnded | TransferEnded
     ) -> None:
         self.journal.add(event)
         self._wire.tell(event)
         if isinstance(event, Ringing):
-            self._wire.write_some_time(self)
+            self._wire.journals.some_time(self)
         else:
             # Soon, and not now: what the script does about it is noted in the same breath.
-            self._wire.write_soon(self)
+            self._wire.journals.soon(self)
 
     def note(self) -> None:
         """The journal has changed."""
-        self._wire.write_now(self)
-
-    def erase_journal(self) -> None:
-        """Asterisk has noted the end, and with it the journal."""
-        for number in range(max(1, len(self._written))):
-            name = journals.variable(self.leg_id, number)
-            self._wire.send_soon("POST", f"asterisk/variable?variable={name}")
-
-    def write_journal(self) -> None:
-        """To the node; only what has changed."""
-        pieces = journals.pieces(self.journal.encode())[: journals.MOST_PIECES]
-        for number, piece in enumerate(pieces):
-            if number >= len(self._written) or self._written[number] != piece:
-                name = journals.variable(self.leg_id, number)
-                self._wire.send("POST", f"asterisk/variable?variable={name}&value={piece}")
-        self._written = pieces
+        self._wire.journals.now(self)
 
 
 _HEARD: dict[str, Callable[[Leg, Heard], None]] = {
     "Dial": Leg._on_dial,
     "StasisStart": Leg._on_start,
     "ChannelDtmfReceived": Leg._on_digit,
-    "PlaybackFinished": Leg._on_playback,
     "ChannelHangupRequest": Leg._on_hangup_request,
     "ChannelDestroyed": Leg._on_destroyed,
-}
-
-_COMMANDS: dict[type, Callable[..., None]] = {
-    StopPlay: Leg._stop_play,
-    StartTimer: Leg._start_timer,
-    CancelTimer: Leg._cancel_timer,
-    StartRecording: Leg._start_recording,
-    StopRecording: Leg._stop_recording,
-    RecordCall: Leg._record_call,
-    Transfer: Leg._transfer,
-    PickUp: Leg._pick_up,
 }

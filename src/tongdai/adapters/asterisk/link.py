@@ -12,7 +12,7 @@ import logging
 import socket
 import ssl
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
@@ -25,7 +25,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from tongdai.adapters.asterisk.heard import Heard
+from tongdai.adapters.asterisk.heard import EVENTS, Heard
 from tongdai.ports.sip import AsteriskNode
 from tongdai.ports.telephony import EngineUnreachableError
 
@@ -366,3 +366,13 @@ async def connect(node: AsteriskNode, app: str, on_heard: OnHeard, *, answer_tim
     if link is not None:
         link.abort()
     return None
+
+
+async def listed(link: Link, events: Sequence[str] = EVENTS) -> bool:
+    """Have Asterisk tell the application only what is needed, and see that it is there.
+
+    Raises EngineUnreachableError.
+    """
+    allowed = [{"type": kind} for kind in events]
+    link.send("PUT", f"applications/{link.app}/eventFilter", {"allowed": allowed})
+    return (await link.ask("GET", f"applications/{link.app}")).ok

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from tongdai.adapters.asterisk.ends import End
 from tongdai.adapters.asterisk.leg import Leg, detected
-from tongdai.adapters.asterisk.wire import Wire
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,18 +30,12 @@ class Facts:
     """Of the other recordings those whose channel is there."""
 
 
-def resume(leg: Leg, wire: Wire, facts: Facts) -> None:
+def resume(leg: Leg, facts: Facts) -> None:
     """Of a leg that is up: its journal's events were told."""
     leg.begin()
     _resume_call(leg, facts)
-    for play_id, ordinal in list(leg.journal.plays.items()):
-        if play_id in facts.plays:
-            wire.watch(f"{leg.name}-{ordinal}", leg)
-        else:
-            leg.play_over(play_id, completed=True)
-    now = leg.at()
-    for timer_id, due in sorted(leg.journal.timers.items(), key=lambda timer: timer[1]):
-        leg.start_timer(timer_id, due, due - now)
+    leg.prompts.resume(facts.plays)
+    leg.timers.resume()
     for one in list(leg.journal.recordings.values()):
         if one.id in facts.begun:
             leg.recorder.resume(one, goes_on=one.id in facts.recordings)

@@ -59,7 +59,7 @@ class Switch:
     async def _ring(self, phone: TransferLeg, ring_s: float) -> None:
         """Raises nothing: a phone that cannot be rung is one that does not answer."""
         try:
-            endpoint = await self._wire.dialled(phone.trunk_id, phone.target)
+            endpoint = await self._wire.trunks.dialled(phone.trunk_id, phone.target)
             if not self._waits_for(phone.leg_id):
                 return
             uri = (
@@ -130,7 +130,7 @@ class Switch:
     def _join(self, leg_id: int, max_s: float) -> None:
         phone, bridge = channel_of(leg_id), self._bridge()
         # Asterisk would wait for the end of a prompt, and do nothing else for us meanwhile.
-        self._leg.stop_plays()
+        self._leg.prompts.stop_all()
         self._wire.send("POST", f"channels/{phone}/variable?variable=TIMEOUT(absolute)&value={max_s:.3f}")
         # With digits: what the person presses is still told.
         self._wire.send("POST", f"bridges/{bridge}?type=mixing,dtmf_events")

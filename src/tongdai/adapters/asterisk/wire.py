@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tongdai.adapters.asterisk.heard import Heard
 from tongdai.adapters.asterisk.link import Body, Reply
+from tongdai.adapters.asterisk.trunks import Trunks
+from tongdai.adapters.asterisk.writing import Writer
 from tongdai.ports.speech import Sounds
-from tongdai.ports.telephony import EndCause, LegEvent
+from tongdai.ports.telephony import LegEvent
 
 if TYPE_CHECKING:
     from tongdai.adapters.asterisk.leg import Leg
@@ -28,6 +30,9 @@ class Wire(Protocol):
     """The Stasis application of this connection."""
     sounds: Sounds
     sounds_path: str
+    trunks: Trunks
+    journals: Writer
+    """Told by a leg when its journal has changed."""
 
     def now(self) -> float:
         """Seconds of a steady clock."""
@@ -57,32 +62,10 @@ class Wire(Protocol):
 
     def tell(self, event: LegEvent) -> None: ...
 
-    def write_now(self, leg: Leg) -> None:
-        """Its journal goes out with the requests that are being made."""
-        ...
-
-    def write_soon(self, leg: Leg) -> None:
-        """Its journal goes out within a moment, with whatever is asked for meanwhile."""
-        ...
-
-    def write_some_time(self, leg: Leg) -> None:
-        """Its journal goes out with the next requests, or a little later."""
-        ...
-
     def ended(self, leg: Leg) -> None: ...
 
     def lost(self, leg: Leg) -> None:
         """Asterisk was to end it, or to say something of it, and never did: look what became of it."""
-        ...
-
-    async def dialled(self, trunk_id: int, number: str) -> str:
-        """What Asterisk is asked to call. Raises UnknownTrunkError, EngineRefusedError."""
-        ...
-
-    def causes(self, trunk_id: int) -> Mapping[int, EndCause]: ...
-
-    def progress_rings(self, trunk_id: int) -> bool:
-        """Whether what this carrier plays before the answer means that it rings."""
         ...
 
 
