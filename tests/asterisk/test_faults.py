@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
 from tests.fakes.dialling import eventually, until
@@ -73,6 +74,19 @@ async def _ringing_is_noted(ear: Ear, leg: int) -> None:
 
     async def look() -> bool:
         return "!R" in (await engine.ask("GET", f"asterisk/variable?variable={variable(leg, 0)}")).body
+
+    await eventually(look)
+
+
+async def _is_played_to(ear: Ear, leg: int) -> None:
+    """Returns once the node has heard that the carrier plays something."""
+    engine = ear.engine
+    assert isinstance(engine, AsteriskEngine)
+    name = (await engine.ask("GET", f"channels/td-{leg}")).json()["name"]
+    said = quote(f"HANGUPCAUSE({name},tech)")
+
+    async def look() -> bool:
+        return "SIP 183" in (await engine.ask("GET", f"channels/td-{leg}/variable?variable={said}")).body
 
     await eventually(look)
 
@@ -184,8 +198,8 @@ async def test_how_calls_ended_while_nobody_listened_is_found_out(lab: Lab) -> N
 
 
 async def test_a_phone_that_rang_after_its_client_was_cut_off_is_known_to_have_rung(lab: Lab) -> None:
-    """Rung out, declined and never heard of; the node has no journal in which it rings."""
-    ring_s = {"002": 2.0, "004": 4.0, "020": 2.0}
+    """Rung out, declined, played to and never heard of; the node has no journal in which it rings."""
+    ring_s = {"002": 2.0, "004": 4.0, "025": 2.0, "020": 2.0}
     legs = {kind: new_leg() for kind in ring_s}
     async with hearing(lab.client()) as one, hearing(lab.client(direct=True)) as other:
         await asyncio.gather(
@@ -199,12 +213,34 @@ async def test_a_phone_that_rang_after_its_client_was_cut_off_is_known_to_have_r
     assert {kind: end.cause for kind, end in ends.items()} == {
         "002": EndCause.NO_ANSWER,
         "004": EndCause.REJECTED,
+        "025": EndCause.NO_ANSWER,
         "020": EndCause.CONGESTION,
     }
     assert {kind: other.kinds(leg)[0] == "Ringing" for kind, leg in legs.items()} == {
         "002": True,
         "004": True,
+        "025": True,
         "020": False,
+    }
+
+
+async def test_a_phone_that_rings_out_with_another_client_has_rung_also_where_its_carrier_only_played(
+    lab: Lab,
+) -> None:
+    legs = {kind: new_leg() for kind in ("002", "025", "020")}
+    async with hearing(lab.client()) as one, hearing(lab.client(direct=True)) as other:
+        await asyncio.gather(
+            *(one.engine.originate(request(kind, leg, ring_s=5.0)) for kind, leg in legs.items())
+        )
+        await one.until_heard(legs["002"], Ringing)
+        await _is_played_to(one, legs["025"])
+        lab.asterisk.cut(refuse=True)
+        await other.engine.adopt([ref(leg) for leg in legs.values()])
+        ends = {kind: await other.until_ended(leg) for kind, leg in legs.items()}
+    assert {kind: (other.kinds(leg)[0] == "Ringing", ends[kind].cause) for kind, leg in legs.items()} == {
+        "002": (True, EndCause.NO_ANSWER),
+        "025": (True, EndCause.NO_ANSWER),
+        "020": (False, EndCause.CONGESTION),
     }
 
 

@@ -12,6 +12,7 @@
 010  503                              022  answers, hangs up after 2 s
 011  rings for 5 s, then answers      023  answers and says "hello": half a second of 300 Hz
 012  480                              024  asks who we are (401), then answers
+                                      025  183 without a sound, and no more
 
 400 to 699 refuse with that SIP status; every other number does as 001. Who answers has rung for 0.3 s.
 
@@ -235,6 +236,11 @@ _BODIES: Mapping[str, str] = {
     "022": _INVITE + _TRYING + _RINGS + _wait(300, "a") + _picks_up() + _talk(2_000, "b") + _BYE,
     "023": _INVITE + _TRYING + _RINGS + _wait(300, "a") + _picks_up(_SPEAKS) + _stream("hello") + _UNTIL_BYE,
     "024": _asks_who("401 Unauthorized", "WWW-Authenticate", _LOGIN),
+    "025": _INVITE
+    + _TRYING
+    + _answer("183 Session Progress", sdp=_SPEAKS)
+    + _wait(60_000, "a")
+    + _refuses(408),
 }
 REFUSED = {"003": 486, "005": 404, "010": 503, "012": 480, "013": 433}
 PRESSED = {"007": "1", "008": "2"}

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import msgspec
 
 from tongdai.adapters.asterisk.dialplan import INCOMING_APP, READ_CONTEXT
-from tongdai.adapters.asterisk.ends import End, parse_end
+from tongdai.adapters.asterisk.ends import End, parse_end, progressed
 from tongdai.adapters.asterisk.heard import Channel, Heard
 from tongdai.adapters.asterisk.journal import (
     FIRST_VARIABLE,
@@ -242,6 +242,7 @@ async def _facts(engine: AsteriskEngine, journal: Journal, channel: Channel, wai
     return Facts(
         up=channel.state == "Up",
         rings=channel.state == "Ringing",
+        progressed=channel.state == "Down" and progressed(await _said(engine, channel)),
         in_application=in_application,
         detected=heard_by,
         plays=frozenset(plays),
@@ -263,6 +264,11 @@ async def _phones(engine: AsteriskEngine, journal: Journal, waiting: Watcher) ->
             channel = msgspec.convert(reply.json(), Channel)
             there[leg_id] = channel.state == "Up" and _is_in_application(channel)
     return there
+
+
+async def _said(engine: AsteriskEngine, channel: Channel) -> str:
+    """The SIP status that its carrier said last, and its words; "": none."""
+    return await _variable(engine, channel.id, quote(f"HANGUPCAUSE({channel.name},tech)"))
 
 
 def _is_in_application(channel: Channel) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _RINGING, _SESSION_PROGRESS = 180, 183
+_STATUS = slice(4, 7)
+"""Of `SIP 183 Session Progress`, as Asterisk says it."""
 _FIRST_FINAL = 300
 """A provisional answer or 200 is no reason for an end."""
 
@@ -26,6 +28,11 @@ class End:
     progressed: bool
     """The last that the carrier said was that it plays something."""
     journal: str
+
+
+def progressed(said: str) -> bool:
+    """Whether the last that the carrier said, in Asterisk's words, was that it plays something."""
+    return said[_STATUS] == str(_SESSION_PROGRESS)
 
 
 def parse_end(text: str) -> End | None:

@@ -14,6 +14,8 @@ class Facts:
 
     up: bool
     rings: bool
+    progressed: bool
+    """The carrier plays something before the answer, and that is the last it said."""
     in_application: bool
     """False: it has not got there yet, or listens for a machine."""
     detected: str | None
@@ -58,6 +60,8 @@ def _resume_call(leg: Leg, facts: Facts) -> None:
         else:
             if facts.rings and not journal.rang:
                 leg.ring(now)
+            elif facts.progressed:
+                leg.progress(now)
             leg.guard_for(max(0.0, journal.ring_s - now))
         return
     leg.limit_to((0.0 if journal.inbound else journal.answered_at) + journal.max_s - now)
