@@ -63,8 +63,16 @@ class Database:
     """
 
     def __init__(
-        self, url: str, *, min_size: int = 1, max_size: int = 10, max_transaction_s: float = 5.0
+        self,
+        url: str,
+        *,
+        min_size: int = 1,
+        max_size: int = 10,
+        max_transaction_s: float = 5.0,
+        plans_once: bool = False,
     ) -> None:
+        """`plans_once`: each statement is prepared at its first use and planned without its values, which
+        suits few statements that come again and again."""
         self._url = url
         self._max_transaction_ms = int(max_transaction_s * 1000)
         self._pool: AsyncConnectionPool[AsyncConnection[TupleRow]] = AsyncConnectionPool(
@@ -75,7 +83,9 @@ class Database:
             # No statement of ours runs for so long that compiling it would pay, whatever the planner fears.
             kwargs={
                 "autocommit": True,
-                "options": f"-c transaction_timeout={self._max_transaction_ms} -c jit=off",
+                "prepare_threshold": 0 if plans_once else 5,
+                "options": f"-c transaction_timeout={self._max_transaction_ms} -c jit=off"
+                + (" -c plan_cache_mode=force_generic_plan" if plans_once else ""),
             },
             timeout=10.0,
         )
@@ -86,6 +96,16 @@ class Database:
     @property
     def url(self) -> str:
         return self._url
+
+    def lane(self) -> Database:
+        """One more connection to the same, for somebody in a hurry: it is never another's, and what is asked
+        over it is planned already. To be opened and closed by itself."""
+        return Database(
+            self._url,
+            max_size=1,
+            max_transaction_s=self._max_transaction_ms / 1000,
+            plans_once=True,
+        )
 
     async def open(self, timeout: float = 30.0) -> None:
         await self._pool.open(wait=True, timeout=timeout)

@@ -31,7 +31,7 @@ from tongdai.domain.campaigns.files import (
     report_key,
     require_file_taker,
 )
-from tongdai.domain.campaigns.importing import import_contacts
+from tongdai.domain.campaigns.importing import FEW, import_contacts
 from tongdai.domain.campaigns.model import (
     CONTACT_RULES,
     LOST_RULE,
@@ -76,6 +76,7 @@ from tongdai.domain.campaigns.templates import (
 
 __all__ = [
     "CONTACT_RULES",
+    "FEW",
     "LOST_RULE",
     "MAX_ATTEMPTS",
     "MAX_FILE_BYTES",

@@ -72,6 +72,7 @@ class Claiming:
         why_mute: Callable[[Plan], str | None] = lambda plan: None,
     ) -> None:
         self._db = db
+        self._lane = db.lane()
         self._driver = driver
         self._presence = presence
         self._rules = rules
@@ -125,6 +126,14 @@ class Claiming:
         return self._starved
 
     async def run(self) -> None:
+        await self._lane.open()
+        try:
+            await self._claim_and_rest()
+        finally:
+            await self._lane.close()
+            self._lane = self._db.lane()
+
+    async def _claim_and_rest(self) -> None:
         due: set[int] = set()
         while True:
             await self._presence.wait()
@@ -292,7 +301,7 @@ class Claiming:
             self._bench,
             moves_floors=self._since_floors >= FLOORS_AFTER or began >= self._floors_due,
         )
-        async with self._db.brisk_transaction() as tx:
+        async with self._lane.brisk_transaction() as tx:
             result = await claim(tx, claimer, plans, turn=self._turn)
         self._since_floors += result.handled
         if claimer.moves_floors:

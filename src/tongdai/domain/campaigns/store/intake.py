@@ -193,7 +193,7 @@ async def add_few(
 
 async def is_otp(tx: Tx, account_id: int, campaign_id: int) -> bool:
     cursor = await tx.execute(IS_OTP, {"account_id": account_id, "campaign_id": campaign_id})
-    return cursor.rowcount == 1
+    return await cursor.fetchone() is not None
 
 
 async def begin_many(tx: Tx, account_id: int, campaign_id: int, timeout_ms: int) -> Opened | None:
