@@ -69,10 +69,9 @@ class Database:
         min_size: int = 1,
         max_size: int = 10,
         max_transaction_s: float = 5.0,
-        plans_once: bool = False,
+        prepare_after: int = 5,
     ) -> None:
-        """`plans_once`: each statement is prepared at its first use and planned without its values, which
-        suits few statements that come again and again."""
+        """`prepare_after`: how often a statement comes until it is prepared on its connection."""
         self._url = url
         self._max_transaction_ms = int(max_transaction_s * 1000)
         self._pool: AsyncConnectionPool[AsyncConnection[TupleRow]] = AsyncConnectionPool(
@@ -83,9 +82,8 @@ class Database:
             # No statement of ours runs for so long that compiling it would pay, whatever the planner fears.
             kwargs={
                 "autocommit": True,
-                "prepare_threshold": 0 if plans_once else 5,
-                "options": f"-c transaction_timeout={self._max_transaction_ms} -c jit=off"
-                + (" -c plan_cache_mode=force_generic_plan" if plans_once else ""),
+                "prepare_threshold": prepare_after,
+                "options": f"-c transaction_timeout={self._max_transaction_ms} -c jit=off",
             },
             timeout=10.0,
         )
@@ -99,12 +97,12 @@ class Database:
 
     def lane(self) -> Database:
         """One more connection to the same, for somebody in a hurry: it is never another's, and what is asked
-        over it is planned already. To be opened and closed by itself."""
+        over it has been prepared. To be opened and closed by itself."""
         return Database(
             self._url,
             max_size=1,
             max_transaction_s=self._max_transaction_ms / 1000,
-            plans_once=True,
+            prepare_after=0,
         )
 
     async def open(self, timeout: float = 30.0) -> None:
