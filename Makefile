@@ -6,7 +6,8 @@ PORT ?= 8080
 PYTHON ?=
 # What else to tell pytest, for instance: make test PYTEST_ARGS="-k dialer".
 PYTEST_ARGS ?=
-# Tests at a time. Those of real calls, and those that start whole processes, mostly wait: they run beside the rest.
+# Tests at a time. Those of real calls mostly wait: more of them at once. One group after another, since all keep
+# the world's time to some part: on two processors, beside one another, they save a minute and fail now and then.
 WORKERS ?= 2
 CALLING_WORKERS ?= 4
 E2E_WORKERS ?= 2
@@ -17,14 +18,13 @@ E2E := tests/e2e
 NONE_IS_FINE := || [ $$? -eq 5 ]
 # By file, in the order that tests/conftest.py gives them.
 BY_FILE := --dist loadfile --no-loadscope-reorder
-# What ran beside the rest has said, and what of the real calls failed.
-BESIDE := .pytest_cache/beside
+# What of the real calls failed.
 CALLING_CACHE := -o cache_dir=.pytest_cache/calling
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo asterisk asterisk-stop test pytest pytest-rest pytest-beside pytest-calls collect lint types format bench lock install clean
+.PHONY: help demo asterisk asterisk-stop test pytest collect lint types format bench lock install clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -43,31 +43,15 @@ test: $(INSTALLED) ## Check format, lint, types and imports, then run all tests.
 	@$(MAKE) --no-print-directory pytest
 
 pytest: $(INSTALLED) ## Run the tests alone.
-	@rm -rf $(BESIDE) && mkdir -p $(BESIDE)
-	@echo "Beside these run the tests of real calls and then the end-to-end tests; what they say comes afterwards."
-	@$(MAKE) --no-print-directory --keep-going --jobs=2 pytest-rest pytest-beside; failed=$$?; \
-	cat $(BESIDE)/calls $(BESIDE)/e2e; exit $$failed
-	@[ ! -e $(BESIDE)/calls-failed ] || \
-	    { echo "What failed of the real calls is tried once more, alone: they keep the world's time."; \
-	      $(BIN)/pytest $(CALLING_CACHE) --last-failed --last-failed-no-failures none \
-	          -m asterisk $(CALLING) $(PYTEST_ARGS); }
-
-pytest-rest: $(INSTALLED)
-	@$(BIN)/pytest -n $(WORKERS) $(BY_FILE) -m "not e2e and not asterisk" $(PYTEST_ARGS) $(NONE_IS_FINE)
-
-pytest-beside: $(INSTALLED)
-	@touch $(BESIDE)/calls $(BESIDE)/e2e
-	@$(MAKE) --no-print-directory pytest-calls > $(BESIDE)/calls 2>&1
-	@$(BIN)/pytest -n $(E2E_WORKERS) $(BY_FILE) -m e2e $(E2E) $(PYTEST_ARGS) > $(BESIDE)/e2e 2>&1 \
-	    $(NONE_IS_FINE)
-
-# Those that fail are told by a file: they are tried again when nothing runs beside them.
-pytest-calls:
+	$(BIN)/pytest -n $(WORKERS) $(BY_FILE) -m "not e2e and not asterisk" $(PYTEST_ARGS) $(NONE_IS_FINE)
 	@if scripts/asterisk/fetch.sh; then \
-	    $(BIN)/pytest $(CALLING_CACHE) -n $(CALLING_WORKERS) $(BY_FILE) -m asterisk $(CALLING) $(PYTEST_ARGS) \
-	    || [ $$? -eq 5 ] || touch $(BESIDE)/calls-failed; \
+	    $(BIN)/pytest $(CALLING_CACHE) -n $(CALLING_WORKERS) $(BY_FILE) -m asterisk $(CALLING) $(PYTEST_ARGS) $(NONE_IS_FINE) \
+	    || { echo "What failed of the real calls is tried once more, alone: they keep the world's time."; \
+	         $(BIN)/pytest $(CALLING_CACHE) --last-failed --last-failed-no-failures none \
+	             -m asterisk $(CALLING) $(PYTEST_ARGS); }; \
 	elif [ "$$TONGDAI_TEST_ASTERISK" = required ]; then exit 1; \
 	else echo "THE TESTS OF REAL CALLS DID NOT RUN: no Asterisk could be fetched (see above)."; fi
+	$(BIN)/pytest -n $(E2E_WORKERS) $(BY_FILE) -m e2e $(E2E) $(PYTEST_ARGS) $(NONE_IS_FINE)
 
 # A file that cannot be read is told before anything runs, and what Python compiles once is there for all.
 collect: $(INSTALLED)

@@ -40,9 +40,7 @@ LONGEST = (
     "e2e/test_demo.py",
     "e2e/test_ledger.py",
 )
-"""Files of few tests that take long: at the end of a run one worker would have one, and the other nothing.
-
-Those that no clock hurries come first, while the tests of real calls run beside them."""
+"""Files of few tests that take long: at the end of a run one worker would have one, and the other nothing."""
 # How long an example takes says how busy the machine is.
 settings.register_profile("tongdai", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tongdai")
