@@ -39,6 +39,9 @@ from tongdai.kit.db import Database
 from tongdai.kit.hints import Hinter
 from tongdai.ports.services import Services
 
+# The app's pool of connections draws random numbers too, on its own loop, while examples are drawn here.
+pytestmark = pytest.mark.filterwarnings("ignore:Do not use the .random. module inside strategies")
+
 Case = schemathesis.Case[Any]
 Operation = schemathesis.APIOperation[Any, Any, Any, Any]
 
