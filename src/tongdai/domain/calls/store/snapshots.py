@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec.structs import replace
+from psycopg.rows import dict_row
 
 from tongdai.domain.webhooks import CallEvent
 from tongdai.kit.db import Sql, Tx
@@ -69,10 +70,9 @@ async def of_refusals(tx: Tx, call_ids: Sequence[int]) -> list[CallEvent]:
 async def _events(
     tx: Tx, query: Sql, values: dict[str, Any], kind: Literal["attempt.ended", "call.refused"]
 ) -> list[CallEvent]:
-    cursor = await tx.execute(query, values)
-    assert cursor.description is not None
-    names = [column.name for column in cursor.description]
-    return [_event(dict(zip(names, row, strict=True)), kind) for row in await cursor.fetchall()]
+    async with tx.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(query, values)
+        return [_event(row, kind) for row in await cursor.fetchall()]
 
 
 def _event(row: dict[str, Any], kind: Literal["attempt.ended", "call.refused"]) -> CallEvent:
