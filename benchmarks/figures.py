@@ -29,7 +29,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def ratio(self) -> float | None:
         """Value by limit; None without one."""
-        return None if self.limit is None else self.value / self.limit
+        return self.value / self.limit if self.limit else None
 
     @property
     def held(self) -> bool | None:
