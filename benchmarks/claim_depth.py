@@ -43,9 +43,10 @@ class Claimer:
             claimer = dialer.Claimer(0, dialer.ClaimRules(), self.prefixes, frozenset(), policy=self.policy)
             claimed = await dialer.claim(self.tx, claimer, [self.plan], turn=0)
         self.seconds.append(time.perf_counter() - began)
-        if len(claimed.legs) != dialer.ClaimRules().budget:
-            raise RuntimeError(f"{len(claimed.legs)} calls were claimed")
-        results = [LegResult(leg, Outcome.ANSWERED, True, 5.9, 16, "1 (8)") for leg in claimed.legs]
+        legs = await claimed.read_legs()
+        if len(legs) != dialer.ClaimRules().budget:
+            raise RuntimeError(f"{len(legs)} calls were claimed")
+        results = [LegResult(leg, Outcome.ANSWERED, True, 5.9, 16, "1 (8)") for leg in legs]
         async with self.tx.transaction():
             await live.end_legs(self.tx, results, datetime.now(UTC))
 

@@ -185,7 +185,8 @@ class PlainDialer:
             for limit in limits.values():
                 limit.live += len(slots)
             gives_up = [now + timedelta(seconds=390)] * len(slots)
-            ids = await claiming.commit_slots(tx, slots, limits, self.dialer_id, gives_up, {}, now)
+            read_ids = await claiming.commit_slots(tx, slots, limits, self.dialer_id, gives_up, {}, now)
+            ids = await read_ids()
             last = claimed[-1].call
             floor = min((last.due_at, last.id), (now - timedelta(seconds=10), 0))
             await claiming.move_floors(tx, {plan.campaign_id: floor})

@@ -12,6 +12,7 @@ from tests.desk import Desk
 from tests.fakes.dialling import dialing, eventually, rows, until
 from tests.fakes.engine import PlayedEngine, answers_and_ends, silent
 
+from tongdai.domain import campaigns
 from tongdai.ports.telephony import DialRequest
 
 pytestmark = pytest.mark.anyio
@@ -20,13 +21,15 @@ CHANNELS = 3
 CPS = 10
 CALLS = 15
 SCOPES = ("trunk", "hotline", "campaign", "account")
+CODES: dict[campaigns.Kind, str | None] = {"voice": None, "otp": "493817"}
+"""What a call of a campaign of that kind has to say. Codes alone are claimed before their caps are known."""
 
 
 def numbers(count: int) -> Iterator[str]:
     return (f"09123456{n:02d}" for n in range(count))
 
 
-async def capped(desk: Desk, scope: str, **caps: float) -> list[int]:
+async def capped(desk: Desk, scope: str, kind: campaigns.Kind, **caps: float) -> list[int]:
     """Two campaigns with a trunk and a hotline each, as far as the cap is not of just that: then they share
     it."""
     own = desk.owner.account_id
@@ -36,7 +39,7 @@ async def capped(desk: Desk, scope: str, **caps: float) -> list[int]:
     hotlines = [(await factories.hotline(desk.db, own, trunk_id=trunk)).id for trunk in trunks]
     if scope == "hotline":
         hotlines = hotlines[:1] * 2
-    made = [await desk.campaign(hotline_ids=[hotline]) for hotline in hotlines]
+    made = [await desk.campaign(kind=kind, hotline_ids=[hotline]) for hotline in hotlines]
     if scope == "campaign":
         made = made[:1] * 2
     held = {"trunk": trunks[0], "hotline": hotlines[0], "campaign": made[0], "account": own}[scope]
@@ -51,9 +54,12 @@ async def capped(desk: Desk, scope: str, **caps: float) -> list[int]:
     return made
 
 
+@pytest.mark.parametrize("kind", CODES)
 @pytest.mark.parametrize("scope", SCOPES)
-async def test_two_dialers_never_exceed_the_channels_of_any_cap(desk: Desk, scope: str) -> None:
-    first, second = await capped(desk, scope, max_channels=CHANNELS)
+async def test_two_dialers_never_exceed_the_channels_of_any_cap(
+    desk: Desk, scope: str, kind: campaigns.Kind
+) -> None:
+    first, second = await capped(desk, scope, kind, max_channels=CHANNELS)
     engines = [PlayedEngine(silent), PlayedEngine(silent)]
 
     def dialled() -> int:
@@ -66,8 +72,8 @@ async def test_two_dialers_never_exceed_the_channels_of_any_cap(desk: Desk, scop
         for engine in engines:
             await dialers.enter_async_context(dialing(desk.db, desk.keyring, {"sandbox": engine}))
         given = list(numbers(CALLS))
-        await desk.give(first, *given[:8])
-        await desk.give(second, *given[8:])
+        await desk.give(first, *given[:8], otp=CODES[kind])
+        await desk.give(second, *given[8:], otp=CODES[kind])
         ended = 0
         while ended < CALLS:
             await until(reached(min(CALLS, ended + CHANNELS)))
@@ -97,9 +103,12 @@ async def looked_again(desk: Desk, before: int) -> bool:
     return await looks(desk) > before + 40
 
 
+@pytest.mark.parametrize("kind", CODES)
 @pytest.mark.parametrize("scope", SCOPES)
-async def test_two_dialers_never_exceed_the_calls_per_second_of_any_cap(desk: Desk, scope: str) -> None:
-    first, second = await capped(desk, scope, max_cps=CPS)
+async def test_two_dialers_never_exceed_the_calls_per_second_of_any_cap(
+    desk: Desk, scope: str, kind: campaigns.Kind
+) -> None:
+    first, second = await capped(desk, scope, kind, max_cps=CPS)
     sent: list[float] = []
 
     def behave(engine: PlayedEngine, request: DialRequest) -> None:
@@ -111,8 +120,8 @@ async def test_two_dialers_never_exceed_the_calls_per_second_of_any_cap(desk: De
             engine = PlayedEngine(behave)
             await dialers.enter_async_context(dialing(desk.db, desk.keyring, {"sandbox": engine}))
         given = list(numbers(CALLS))
-        await desk.give(first, *given[:8])
-        await desk.give(second, *given[8:])
+        await desk.give(first, *given[:8], otp=CODES[kind])
+        await desk.give(second, *given[8:], otp=CODES[kind])
         await eventually(desk.all_done)
     assert len(sent) == CALLS
     busiest = max(sum(at <= other < at + 1 for other in sent) for at in sent)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tongdai.kit.receiving import SLOWEST_BYTES_PER_S, BodyBrokenError, BodyLateError, TimelyBody
+from tongdai.kit.receiving import SLOWEST_BYTES_PER_S, BodyBrokenError, BodyLateError, TimelyBody, read_body
 
 pytestmark = pytest.mark.anyio
 
@@ -80,3 +80,12 @@ async def test_after_the_body_the_disconnect_is_waited_for_without_a_limit() -> 
     assert not (await asyncio.wait([disconnect], timeout=0.05))[0]
     gone.set()
     assert (await disconnect)["type"] == "http.disconnect"
+
+
+@pytest.mark.parametrize(("announced", "has_come"), [(b"2", True), (b"3", False)])
+async def test_a_body_that_was_announced_is_whole_once_so_much_has_come(
+    announced: bytes, has_come: bool
+) -> None:
+    scope = {"headers": [(b"content-length", announced)]}
+    body = await read_body(scope, sender([part(b"a"), part(b"b")]), max_bytes=10, timeout_s=0.1)
+    assert body == (b"ab" if has_come else None)

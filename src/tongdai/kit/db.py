@@ -20,7 +20,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from tongdai.kit.batching import Batches, UnknownOutcomeError
 
-__all__ = ["TRANSIENT_ERRORS", "Database", "DatabaseError", "Sql", "Tx", "sent_at_once"]
+__all__ = ["TRANSIENT_ERRORS", "Database", "DatabaseError", "Later", "Sql", "Tx", "sent_at_once"]
 
 TRANSIENT_ERRORS = (
     OperationalError,
@@ -45,6 +45,9 @@ def sent_at_once(tx: Tx) -> AbstractAsyncContextManager[object]:
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+Later = Callable[[], Awaitable[Result]]
+"""What reads the answer to a statement that was sent, to be called once: until then others can be sent."""
 
 KEEPALIVES: dict[str, Any] = {
     "keepalives_idle": 10,

@@ -102,7 +102,8 @@ async def _received(
             body = _joined(body, chunk)
         else:
             body, fits = b"", False
-        if not more:
+        # What was announced and is there needs no further turn to learn that nothing follows.
+        if not more or size == declared:
             return body if fits else None
     return None
 

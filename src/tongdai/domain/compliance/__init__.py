@@ -60,6 +60,7 @@ from tongdai.domain.compliance.persons import (
     forget_rings,
     judge,
     lock_persons,
+    lock_persons_later,
     purge_rings,
     record_rings,
 )
@@ -172,6 +173,7 @@ __all__ = [
     "list_opt_outs",
     "load_policies",
     "lock_persons",
+    "lock_persons_later",
     "mark_opted_out",
     "national_list",
     "needs_brand_name",

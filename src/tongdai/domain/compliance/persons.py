@@ -16,7 +16,7 @@ from tongdai.domain.compliance.judging import (
 )
 from tongdai.domain.compliance.policy import OTP, Policy
 from tongdai.domain.compliance.store import persons as store
-from tongdai.kit.db import Tx
+from tongdai.kit.db import Later, Tx
 
 RINGS_KEPT = timedelta(days=3)
 """Longer than any rule on frequency looks back."""
@@ -25,8 +25,17 @@ PURGED_AT_ONCE = 10_000
 
 async def lock_persons(tx: Tx, keys: Iterable[PersonKey]) -> dict[PersonKey, Person]:
     """Makes the persons that are new, locks all in key order until the transaction ends, and returns them."""
+    return await (await lock_persons_later(tx, keys))()
+
+
+async def lock_persons_later(tx: Tx, keys: Iterable[PersonKey]) -> Later[dict[PersonKey, Person]]:
+    """The same in two steps, for who has more to lock in the same turn: what it returns reads the persons."""
     wanted = list(keys)
-    return await store.lock_persons(tx, wanted) if wanted else {}
+    return await store.lock_persons(tx, wanted) if wanted else _nobody
+
+
+async def _nobody() -> dict[PersonKey, Person]:
+    return {}
 
 
 async def judge(tx: Tx, cases: Sequence[PersonCase], policy: Policy, now: datetime) -> dict[int, Verdict]:

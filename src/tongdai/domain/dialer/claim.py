@@ -7,7 +7,7 @@ then be sent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -15,12 +15,12 @@ from tongdai.domain import billing, calls, compliance, contacts
 from tongdai.domain.campaigns import CampaignConfig
 from tongdai.domain.dialer.bench import Bench
 from tongdai.domain.dialer.cashier import Cashier
-from tongdai.domain.dialer.gates import Gated, ask_persons, ask_routes, find_networks
+from tongdai.domain.dialer.gates import Gated, ask_persons, ask_routes, find_networks, lock_persons
 from tongdai.domain.dialer.model import Capacity, DueCall, Limit, OtpReserve, Plan, Slot, shares
 from tongdai.domain.dialer.store import claiming as store
 from tongdai.domain.live import LegFacts
 from tongdai.domain.live.pacing import LEAD
-from tongdai.kit.db import Tx
+from tongdai.kit.db import Later, Tx
 
 FLOOR_MARGIN = timedelta(seconds=10)
 """How far a floor stays behind the clock: twice what a transaction may live."""
@@ -28,6 +28,9 @@ FLOOR_MARGIN = timedelta(seconds=10)
 SHUT_AT_MOST = timedelta(minutes=10)
 """When to look again at a call whose lines rest, for the day or until they have cooled down, at the latest:
 somebody may have raised the cap."""
+
+CODES_AHEAD = 10
+"""Of one campaign, looked for in the turn in which the caps are locked: few enough to lock in vain."""
 
 Full = tuple[str, datetime | None]
 """(why no line has room, when that ends by itself)."""
@@ -47,11 +50,17 @@ class ClaimRules:
     """Beyond ring and talk limits, how long a leg may be unaccounted for before it is given up as lost."""
 
 
+async def no_legs() -> Sequence[LegFacts]:
+    """Where nothing was given a slot."""
+    return []
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What a claim came to."""
 
-    legs: tuple[LegFacts, ...] = ()
+    read_legs: Later[Sequence[LegFacts]] = no_legs
+    """The legs that are committed with the transaction. Read once it has ended, they cost it no wait."""
     dry: frozenset[int] = frozenset()
     """Campaigns that had fewer due calls than they had room for."""
     full: Mapping[int, Full] = field(default_factory=dict)
@@ -85,51 +94,116 @@ class Claimer:
 
 
 async def claim(tx: Tx, claimer: Claimer, plans: Sequence[Plan], *, turn: int) -> Claim:
-    """Claim due calls of these campaigns within all caps. Empty when there is no room or nothing due."""
-    limits, now = await store.lock_limits(tx, set().union(*(plan.limit_ids() for plan in plans)))
-    reserve = {
-        id_: claimer.rules.otp_reserve.channels(limits[id_]) for id_ in claimer.code_limits & limits.keys()
-    }
-    horizon = now + claimer.lead + claimer.rules.horizon
-    capacity = Capacity(limits, reserve, now, horizon, claimer.lead)
+    """Claim due calls of these campaigns within all caps. Empty when there is no room or nothing due.
+
+    What it came to is known before the transaction ends, but for the ids of the legs (`Claim.read_legs`).
+    """
+    due = await _take_due(tx, claimer, plans, turn)
+    paced = any(limit.paced() for limit in due.capacity.limits.values())
+    if not due.wanted:
+        return Claim(full=due.full, paced=paced, starved=_starved(due.capacity, plans))
+    by_id = {plan.campaign_id: plan for plan in plans}
+    networks = find_networks(due.claimed, claimer.prefixes)
+    gated, tills = await _ask(tx, due, by_id, claimer.policy)
+    ask_routes(gated, by_id, networks, due.capacity.now)
+    laid = await _lay_out(tx, due.capacity, gated, tills, by_id, networks)
+    read_legs = await _commit(tx, laid, due.capacity, claimer, gated) if laid.slots else no_legs
+    await _turn_away(tx, gated, due.capacity.now)
+    if claimer.moves_floors:
+        await _move_floors(tx, due, laid.left)
+    filled = len(laid.slots) >= sum(room for _, room in due.rooms)
+    benched = _seat(claimer.bench, due.claimed, laid.left, by_id, networks)
+    behind = _behind_busy_lines(claimer.bench, due.capacity, [plan for plan, _ in due.wanted])
+    return Claim(
+        read_legs=read_legs,
+        dry=due.dry,
+        full={**due.full, **behind},
+        unpaid=laid.unpaid,
+        handled=len(due.claimed) - len(laid.left) + benched,
+        filled=filled,
+        starved=_starved(due.capacity, plans),
+        paced=paced and (filled or bool(laid.left or not laid.slots)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """What there is room for, and the calls that were found for it and locked."""
+
+    capacity: Capacity
+    rooms: Sequence[tuple[Plan, int]]
+    full: Mapping[int, Full]
+    wanted: Sequence[tuple[Plan, int]]
+    past: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    """Calls of the campaigns that were looked past."""
+    claimed: Sequence[store.Claimed] = ()
+    dry: frozenset[int] = frozenset()
+
+
+async def _take_due(tx: Tx, claimer: Claimer, plans: Sequence[Plan], turn: int) -> _Due:
+    limit_ids = set().union(*(plan.limit_ids() for plan in plans))
+    ahead = _ahead(claimer, plans)
+    claimed: list[store.Claimed] = []
+    if ahead:
+        limits, now, claimed = await store.lock_and_claim(tx, limit_ids, ahead)
+    else:
+        limits, now = await store.lock_limits(tx, limit_ids)
+    due = _room(claimer, plans, limits, now, turn)
+    if not due.wanted:
+        return due
+    if ahead:
+        wanted = [(plan, min(number, CODES_AHEAD)) for plan, number in due.wanted]
+        return replace(due, wanted=wanted, claimed=_first(claimed, wanted), dry=_dry(wanted, claimed))
+    past = {plan.campaign_id: claimer.bench.keeps(plan, due.capacity) for plan, _ in due.wanted}
+    claimed = await store.claim(tx, due.wanted, now, [id_ for kept in past.values() for id_ in kept])
+    dry = _dry(due.wanted, claimed) - {campaign for campaign, kept in past.items() if kept}
+    return replace(due, past=past, claimed=claimed, dry=dry)
+
+
+def _ahead(claimer: Claimer, plans: Sequence[Plan]) -> list[tuple[Plan, int]]:
+    """What to look for before it is known whether there is room: where there are codes alone, somebody waits
+    for each of them, and they are few. None is to be looked past."""
+    if any(not plan.is_otp or claimer.bench.waits_for(plan) for plan in plans):
+        return []
+    return [(plan, min(CODES_AHEAD, claimer.rules.budget)) for plan in plans]
+
+
+def _room(
+    claimer: Claimer, plans: Sequence[Plan], limits: Mapping[int, Limit], now: datetime, turn: int
+) -> _Due:
+    codes = claimer.code_limits & limits.keys()
+    reserve = {id_: claimer.rules.otp_reserve.channels(limits[id_]) for id_ in codes}
+    capacity = Capacity(limits, reserve, now, now + claimer.lead + claimer.rules.horizon, claimer.lead)
     rooms = [(plan, capacity.room(plan)) for plan in plans]
     full = {
         plan.campaign_id: capacity.why_full(plan)
         for plan, room in rooms
         if room == 0 and _is_full(plan, capacity)
     }
-    wanted = shares(rooms, claimer.rules.budget, turn)
-    paced = any(limit.paced() for limit in limits.values())
-    if not wanted:
-        return Claim(full=full, paced=paced, starved=_starved(capacity, plans))
-    by_id = {plan.campaign_id: plan for plan in plans}
-    past = {plan.campaign_id: claimer.bench.keeps(plan, capacity) for plan, _ in wanted}
-    claimed = await store.claim(tx, wanted, now, [id_ for kept in past.values() for id_ in kept])
-    networks = find_networks(claimed, claimer.prefixes)
-    gated = await ask_persons(tx, claimed, by_id, claimer.policy, now)
-    ask_routes(gated, by_id, networks, now)
-    laid = await _lay_out(tx, capacity, gated, by_id, networks)
-    slots, left = laid.slots, laid.left
-    legs = await _commit(tx, slots, limits, claimer, gated, now) if slots else []
-    laid.check_held()
-    await _turn_away(tx, gated, now)
-    looked_past = {campaign for campaign, kept in past.items() if kept}
-    dry = _dry(wanted, claimed) - looked_past
-    if claimer.moves_floors:
-        await _move_floors(tx, claimed, left, dry, looked_past, now - FLOOR_MARGIN)
-    filled = len(slots) >= sum(room for _, room in rooms)
-    handled = len(claimed) - len(left) + _seat(claimer.bench, claimed, left, by_id, networks)
-    full |= _behind_busy_lines(claimer.bench, capacity, [plan for plan, _ in wanted])
-    return Claim(
-        legs=tuple(legs),
-        dry=dry,
-        full=full,
-        unpaid=laid.unpaid,
-        handled=handled,
-        filled=filled,
-        starved=_starved(capacity, plans),
-        paced=paced and (filled or bool(left or not slots)),
-    )
+    return _Due(capacity, rooms, full, shares(rooms, claimer.rules.budget, turn))
+
+
+def _first(claimed: Sequence[store.Claimed], wanted: Sequence[tuple[Plan, int]]) -> list[store.Claimed]:
+    """So many of each campaign as there is room for. The others stay as they are."""
+    room = {plan.campaign_id: number for plan, number in wanted}
+    kept = []
+    for item in claimed:
+        campaign = item.call.campaign_id
+        room[campaign] = room.get(campaign, 0) - 1
+        if room[campaign] >= 0:
+            kept.append(item)
+    return kept
+
+
+async def _ask(
+    tx: Tx, due: _Due, plans: Mapping[int, Plan], policy: compliance.Policy
+) -> tuple[Gated, dict[int, billing.Till]]:
+    """What the persons' rules say, and the wallets: both are locked, in this order, before one is read."""
+    read_persons = await lock_persons(tx, due.claimed, plans)
+    accounts = {item.call.account_id for item in due.claimed}
+    tills = await billing.open_tills(tx, sorted(accounts), due.capacity.now)
+    persons = await read_persons()
+    return await ask_persons(tx, due.claimed, persons, plans, policy, due.capacity.now), tills
 
 
 def _starved(capacity: Capacity, plans: Iterable[Plan]) -> bool:
@@ -182,13 +256,16 @@ class _Laid:
 
 
 async def _lay_out(
-    tx: Tx, capacity: Capacity, gated: Gated, plans: Mapping[int, Plan], networks: Mapping[str, str]
+    tx: Tx,
+    capacity: Capacity,
+    gated: Gated,
+    tills: Mapping[int, billing.Till],
+    plans: Mapping[int, Plan],
+    networks: Mapping[str, str],
 ) -> _Laid:
     """A line, a slot and what it costs for each call that passed, as far as there is room."""
     if not gated.passed:
         return _Laid()
-    accounts = sorted({item.call.account_id for item in gated.passed})
-    tills = await billing.open_tills(tx, accounts, capacity.now)
     cashier = Cashier(tills, networks, gated, capacity.now)
     slots, without = capacity.lay_out(
         [(item.call, plans[item.call.campaign_id]) for item in _interleaved(gated.passed, plans)],
@@ -227,30 +304,37 @@ def _interleaved(claimed: Sequence[store.Claimed], plans: Mapping[int, Plan]) ->
 
 
 async def _commit(
-    tx: Tx,
-    slots: Sequence[Slot],
-    limits: Mapping[int, Limit],
-    claimer: Claimer,
-    gated: Gated,
-    now: datetime,
-) -> list[LegFacts]:
+    tx: Tx, laid: _Laid, capacity: Capacity, claimer: Claimer, gated: Gated
+) -> Later[Sequence[LegFacts]]:
+    slots, keys = laid.slots, gated.person_keys
     gives_up = [slot.dial_at + _longest(slot.plan.config) + claimer.rules.end_margin for slot in slots]
-    touched = {id_: limits[id_] for id_ in sorted({id_ for slot in slots for id_ in slot.limit_ids})}
-    keys = gated.person_keys
-    ids = await store.commit_slots(tx, slots, touched, claimer.dialer_id, gives_up, keys, now)
-    legs = [
-        _facts(slot, *ids[slot.call.id], at, keys.get(slot.call.id))
-        for slot, at in zip(slots, gives_up, strict=True)
+    touched = {id_: capacity.limits[id_] for id_ in sorted({id_ for slot in slots for id_ in slot.limit_ids})}
+    read_ids = await store.commit_slots(tx, slots, touched, claimer.dialer_id, gives_up, keys, capacity.now)
+
+    async def read_legs() -> Sequence[LegFacts]:
+        ids = await read_ids()
+        laid.check_held()
+        return [
+            _facts(slot, *ids[slot.call.id], at, keys.get(slot.call.id))
+            for slot, at in zip(slots, gives_up, strict=True)
+        ]
+
+    return await _recorded(tx, await read_legs()) if keys else read_legs
+
+
+async def _recorded(tx: Tx, legs: Sequence[LegFacts]) -> Later[Sequence[LegFacts]]:
+    """These legs again, once those that count for a frequency rule are kept for it."""
+    rings = [
+        (leg.account_id, leg.person_key, leg.advertiser, leg.purpose, leg.leg_id, leg.dial_at)
+        for leg in legs
+        if leg.person_key is not None
     ]
-    await compliance.record_rings(
-        tx,
-        [
-            (leg.account_id, leg.person_key, leg.advertiser, leg.purpose, leg.leg_id, leg.dial_at)
-            for leg in legs
-            if leg.person_key is not None
-        ],
-    )
-    return legs
+    await compliance.record_rings(tx, rings)
+
+    async def read_again() -> Sequence[LegFacts]:
+        return legs
+
+    return read_again
 
 
 def _longest(config: CampaignConfig) -> timedelta:
@@ -299,22 +383,16 @@ def _facts(
     )
 
 
-async def _move_floors(
-    tx: Tx,
-    claimed: Sequence[store.Claimed],
-    left: Sequence[DueCall],
-    dry: frozenset[int],
-    looked_past: Collection[int],
-    ceiling: datetime,
-) -> None:
+async def _move_floors(tx: Tx, due: _Due, left: Sequence[DueCall]) -> None:
     """A floor goes to the first call that was left, or else to the last one claimed, or else, where nothing
     more was due, to the ceiling; never beyond that, nor past calls that were not looked at."""
-    floors = dict.fromkeys(dry, (ceiling, 0))
-    for item in claimed:
-        if item.call.campaign_id not in dry:
+    ceiling = due.capacity.now - FLOOR_MARGIN
+    floors = dict.fromkeys(due.dry, (ceiling, 0))
+    for item in due.claimed:
+        if item.call.campaign_id not in due.dry:
             floors[item.call.campaign_id] = min((item.call.due_at, item.call.id), (ceiling, 0))
     for call in left:
         floors[call.campaign_id] = min(floors[call.campaign_id], (call.due_at, call.id))
-    floors = {campaign: floor for campaign, floor in floors.items() if campaign not in looked_past}
+    floors = {campaign: floor for campaign, floor in floors.items() if not due.past.get(campaign)}
     if floors:
         await store.move_floors(tx, floors)

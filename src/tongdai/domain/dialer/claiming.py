@@ -306,8 +306,9 @@ class Claiming:
         self._since_floors += result.handled
         if claimer.moves_floors:
             self._since_floors, self._floors_due = 0, began + self._rules.floors_apart.total_seconds()
-        await self._driver.send(result.legs)
-        if result.legs:
+        legs = await result.read_legs()
+        await self._driver.send(legs)
+        if legs:
             self._turn += 1
             self._took.append(loop.time() - began)
         return result

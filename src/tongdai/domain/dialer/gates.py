@@ -15,7 +15,7 @@ from tongdai.domain.calls import Outcome, Refusal
 from tongdai.domain.compliance import Block, Person, PersonCase, PersonKey, Policy, Wait
 from tongdai.domain.dialer.model import DueCall, Plan
 from tongdai.domain.dialer.store.claiming import Claimed
-from tongdai.kit.db import Tx
+from tongdai.kit.db import Later, Tx
 
 PERSON_BUSY_DELAY = timedelta(seconds=20)
 """When to look again at a call whose person is on another call of ours."""
@@ -40,15 +40,27 @@ class Gated:
         self.refused.append(Refusal(call.id, outcome, note))
 
 
+async def lock_persons(
+    tx: Tx, claimed: Sequence[Claimed], plans: Mapping[int, Plan]
+) -> Later[dict[PersonKey, Person]]:
+    """Locks who would be called, and whose rules count. What it returns reads them."""
+    keys = {key for item in claimed for key in _keys(item.call, plans[item.call.campaign_id])}
+    return await compliance.lock_persons_later(tx, sorted(keys))
+
+
 async def ask_persons(
-    tx: Tx, claimed: Sequence[Claimed], plans: Mapping[int, Plan], policy: Policy, now: datetime
+    tx: Tx,
+    claimed: Sequence[Claimed],
+    persons: Mapping[PersonKey, Person],
+    plans: Mapping[int, Plan],
+    policy: Policy,
+    now: datetime,
 ) -> Gated:
     """Decide about each person under their lock (ARCHITECTURE section 5, step 4)."""
     gated = Gated()
     if not claimed:
         return gated
     keys = [_keys(item.call, plans[item.call.campaign_id]) for item in claimed]
-    persons = await compliance.lock_persons(tx, sorted({key for own in keys for key in own}))
     cases = [
         _case(item.call, plans[item.call.campaign_id], tuple(persons[key] for key in own))
         for item, own in zip(claimed, keys, strict=True)

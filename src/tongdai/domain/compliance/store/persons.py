@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from tongdai.domain.compliance.judging import Agreement, Known, Listed, Person, PersonCase, PersonKey, Ring
-from tongdai.kit.db import Sql, Tx, sent_at_once
+from tongdai.kit.db import Later, Sql, Tx, sent_at_once
 
 # Persons are made when they are first claimed or first opt out.
 ENSURE_PERSONS: Final[Sql] = """
@@ -102,13 +102,19 @@ WHERE ctid = ANY(ARRAY(
 """
 
 
-async def lock_persons(tx: Tx, keys: Iterable[PersonKey]) -> dict[PersonKey, Person]:
+async def lock_persons(tx: Tx, keys: Iterable[PersonKey]) -> Later[dict[PersonKey, Person]]:
     columns = _columns(sorted(set(keys)), 3)
-    async with sent_at_once(tx), tx.cursor() as cursor:
+    async with sent_at_once(tx):
         await tx.execute(ENSURE_PERSONS, columns)
-        await cursor.execute(LOCK_PERSONS, columns)
-        found = await cursor.fetchall()
-    return {(account, advertiser, number): Person(*rest) for account, advertiser, number, *rest in found}
+        found = await tx.execute(LOCK_PERSONS, columns)
+
+    async def read() -> dict[PersonKey, Person]:
+        return {
+            (account, advertiser, number): Person(*rest)
+            for account, advertiser, number, *rest in await found.fetchall()
+        }
+
+    return read
 
 
 async def look_up(

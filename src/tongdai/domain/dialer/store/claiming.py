@@ -9,11 +9,12 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from psycopg.rows import class_row
+from psycopg import AsyncCursor
+from psycopg.rows import TupleRow, class_row
 
 from tongdai.domain.billing import Price
 from tongdai.domain.dialer.model import DueCall, Limit, Plan, Slot
-from tongdai.kit.db import Sql, Tx, sent_at_once
+from tongdai.kit.db import Later, Sql, Tx, sent_at_once
 
 MOST_LIMITS = 5
 """Caps that one call holds: campaign, account, hotline, trunk and node."""
@@ -37,6 +38,7 @@ SELECT id FROM campaigns WHERE id = ANY(%s) AND state = 'running' ORDER BY id FO
 """
 
 # The next due calls of each campaign, from its floor on (index calls_due), but for some that are to wait.
+# Without a time it goes by when the statement began, which is after the caps were locked.
 CLAIM: Sql = """
 SELECT q.*, o.routing_group AS override
 FROM (
@@ -50,7 +52,8 @@ CROSS JOIN LATERAL (
            open_attempt_id, tried_trunk_ids, c.ord
     FROM calls
     WHERE campaign_id = c.id AND state = 'queued' AND (due_at, id) >= (c.floor_at, c.floor_id)
-      AND due_at <= %(now)s AND (expires_at IS NULL OR expires_at > %(now)s)
+      AND due_at <= coalesce(%(now)s, statement_timestamp())
+      AND (expires_at IS NULL OR expires_at > coalesce(%(now)s, statement_timestamp()))
       AND id <> ALL(%(past)s::bigint[])
     ORDER BY due_at, id
     LIMIT c.n
@@ -147,30 +150,61 @@ async def lock_limits(tx: Tx, limit_ids: Iterable[int]) -> tuple[dict[int, Limit
     async with sent_at_once(tx), tx.cursor(row_factory=class_row(Limit)) as cursor, tx.cursor() as clock:
         await cursor.execute(LOCK_LIMITS, [sorted(limit_ids)])
         await clock.execute(DATABASE_CLOCK)
-        limits = {limit.id: limit for limit in await cursor.fetchall()}
-        row = await clock.fetchone()
-    assert row is not None
-    return limits, row[0]
+        return await _by_id(cursor), await _moment(clock)
 
 
-async def database_now(tx: Tx) -> datetime:
-    row = await (await tx.execute(DATABASE_CLOCK)).fetchone()
+async def lock_and_claim(
+    tx: Tx, limit_ids: Iterable[int], wanted: Sequence[tuple[Plan, int]]
+) -> tuple[dict[int, Limit], datetime, list[Claimed]]:
+    """`lock_limits` and `claim` at once: the database is waited for one time instead of two, and calls are
+    locked before it is known whether there is room for them."""
+    async with (
+        sent_at_once(tx),
+        tx.cursor(row_factory=class_row(Limit)) as limits,
+        tx.cursor() as due,
+        tx.cursor() as clock,
+    ):
+        await limits.execute(LOCK_LIMITS, [sorted(limit_ids)])
+        await _send_claim(due, wanted, None, ())
+        await clock.execute(DATABASE_CLOCK)
+        return await _by_id(limits), await _moment(clock), [_claimed(row) for row in await due.fetchall()]
+
+
+async def _by_id(limits: AsyncCursor[Limit]) -> dict[int, Limit]:
+    return {limit.id: limit for limit in await limits.fetchall()}
+
+
+async def _moment(clock: AsyncCursor[TupleRow]) -> datetime:
+    row = await clock.fetchone()
     assert row is not None
     moment: datetime = row[0]
     return moment
+
+
+async def database_now(tx: Tx) -> datetime:
+    return await _moment(await tx.execute(DATABASE_CLOCK))
 
 
 async def claim(
     tx: Tx, wanted: Sequence[tuple[Plan, int]], now: datetime, past: Sequence[int] = ()
 ) -> list[Claimed]:
     """The first due calls of each campaign, so many at most, but for those of `past`."""
-    campaigns = [plan.campaign_id for plan, _ in wanted]
-    numbers = [number for _, number in wanted]
     async with sent_at_once(tx), tx.cursor() as cursor:
-        await tx.execute(LOCK_CAMPAIGNS, [campaigns])
-        values = {"campaigns": campaigns, "wanted": numbers, "past": list(past), "now": now}
-        await cursor.execute(CLAIM, values)
+        await _send_claim(cursor, wanted, now, past)
         return [_claimed(row) for row in await cursor.fetchall()]
+
+
+async def _send_claim(
+    cursor: AsyncCursor[TupleRow],
+    wanted: Sequence[tuple[Plan, int]],
+    now: datetime | None,
+    past: Sequence[int],
+) -> None:
+    """`now`: None where the caps' clock is not read yet."""
+    campaigns = [plan.campaign_id for plan, _ in wanted]
+    await cursor.connection.execute(LOCK_CAMPAIGNS, [campaigns])
+    values = {"campaigns": campaigns, "wanted": [n for _, n in wanted], "past": list(past), "now": now}
+    await cursor.execute(CLAIM, values)
 
 
 def _claimed(row: tuple[Any, ...]) -> Claimed:
@@ -224,8 +258,8 @@ async def commit_slots(
     gives_up_at: Sequence[datetime],
     person_keys: Mapping[int, str],
     now: datetime,
-) -> dict[int, tuple[int, int]]:
-    """Leg and attempt id of each call."""
+) -> Later[dict[int, tuple[int, int]]]:
+    """What it returns reads leg and attempt id of each call."""
     prices: dict[Price | None, int] = {None: 0}
     columns: dict[str, Any] = {
         "dialer_id": dialer_id,
@@ -259,7 +293,11 @@ async def commit_slots(
             slot.limit_ids[place] if place < len(slot.limit_ids) else None for slot in slots
         ]
     cursor = await tx.execute(COMMIT_SLOTS, columns)
-    return {call_id: (leg_id, attempt_id) for call_id, leg_id, attempt_id in await cursor.fetchall()}
+
+    async def read() -> dict[int, tuple[int, int]]:
+        return {call_id: (leg_id, attempt_id) for call_id, leg_id, attempt_id in await cursor.fetchall()}
+
+    return read
 
 
 @lru_cache(maxsize=4096)
