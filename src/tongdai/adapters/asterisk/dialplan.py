@@ -303,6 +303,8 @@ def _asterisk(instance: Instance) -> str:
     options += "live_dangerously = yes\n"
     # A key shorter than this, 80 ms unless told, is stretched, and one that comes meanwhile is told twice.
     options += "mindtmfduration = 0\n"
+    # Where it may: a thread of sound that waits for the processor is heard, and recorded, as a gap.
+    options += "highpriority = yes\n"
     return f"[directories]\n{directories}[options]\n{options}"
 
 
