@@ -268,7 +268,7 @@ async def test_ends_survive_a_transaction_time_out_and_are_written_later(
         await until(lambda: engine.dialled)
         async with desk.locked("SELECT FROM limits FOR UPDATE"):
             answers_and_ends(engine, engine.dialled[0])
-            await until(lambda: any(record.name.endswith(".ender") for record in caplog.records))
+            await until(lambda: any(record.name.endswith(".writing") for record in caplog.records))
         assert (await desk.done(call))["outcome"] == "answered"
     await impatient.close()
     assert await desk.live() == []

@@ -20,6 +20,7 @@ from tongdai.domain.dialer.planner import Plans, Waiting, plan
 from tongdai.domain.dialer.presence import Presence
 from tongdai.domain.dialer.store import claiming as store
 from tongdai.domain.dialer.store import planning
+from tongdai.domain.dialer.turns import Floors, Used
 from tongdai.domain.live.pacing import LEAD
 from tongdai.kit.db import TRANSIENT_ERRORS, Database, DatabaseError
 
@@ -44,9 +45,6 @@ COME_BACK = 0.7
 LONGEST_LEAD = timedelta(seconds=2)
 """Where claims take longer than this, paced calls miss their slots. A longer lead would have the next call of
 an idle trunk wait for long after the database is quick again."""
-
-FLOORS_AFTER = 100
-"""Floors are moved once so many calls were claimed, however soon that is."""
 
 CAMPAIGNS_AT_ONCE = 50
 """In one claim: it locks the caps of each. The others have their turn in the next."""
@@ -100,11 +98,8 @@ class Claiming:
         self._bench_until = 0.0
         self._turn = 0
         self._next = 0
-        self._full_until = 0.0
-        """Until when there is no slot left, and for whom that was found."""
-        self._found_full: frozenset[int] = frozenset()
-        self._since_floors = 0
-        self._floors_due = 0.0
+        self._used = Used()
+        self._floors = Floors(rules.floors_apart.total_seconds())
         self._took: deque[float] = deque(maxlen=20)
 
     def hint(self, campaign_ids: Iterable[int] | None) -> None:
@@ -143,21 +138,12 @@ class Claiming:
             if self._is_time_to_look():
                 due = await self._look_around()
             due = (due | hinted) & self._plans.dialable.keys()
-            wait_s = self._full_for(due)
+            loop = asyncio.get_running_loop()
+            wait_s = None if self._starved else self._used.left_s(due, loop.time())
             if wait_s is None:
                 wait_s = await self._claim_due(due)
-                self._note_full(due, wait_s)
+                self._used.note(due, wait_s, loop.time())
             await self._rest(wait_s)
-
-    def _full_for(self, due: set[int]) -> float | None:
-        """Seconds until there is a slot for any of these; None: there may be one now."""
-        left = self._full_until - asyncio.get_running_loop().time()
-        return left if left > 0 and not self._starved and due <= self._found_full else None
-
-    def _note_full(self, due: set[int], wait_s: float | None) -> None:
-        """Slots are given for some time to come, so a look at the campaigns makes none, nor does a hint."""
-        self._found_full = frozenset(due)
-        self._full_until = 0.0 if wait_s is None else asyncio.get_running_loop().time() + wait_s
 
     def _is_time_to_look(self) -> bool:
         return asyncio.get_running_loop().time() >= self._refresh_at
@@ -299,13 +285,11 @@ class Claiming:
             self._lead(),
             self._policy,
             self._bench,
-            moves_floors=self._since_floors >= FLOORS_AFTER or began >= self._floors_due,
+            moves_floors=self._floors.are_due(began),
         )
         async with self._lane.brisk_transaction() as tx:
             result = await claim(tx, claimer, plans, turn=self._turn)
-        self._since_floors += result.handled
-        if claimer.moves_floors:
-            self._since_floors, self._floors_due = 0, began + self._rules.floors_apart.total_seconds()
+        self._floors.note(result.handled, moved_at=began if claimer.moves_floors else None)
         legs = await result.read_legs()
         await self._driver.send(legs)
         if legs:

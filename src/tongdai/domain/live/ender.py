@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
-from tongdai.kit.db import TRANSIENT_ERRORS
+from tongdai.kit.writing import write_all
 
 log = logging.getLogger(__name__)
 
@@ -108,31 +108,13 @@ class EndWriter(Generic[One]):
             await asyncio.sleep(min(left, LOOK_S))
 
     async def _write(self, batch: list[One]) -> None:
-        pause = 0.05
-        while True:
-            try:
-                await self._write_once(batch)
-            except TRANSIENT_ERRORS:
-                log.warning(
-                    "ends could not be written and are kept", extra={"ends": len(batch)}, exc_info=True
-                )
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 2.0)
-            except Exception:
-                await self._write_apart(batch)
-                return
-            else:
-                self._pending.difference_update(map(self._key_of, batch))
-                self._on_written()
-                return
+        await write_all(batch, self._write_once, done=self._done, cannot=self._give_up)
 
-    async def _write_apart(self, batch: list[One]) -> None:
-        """Something in the batch can never be written: it must not hold up the others."""
-        if len(batch) == 1:
-            key = self._key_of(batch[0])
-            log.exception("an end cannot be written", extra={"leg": key})
-            self._pending.discard(key)
-            return
-        half = len(batch) // 2
-        await self._write(batch[:half])
-        await self._write(batch[half:])
+    def _done(self, batch: list[One]) -> None:
+        self._pending.difference_update(map(self._key_of, batch))
+        self._on_written()
+
+    def _give_up(self, one: One) -> None:
+        key = self._key_of(one)
+        log.exception("an end cannot be written", extra={"leg": key})
+        self._pending.discard(key)

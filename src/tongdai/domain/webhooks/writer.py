@@ -16,7 +16,8 @@ import msgspec
 from tongdai.domain.webhooks.lane import Lane
 from tongdai.domain.webhooks.store import sending
 from tongdai.domain.webhooks.store.sending import HealthNews, Result
-from tongdai.kit.db import TRANSIENT_ERRORS, Database
+from tongdai.kit.db import Database
+from tongdai.kit.writing import write_all
 
 log = logging.getLogger(__name__)
 
@@ -75,38 +76,10 @@ class Writer:
             if len(self._waiting) < BATCH:
                 await asyncio.sleep(LINGER_S)
             batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-            await self._write(batch)
+            await write_all(batch, self._write_once, done=self._done, cannot=self._give_up)
             if not self._waiting:
                 self._arrived.clear()
                 self._empty.set()
-
-    async def _write(self, batch: list[Outcome]) -> None:
-        pause = 0.05
-        while True:
-            try:
-                await self._write_once(batch)
-            except TRANSIENT_ERRORS:
-                log.warning(
-                    "results could not be written and are kept", extra={"results": len(batch)}, exc_info=True
-                )
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 2.0)
-            except Exception:
-                await self._write_apart(batch)
-                return
-            else:
-                self._done(batch)
-                return
-
-    async def _write_apart(self, batch: list[Outcome]) -> None:
-        """Something in the batch can never be written: it must not hold up the others."""
-        if len(batch) == 1:
-            log.exception("a result cannot be written", extra={"endpoint": batch[0].lane.target.id})
-            self._done(batch)
-            return
-        half = len(batch) // 2
-        await self._write(batch[:half])
-        await self._write(batch[half:])
 
     async def _write_once(self, batch: list[Outcome]) -> None:
         results = [one.result for one in batch if one.result is not None]
@@ -137,6 +110,10 @@ class Writer:
             one.lane.written(one.delivery_ids)
         self._unwritten -= len(batch)
         self._on_written()
+
+    def _give_up(self, one: Outcome) -> None:
+        log.exception("a result cannot be written", extra={"endpoint": one.lane.target.id})
+        self._done([one])
 
 
 def _news(lane: Lane) -> HealthNews:
