@@ -25,6 +25,7 @@ LOOK_AHEAD = 500
 """Calls of a campaign whose contacts' own words are spoken before they are due."""
 
 WARM_AFTER_S = 0.003
+"""So long after its call was sent are its words looked for: in the meantime the request goes out."""
 ANSWERING_LOOK_S = 20.0
 """Seconds between looks at which scripts answer hotlines."""
 
