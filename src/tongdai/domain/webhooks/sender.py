@@ -39,7 +39,7 @@ class SenderConfig:
     """Requests under way in one process. The first of each endpoint is free, so that no others hold it up."""
     lease_s: float = 15.0
     """After so long without a sign of life others take the endpoints over."""
-    poll_s: float = 0.25
+    poll_s: float = 0.1
     """Between looks for what is due; longer, up to `longest_poll_s`, where a look takes long."""
     longest_poll_s: float = 1.0
     idle_s: float = 30.0
