@@ -17,6 +17,8 @@ from tongdai.adapters.asterisk.wire import Wire
 if TYPE_CHECKING:
     from tongdai.adapters.asterisk.leg import Leg
 
+SHORTEST_S = 0.1
+"""What is over sooner kept no sound: Asterisk says that it has finished, and has often not begun its file."""
 SILENCE_S = 5
 """So long a person may say nothing until their message counts as said."""
 
@@ -116,10 +118,14 @@ class Recorder:
     def _over(self, one: Recording, *, kept: bool) -> None:
         ended = self._ends.pop(one.id, None)
         until = self._leg.at() if ended is None else ended
+        seconds = max(0.0, until - one.since)
+        if kept and seconds < SHORTEST_S:
+            kept = False
+            self._wire.send("DELETE", f"recordings/stored/{self._name(one.id)}")
         self._unwatch(one)
         self._wire.send("DELETE", f"channels/{self._listener(one)}")
         del self._leg.journal.recordings[one.id]
-        self._leg.recorded(one.id, max(0.0, until - one.since), self._name(one.id) if kept else None)
+        self._leg.recorded(one.id, seconds, self._name(one.id) if kept else None)
         self._leg.finish()
 
     # -------------------------------------------------------------- taken over
