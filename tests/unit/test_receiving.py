@@ -89,3 +89,11 @@ async def test_a_body_that_was_announced_is_whole_once_so_much_has_come(
     scope = {"headers": [(b"content-length", announced)]}
     body = await read_body(scope, sender([part(b"a"), part(b"b")]), max_bytes=10, timeout_s=0.1)
     assert body == (b"ab" if has_come else None)
+
+
+@pytest.mark.parametrize("headers", [[], [(b"content-length", b"0")]])
+async def test_a_body_that_was_not_announced_is_waited_for_though_nothing_has_come_yet(
+    headers: list[tuple[bytes, bytes]],
+) -> None:
+    sent = sender([part(b""), part(b"a"), part(b"b", more=False)])
+    assert await read_body({"headers": headers}, sent, max_bytes=10, timeout_s=1.0) == b"ab"

@@ -103,7 +103,7 @@ async def _received(
         else:
             body, fits = b"", False
         # What was announced and is there needs no further turn to learn that nothing follows.
-        if not more or size == declared:
+        if not more or 0 < declared == size:
             return body if fits else None
     return None
 
