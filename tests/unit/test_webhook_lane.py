@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from standardwebhooks.webhooks import Webhook
 
 from tongdai.domain.webhooks.lane import FIRST_CLAIM, Lane, Target
 from tongdai.domain.webhooks.rules import HEALTHY, Health
-from tongdai.domain.webhooks.signing import Signer
 from tongdai.domain.webhooks.store.sending import Claimed
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
@@ -27,7 +27,7 @@ def target(max_in_flight: int = 4) -> Target:
         options={},
         max_in_flight=max_in_flight,
         is_open=True,
-        signer=Signer("whsec_c2VjcmV0"),
+        signer=Webhook(b"secret"),
         old_signer=None,
         old_until=None,
         headers={},

@@ -62,7 +62,7 @@ class Courier:
             return _Attempt(now, None, error=UNRENDERED, for_good=True)
         try:
             body = one.body or self._render(lane, one)
-            headers = lane.target.signed(one.event_id, body, now)
+            headers = lane.target.signed(one.event_id, body.decode(), now)
             if one.type == ZALO_RECEIVED:
                 headers |= zalo_headers(_event(one))
         except Exception:

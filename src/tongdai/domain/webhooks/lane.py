@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from standardwebhooks.webhooks import Webhook
+
 from tongdai.domain.webhooks.model import parse_auth_header, webhook_id
 from tongdai.domain.webhooks.rules import Health
-from tongdai.domain.webhooks.signing import Signer
 from tongdai.domain.webhooks.store.sending import Claimed, TargetRow
 from tongdai.kit.crypto import Keyring
 
@@ -33,23 +34,22 @@ class Target:
     max_in_flight: int
     is_open: bool
     """False: it was disabled or deleted."""
-    signer: Signer
-    old_signer: Signer | None
+    signer: Webhook
+    old_signer: Webhook | None
     old_until: datetime | None
     headers: Mapping[str, str]
 
-    def signed(self, event_id: int, body: bytes, now: datetime) -> dict[str, str]:
+    def signed(self, event_id: int, body: str, now: datetime) -> dict[str, str]:
         """The headers of one request."""
         id_ = webhook_id(event_id, self.id)
-        timestamp = str(int(now.timestamp()))
-        signature = self.signer.sign(id_, timestamp, body)
+        signature = self.signer.sign(id_, now, body)
         if self.old_signer is not None and self.old_until is not None and now < self.old_until:
-            signature += " " + self.old_signer.sign(id_, timestamp, body)
+            signature += " " + self.old_signer.sign(id_, now, body)
         return {
             **self.headers,
             "Content-Type": "application/json; charset=utf-8",
             "webhook-id": id_,
-            "webhook-timestamp": timestamp,
+            "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": signature,
         }
 
@@ -70,8 +70,8 @@ def open_target(row: TargetRow, keyring: Keyring, context: str) -> Target:
         options=row.options,
         max_in_flight=row.max_in_flight,
         is_open=row.is_open,
-        signer=Signer(opened(row.secret)),
-        old_signer=None if row.old_secret is None else Signer(opened(row.old_secret)),
+        signer=Webhook(opened(row.secret)),
+        old_signer=None if row.old_secret is None else Webhook(opened(row.old_secret)),
         old_until=row.old_secret_until,
         headers={} if header is None else {header[0]: header[1]},
     )
